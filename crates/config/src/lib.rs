@@ -1,0 +1,1 @@
+//! Manifest and node configuration, with spans, defaults and schema

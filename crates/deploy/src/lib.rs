@@ -1,0 +1,3 @@
+//! One release, from source to traffic.
+
+pub mod config;

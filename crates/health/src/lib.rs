@@ -1,0 +1,1 @@
+//! The health checker's core and its cache

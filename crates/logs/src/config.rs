@@ -1,0 +1,47 @@
+//! What the log plane can be told: `[logs]` of `node.toml`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The log plane's own settings and limits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Bytes on disk; beyond it the oldest segment is removed.
+    pub retention_bytes: u64,
+    /// Bytes of one segment.
+    pub segment_bytes_max: u64,
+    /// Records are made durable at least this often.
+    pub commit_interval_ms: u32,
+    /// Records are made durable when this many bytes wait.
+    pub commit_bytes: u64,
+    /// Bytes of records that may wait for the writer; beyond it they are dropped and counted.
+    pub pending_bytes_max: u64,
+    /// Bytes of one record's message; what is longer is cut and says so.
+    pub message_bytes_max: u32,
+    /// Queries that run at once; beyond it one is refused.
+    pub queries_max: u16,
+    /// Live tails at once.
+    pub tails_max: u16,
+    /// Records waiting for one slow tail; beyond it they are skipped and it is told how many.
+    pub tail_records_max: u32,
+    /// Free disk space below which nothing more is stored.
+    pub disk_reserve_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            retention_bytes: 2 << 30,
+            segment_bytes_max: 16 << 20,
+            commit_interval_ms: 1_000,
+            commit_bytes: 1 << 20,
+            pending_bytes_max: 8 << 20,
+            message_bytes_max: 64 << 10,
+            queries_max: 4,
+            tails_max: 64,
+            tail_records_max: 1_000,
+            disk_reserve_bytes: 64 << 20,
+        }
+    }
+}

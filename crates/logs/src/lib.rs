@@ -1,0 +1,3 @@
+//! One record, from ingest to search and tail.
+
+pub mod config;

@@ -1,0 +1,3 @@
+//! Listeners, accept limits and the small HTTP client that all but the router share.
+
+pub mod listen;

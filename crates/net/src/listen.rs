@@ -1,0 +1,212 @@
+//! Listening addresses: parsed, probed once without `SO_REUSEPORT`, then bound once per worker.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that the kernel keeps for us before we accept them.
+const BACKLOG: i32 = 1024;
+
+/// An address to listen on, as somebody wrote it: `127.0.0.1:8080`, `[::1]:0`, `localhost:8080`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct ListenAddr(String);
+
+/// Why a listening address cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Not `HOST:PORT`.
+    #[error("`{0}` is not an address to listen on: write HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")]
+    Malformed(String),
+    /// The host name has no address here.
+    #[error("cannot resolve {addr}: {source}")]
+    Resolve {
+        /// What was asked for.
+        addr: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The address cannot be bound.
+    #[error("cannot listen on {addr}: {}", plain(source))]
+    Bind {
+        /// What was asked for.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ListenError {
+    /// A stable word for machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ListenError::Malformed(_) => "listen_address_malformed",
+            ListenError::Resolve { .. } => "listen_address_unknown",
+            ListenError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => "port_in_use",
+            ListenError::Bind { .. } => "listen_failed",
+        }
+    }
+}
+
+/// The system's words without the `(os error 98)`.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+impl ListenAddr {
+    /// The socket addresses meant: one for a literal, all of a host name's for a name (`localhost` has two).
+    ///
+    /// # Errors
+    /// When a host name has no address.
+    pub fn resolve(&self) -> Result<Vec<SocketAddr>, ListenError> {
+        let mut found: Vec<SocketAddr> =
+            self.0.to_socket_addrs().map_err(|source| ListenError::Resolve { addr: self.0.clone(), source })?.collect();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Whether only this machine can reach it.
+    ///
+    /// # Errors
+    /// When a host name has no address.
+    pub fn is_loopback(&self) -> Result<bool, ListenError> {
+        Ok(self.resolve()?.iter().all(|addr| addr.ip().is_loopback()))
+    }
+}
+
+impl FromStr for ListenAddr {
+    type Err = ListenError;
+    fn from_str(text: &str) -> Result<ListenAddr, ListenError> {
+        let malformed = || ListenError::Malformed(text.into());
+        let (host, port) = text.rsplit_once(':').ok_or_else(malformed)?;
+        port.parse::<u16>().map_err(|_| malformed())?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        if host.is_empty() || host.contains(':') != bracketed || host.contains(char::is_whitespace) {
+            return Err(malformed());
+        }
+        Ok(ListenAddr(text.into()))
+    }
+}
+
+impl TryFrom<String> for ListenAddr {
+    type Error = ListenError;
+    fn try_from(text: String) -> Result<ListenAddr, ListenError> {
+        text.parse()
+    }
+}
+
+impl From<ListenAddr> for String {
+    fn from(addr: ListenAddr) -> String {
+        addr.0
+    }
+}
+
+impl fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One bound address with one socket per worker; the kernel spreads connections over them.
+#[derive(Debug)]
+pub struct Bound {
+    /// What was bound, with the real port where 0 was asked for.
+    pub addr: SocketAddr,
+    /// One listening, non-blocking, close-on-exec socket per worker.
+    pub sockets: Vec<TcpListener>,
+}
+
+/// Binds every address once per worker. Each is first probed without `SO_REUSEPORT`, so that a port that anybody else
+/// has, even another Forebay of the same user, is an error and not a share of its traffic.
+///
+/// The number of sockets stays fixed for the life of the process: connections queued on a closed one would be reset.
+///
+/// # Errors
+/// The first address that cannot be resolved or bound; then none stays bound.
+pub fn bind_all(addrs: &[ListenAddr], workers: usize) -> Result<Vec<Bound>, ListenError> {
+    assert!(workers > 0, "a listener without a worker would accept nothing");
+    let mut bound = Vec::new();
+    for addr in addrs {
+        // `localhost:0` means one port on both of its addresses.
+        let mut shared_port = None;
+        for mut socket_addr in addr.resolve()? {
+            if let (0, Some(port)) = (socket_addr.port(), shared_port) {
+                socket_addr.set_port(port);
+            }
+            match bind_one(socket_addr, workers) {
+                Ok(one) => {
+                    shared_port.get_or_insert(one.addr.port());
+                    bound.push(one);
+                }
+                // A machine without IPv6 still resolves localhost to ::1.
+                Err(e) if shared_port.is_some() && e.kind() == io::ErrorKind::AddrNotAvailable => {}
+                Err(source) => return Err(ListenError::Bind { addr: socket_addr, source }),
+            }
+        }
+    }
+    Ok(bound)
+}
+
+fn bind_one(addr: SocketAddr, workers: usize) -> io::Result<Bound> {
+    // The probe: it binds, and is closed again without ever listening.
+    let probe = socket(addr)?;
+    probe.set_reuse_address(true)?;
+    probe.bind(&addr.into())?;
+    let addr = probe.local_addr()?.as_socket().unwrap_or(addr);
+    drop(probe);
+    let sockets = (0..workers)
+        .map(|_| {
+            let socket = socket(addr)?;
+            socket.set_reuse_address(true)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&addr.into())?;
+            socket.listen(BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        })
+        .collect::<io::Result<Vec<TcpListener>>>()?;
+    Ok(Bound { addr, sockets })
+}
+
+fn socket(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_host_and_port() {
+        for good in ["127.0.0.1:80", "[::1]:0", "localhost:8080", "0.0.0.0:443"] {
+            assert_eq!(good.parse::<ListenAddr>().unwrap().to_string(), good);
+        }
+        for bad in ["", "8080", ":80", "::1:80", "a:b", "a:99999", "http://a:80", "a b:80"] {
+            assert!(bad.parse::<ListenAddr>().is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_is_an_error_although_workers_share_theirs() {
+        let any: ListenAddr = "127.0.0.1:0".parse().unwrap();
+        let first = bind_all(&[any], 2).unwrap();
+        assert_eq!(first[0].sockets.len(), 2);
+        let again: ListenAddr = first[0].addr.to_string().parse().unwrap();
+        let error = bind_all(&[again], 2).unwrap_err();
+        assert_eq!(error.code(), "port_in_use");
+        assert_eq!(error.to_string(), format!("cannot listen on {}: address already in use", first[0].addr));
+    }
+}

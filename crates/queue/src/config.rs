@@ -1,0 +1,68 @@
+//! What the queue can be told: `[queue]` of `node.toml` and `[queues.NAME]` of a manifest.
+
+use net::listen::ListenAddr;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The queue's own settings and limits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Addresses to serve the beanstalkd protocol on.
+    pub listen: Vec<ListenAddr>,
+    /// Client connections open at once.
+    pub connections_max: u32,
+    /// Jobs in all tubes together; beyond it `put` is refused.
+    pub jobs_max: u64,
+    /// Bytes of job bodies in all tubes together; beyond it `put` is refused.
+    pub bytes_max: u64,
+    /// Bytes of one job's body; beyond it JOB_TOO_BIG.
+    pub job_bytes_max: u32,
+    /// Tubes that may exist at once.
+    pub tubes_max: u32,
+    /// Bytes of one segment of the log.
+    pub segment_bytes_max: u64,
+    /// Bytes of job bodies kept in memory beside the disk.
+    pub body_cache_bytes_max: u64,
+    /// Free disk space below which `put` is refused, so that deletes always work.
+    pub disk_reserve_bytes: u64,
+    /// Limits and retry policy of a tube that names none of its own.
+    pub tube: TubeConfig,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: Vec::new(),
+            connections_max: 10_000,
+            jobs_max: 10_000_000,
+            bytes_max: 8 << 30,
+            job_bytes_max: 65_535,
+            tubes_max: 50_000,
+            segment_bytes_max: 64 << 20,
+            body_cache_bytes_max: 16 << 20,
+            disk_reserve_bytes: 64 << 20,
+            tube: TubeConfig::default(),
+        }
+    }
+}
+
+/// Limits and retry policy of one tube.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TubeConfig {
+    /// Jobs in the tube, in whatever state; beyond it `put` is refused.
+    pub jobs_max: u64,
+    /// Bytes of job bodies in the tube; beyond it `put` is refused.
+    pub bytes_max: u64,
+    /// Times a job may be reserved; when the last of them times out or is released, the job is buried. 0: no limit.
+    pub attempts_max: u32,
+    /// How long a job whose time ran out waits before it is ready again.
+    pub retry_delay_ms: u64,
+}
+
+impl Default for TubeConfig {
+    fn default() -> TubeConfig {
+        TubeConfig { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0 }
+    }
+}

@@ -1,0 +1,3 @@
+//! One job, from put to delete.
+
+pub mod config;

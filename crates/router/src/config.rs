@@ -1,0 +1,118 @@
+//! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
+
+use net::listen::ListenAddr;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The router's own settings and limits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Addresses to serve HTTP on.
+    pub listen: Vec<ListenAddr>,
+    /// Worker threads; 0 means one per core.
+    pub workers: u16,
+    /// Peers whose `traceparent`, `X-Forwarded-*` and deadline headers are believed: addresses or networks.
+    pub trusted_peers: Vec<String>,
+    /// Client connections open at once.
+    pub connections_max: u32,
+    /// Bytes of a request target; beyond it 414.
+    pub target_bytes_max: u32,
+    /// Bytes of a request's header block; beyond it 431.
+    pub header_bytes_max: u32,
+    /// Header fields of a request; beyond it 431.
+    pub header_fields_max: u16,
+    /// Time for a client to send its header block; beyond it 408.
+    pub header_timeout_ms: u32,
+    /// Time between two pieces of a request's body; beyond it 408.
+    pub body_timeout_ms: u32,
+    /// Time for a client to take the next piece of a reply; beyond it the connection is closed.
+    pub write_timeout_ms: u32,
+    /// Time a client connection may idle between requests.
+    pub idle_timeout_ms: u32,
+    /// Bytes of a request's body unless the route says otherwise; beyond it 413.
+    pub body_bytes_max: u64,
+    /// Time to connect to an endpoint.
+    pub connect_timeout_ms: u32,
+    /// Idle connections kept per endpoint and worker.
+    pub pool_idle_max: u16,
+    /// Time an idle connection to an endpoint is kept.
+    pub pool_idle_timeout_ms: u32,
+    /// Requests held while no endpoint of their upstream is up; beyond it 503 at once.
+    pub held_max: u32,
+    /// Time for requests in flight to finish when the router drains.
+    pub drain_timeout_ms: u32,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: Vec::new(),
+            workers: 0,
+            trusted_peers: vec!["127.0.0.0/8".into(), "::1/128".into()],
+            connections_max: 10_000,
+            target_bytes_max: 8 << 10,
+            header_bytes_max: 32 << 10,
+            header_fields_max: 100,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            write_timeout_ms: 30_000,
+            idle_timeout_ms: 60_000,
+            body_bytes_max: 64 << 20,
+            connect_timeout_ms: 1_000,
+            pool_idle_max: 64,
+            pool_idle_timeout_ms: 30_000,
+            held_max: 1_000,
+            drain_timeout_ms: 30_000,
+        }
+    }
+}
+
+/// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoutePolicy {
+    /// From the request's arrival to the head of its reply, all tries and waiting included; beyond it 504.
+    pub deadline_ms: u32,
+    /// From the start of a try to the head of its reply; beyond it the next try, where that is safe.
+    pub try_timeout_ms: u32,
+    /// Tries after the first, on another endpoint, of safe and idempotent requests only.
+    pub retries_max: u8,
+    /// How long a request is held while no endpoint is up; beyond it 503.
+    pub hold_ms: u32,
+    /// Bytes of a request's body; beyond it 413. Absent: the router's own limit.
+    pub body_bytes_max: Option<u64>,
+}
+
+impl Default for RoutePolicy {
+    fn default() -> RoutePolicy {
+        RoutePolicy {
+            deadline_ms: 30_000,
+            try_timeout_ms: 10_000,
+            retries_max: 1,
+            hold_ms: 5_000,
+            body_bytes_max: None,
+        }
+    }
+}
+
+/// One `[[routes]]` of a manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteConfig {
+    /// The host that the route is for, without a port; absent: any host.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The beginning of the path, by whole segments: `/shop` takes `/shop` and `/shop/cart`, not `/shopping`.
+    #[serde(default = "root_path")]
+    pub path_prefix: String,
+    /// The process that answers.
+    #[schemars(with = "String")]
+    pub process: stdx::ids::ProcessName,
+    /// Times and sizes.
+    #[serde(flatten)]
+    pub policy: RoutePolicy,
+}
+
+fn root_path() -> String {
+    "/".into()
+}

@@ -1,0 +1,3 @@
+//! One HTTP request, from accept to reply.
+
+pub mod config;

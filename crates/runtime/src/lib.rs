@@ -1,0 +1,1 @@
+//! One instance: its init process, its pipes, its secrets

@@ -1,0 +1,1 @@
+//! The control store: migrations and one writer

@@ -1,0 +1,1 @@
+//! Fake disk, fake clock and rigs for tests

@@ -1,0 +1,1 @@
+//! The append-only, checksummed log with group commit, over the disk seam
