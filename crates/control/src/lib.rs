@@ -2,4 +2,5 @@
 //! puts them together and serves them on a unix socket and, behind a bearer token, on TCP.
 
 pub mod error;
+pub mod plane;
 pub mod wire;
