@@ -11,15 +11,15 @@ use crate::args::{DeployArgs, EnvFlag, Global, RollbackArgs};
 use crate::output::{self, Done};
 
 pub(super) async fn run(global: &Global, args: DeployArgs) -> Done {
-    let source = Source::read(&args.folder, super::data_dir(global).path())?;
-    let lines = source.send(&super::client(global), &args.env).await?;
+    let source = Source::read(&args.folder, super::data_dir(global)?.path())?;
+    let lines = source.send(&super::client(global)?, &args.env).await?;
     follow(lines, global.json).await
 }
 
 pub(super) async fn rollback(global: &Global, args: RollbackArgs) -> Done {
     let pairs = [("env", Some(args.env.env.to_string())), ("to", args.to.map(|to| to.0.to_string()))];
     let path = format!("/v1/apps/{}/rollback{}", args.app, super::query(&pairs));
-    let lines = super::client(global).lines(Method::POST, &path, body("")).await?;
+    let lines = super::client(global)?.lines(Method::POST, &path, body("")).await?;
     follow(lines, global.json).await
 }
 

@@ -17,16 +17,16 @@ struct Serving {
 }
 
 pub(super) async fn run(global: &Global, args: UpArgs) -> Done {
-    let source = Source::read(&args.folder, super::data_dir(global).path())?;
-    let client = super::client(global);
+    let source = Source::read(&args.folder, super::data_dir(global)?.path())?;
+    let client = super::client(global)?;
     if client.is_there().await {
         output::progress("a node runs already; deploying to it");
         deploy(global, &client, source).await?;
         return follow_log(client, global.json, None).await;
     }
     let node = Node::start(crate::node::settings::load(global, &args.listen)?).await?;
-    node.print_ports()?;
-    let client = super::client(global);
+    node.print_ports();
+    let client = super::client(global)?;
     let app = source.app().to_string();
     let json = global.json;
     let global = global.clone();
