@@ -22,6 +22,8 @@ pub struct Config {
     /// Time for a release's instances to become healthy; beyond it the release fails.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub healthy_timeout_ms: u32,
+    /// Time for what is in flight to an old instance to finish after a switch; then it is stopped all the same.
+    pub drain_timeout_ms: u32,
     /// Ports given to instances, first and last.
     pub port_range: (u16, u16),
     /// Wait before the first restart of a crashed instance; it doubles from crash to crash.
@@ -45,6 +47,7 @@ impl Default for Config {
             source_files_max: 50_000,
             instances_max: 200,
             healthy_timeout_ms: 30_000,
+            drain_timeout_ms: 30_000,
             port_range: (20_000, 29_999),
             restart_backoff_ms: 200,
             restart_backoff_max_ms: 30_000,
