@@ -21,8 +21,8 @@ pub(crate) struct Cli {
 /// Flags that every verb takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
-    /// The node's data folder [default: $XDG_STATE_HOME/forebay, as root /var/lib/forebay]
-    #[arg(long, global = true, value_name = "DIR", env = "FOREBAY_DATA")]
+    /// The node's data folder, or FOREBAY_DATA [default: $XDG_STATE_HOME/forebay, as root /var/lib/forebay]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print JSON: listings as one object, streams as one object a line
     #[arg(long, global = true)]

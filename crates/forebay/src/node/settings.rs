@@ -1,6 +1,5 @@
 //! What a node runs with: flags, environment, node.toml, defaults; and the admin API's doors that follow from it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use config::NodeConfig;
@@ -50,12 +49,7 @@ fn read_all(global: &Global, listen: &ListenFlags) -> Result<Settings, ApiError>
 
 fn read(flags: Flags) -> Result<NodeConfig, ApiError> {
     let root = rustix::process::geteuid().is_root();
-    Ok(NodeConfig::load(environment(), flags, root)?)
-}
-
-/// The environment as text; what is not UTF-8 is no setting of ours.
-pub(crate) fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
+    Ok(NodeConfig::load(config::node::environment(), flags, root)?)
 }
 
 /// The admin API's TCP sockets, its token, and what was bound.
@@ -73,8 +67,8 @@ impl Settings {
 
     /// Binds the admin API's addresses and makes its token where there is none.
     pub(crate) fn admin_doors(&self) -> Result<AdminDoors, ApiError> {
-        let at = self.config.origins.admin.to_string();
-        let bound = bind_all(&self.config.admin.listen, 1).map_err(|error| errors::listen(&error, "admin.listen", &at))?;
+        let at = self.config.origins.admin.at("admin.listen");
+        let bound = bind_all(&self.config.admin.listen, 1).map_err(|error| errors::listen(&error, at))?;
         let token = AdminToken::load_or_create(&self.data.admin_token()).map_err(|error| {
             ApiError::new(Kind::Failed, "admin_token_unusable", format!("cannot use the admin token: {error}"))
                 .at(self.data.admin_token().display().to_string())
