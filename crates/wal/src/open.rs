@@ -186,7 +186,9 @@ fn walk_segment<D: Io>(
         visit(found);
         ControlFlow::Continue(())
     };
-    let mut walk = Walk::new(Window::new(io, &file, listed.len), Seed::new(&uuid, listed.number), listed.number);
+    let ends_at = later.first().and_then(|next| next.header.filter(|header| header.number == listed.number + 1));
+    let len = ends_at.map_or(listed.len, |next| next.previous_end.min(listed.len));
+    let mut walk = Walk::new(Window::new(io, &file, len), Seed::new(&uuid, listed.number), listed.number);
     let mut end = walk.run(SEGMENT_DATA, cursor, &mut visit, damage).map_err(failed)?;
     if !later.is_empty() && end.trailing > 0 {
         let limit = later.iter().find_map(|segment| segment.header).map(|header| header.first_lsn);
@@ -210,6 +212,7 @@ fn go_on_from(floor: u64, last: Option<(u64, WalkEnd)>, cursor: &Cursor, damage:
         fresh: last.is_none_or(|(number, _)| number != segment),
         next_lsn: Lsn(cursor.next_lsn.unwrap_or(1)),
         chain: cursor.chain.unwrap_or(0),
+        end: last.map_or(0, |(_, end)| end.offset),
         floor,
     }
 }
