@@ -98,6 +98,7 @@ mod format;
 mod names;
 mod open;
 mod reader;
+mod recover;
 mod report;
 mod reserve;
 mod shared;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use stdx::io::Io;
 use stdx::rng::Rng;
 use testkit::{Call, FakeDisk};
-use wal::{AppendError, Batch, CommitError, Committed, Config, OpenError, Opened, open};
+use wal::{AppendError, Batch, CommitError, Committed, Config, OpenError, Opened, ReadError, open};
 
 use super::model::{Model, Record, entry};
 
@@ -167,11 +167,25 @@ impl<D: Io> Life<'_, D> {
             let floor = if nothing_left { self.floor } else { 1 };
             self.model.acknowledge(committed.durable.0, floor);
             self.log.writer.recycle(committed.buffer);
+            self.read_back()?;
             if self.rng.bool() && self.log.committer.clean_up().is_err() {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// A committed record reads as it was written, whatever fails around it.
+    fn read_back(&mut self) -> Result<(), String> {
+        let lsn = self.rng.u64(1..=self.model.durable.max(1));
+        let Some(record) = self.model.appended.get(&lsn) else { return Ok(()) };
+        let mut payload = Vec::new();
+        match self.log.reader.read(record.position, &mut payload) {
+            Ok(kind) if kind == record.kind && payload == record.payload => Ok(()),
+            Err(ReadError::Disk(_)) => Ok(()),
+            Err(ReadError::NoSegment { segment }) if segment < self.model.floor_asked => Ok(()),
+            other => Err(format!("record {lsn} reads as {other:?}")),
+        }
     }
 
     /// Commits one batch; frees the disk and tries again when it is full.
