@@ -84,10 +84,10 @@ fn settle_end<D: Io>(io: &D, path: &Path, end: WalkEnd) -> io::Result<()> {
     if end.trailing > 0 {
         io.set_len(&file, u64::from(end.offset))?;
     }
-    if let Some(at) = end.last_batch {
-        let mut batch = vec![0; (end.offset - at) as usize];
-        io.read_exact_at(&file, &mut batch, u64::from(at))?;
-        io.write_all_at(&file, &batch, u64::from(at))?;
+    if let Some((start, end)) = end.last_batch {
+        let mut batch = vec![0; (end - start) as usize];
+        io.read_exact_at(&file, &mut batch, u64::from(start))?;
+        io.write_all_at(&file, &batch, u64::from(start))?;
     }
     io.sync_data(&file)
 }
@@ -132,7 +132,8 @@ impl<'a, D: Io> Pass<'a, D> {
         self.expected = listed.number + 1;
     }
 
-    /// Delivers one segment. What trails it is damage when a later segment follows, and the torn end of the log otherwise.
+    /// Delivers one segment. What trails it is the torn end of the log in the last segment, if all of it can be read, and
+    /// damage otherwise.
     fn segment(
         &mut self,
         listed: &Listed,
@@ -147,7 +148,8 @@ impl<'a, D: Io> Pass<'a, D> {
         let window = Window::new(self.io, &file, len);
         let mut walk = Walk::new(window, Seed::new(&self.uuid, listed.number), listed.number);
         let end = walk.run(SEGMENT_DATA, &mut self.cursor, visit, &mut self.damage).map_err(failed)?;
-        if later.is_empty() || end.trailing == 0 {
+        let torn = later.is_empty() && !end.unreadable;
+        if torn || end.trailing == 0 {
             return Ok(end);
         }
         let limit = later.iter().find_map(|segment| segment.header).map(|header| header.first_lsn);

@@ -234,6 +234,48 @@ fn a_damaged_segment_takes_no_more_records_and_its_file_is_kept() {
     assert_eq!((log.lsns(), log.opened.report.is_clean()), (vec![11], true));
 }
 
+#[test]
+fn a_bad_sector_costs_the_records_in_its_block() {
+    let disk = FakeDisk::new(1);
+    let config = wal::Config { segment_bytes_max: 64 << 10, ..config() };
+    let positions = open_with(&disk, config.clone()).unwrap().add(&payloads(300));
+    assert!(disk.break_sector(&segment_path(1), positions[100].offset as usize));
+    let mut log = open_with(&disk, config.clone()).unwrap();
+    let lost: Vec<LsnRange> = log.opened.report.damage.iter().flat_map(|damage| damage.lost.clone()).collect();
+    assert!(lost.iter().any(|range| range.first <= Lsn(101) && range.last >= Lsn(101)), "{lost:?}");
+    let delivered = log.lsns();
+    assert!(delivered.len() > 240, "a block holds 35 records: {lost:?}");
+    assert_eq!(delivered.last(), Some(&300));
+    let new = log.add(&payloads(1))[0];
+    assert_eq!(new.segment, 2);
+    assert_eq!(open_with(&disk, config).unwrap().opened.report.damage, log.opened.report.damage);
+}
+
+#[test]
+fn an_end_that_cannot_be_read_is_not_cut() {
+    let disk = FakeDisk::new(1);
+    let positions = Log::open(&disk).add(&payloads(20));
+    let before = disk.contents(&segment_path(1));
+    assert!(disk.break_sector(&segment_path(1), positions[19].offset as usize + 50));
+    let mut log = Log::open(&disk);
+    assert_eq!(log.opened.report.torn, None);
+    assert_eq!(log.opened.report.damage.len(), 1);
+    assert_eq!(disk.contents(&segment_path(1)), before);
+    log.add(&payloads(1));
+    assert_eq!(Log::open(&disk).opened.report.damage.len(), 1, "told again");
+}
+
+#[test]
+fn a_device_that_reads_nothing_is_no_damaged_log() {
+    let disk = FakeDisk::new(1);
+    Log::open(&disk).add(&payloads(20));
+    for sector in 0..20 {
+        disk.break_sector(&segment_path(1), sector * 512);
+    }
+    let e = try_open(&disk).map(|_| ()).unwrap_err();
+    assert!(matches!(e, OpenError::Disk(_)), "{e}");
+}
+
 /// Whatever one does to one place of the files: what is delivered is right, what is not delivered is told, and a second
 /// open says the same.
 #[test]
