@@ -76,6 +76,7 @@ impl Plan {
 #[derive(Debug)]
 pub struct Running {
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
     thread: JoinHandle<Report>,
 }
 
@@ -85,15 +86,21 @@ pub struct Running {
 /// When the system gives no thread or no event queue.
 pub fn start(plan: Plan) -> Running {
     let stop = Arc::new(AtomicBool::new(false));
-    let stop_seen = Arc::clone(&stop);
+    let answered = Arc::new(AtomicU64::new(0));
+    let (stop_seen, counted) = (Arc::clone(&stop), Arc::clone(&answered));
     let thread = std::thread::Builder::new().name("load".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("the system gives an event queue").block_on(drive(Arc::new(plan), stop_seen))
+        runtime.expect("the system gives an event queue").block_on(drive(plan, stop_seen, counted))
     });
-    Running { stop, thread: thread.expect("the system gives a thread") }
+    Running { stop, answered, thread: thread.expect("the system gives a thread") }
 }
 
 impl Running {
+    /// Requests answered so far.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     /// Waits until all is sent and answered.
     ///
     /// # Panics
@@ -112,7 +119,7 @@ impl Running {
     }
 }
 
-async fn drive(plan: Arc<Plan>, stop: Arc<AtomicBool>) -> Report {
+async fn drive(plan: Plan, stop: Arc<AtomicBool>, answered: Arc<AtomicU64>) -> Report {
     let sender = Arc::new(Sender {
         request: plan.request(),
         next: AtomicU64::new(0),
@@ -120,6 +127,7 @@ async fn drive(plan: Arc<Plan>, stop: Arc<AtomicBool>) -> Report {
         start: Instant::now(),
         plan,
         stop,
+        answered,
     });
     let mut connections = JoinSet::new();
     for _ in 0..sender.plan.connections.max(1) {
@@ -133,11 +141,12 @@ async fn drive(plan: Arc<Plan>, stop: Arc<AtomicBool>) -> Report {
 
 /// What the connections share.
 struct Sender {
-    plan: Arc<Plan>,
+    plan: Plan,
     request: Vec<u8>,
     start: Instant,
     next: AtomicU64,
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
     report: Mutex<Report>,
 }
 
@@ -156,7 +165,9 @@ impl Sender {
             }
             let late = self.start.elapsed().saturating_sub(due);
             let outcome = self.exchange(&mut connection).await;
-            if outcome.is_err() {
+            if outcome.is_ok() {
+                self.answered.fetch_add(1, Ordering::Relaxed);
+            } else {
                 connection = None;
             }
             let at = self.start.elapsed();

@@ -47,7 +47,7 @@ impl Proxy {
         std::fs::create_dir_all(&home).context("cannot make a folder for a proxy")?;
         let config = home.join("config");
         let (program, text) = match self {
-            Proxy::Forebay(path) => (Some(path.clone()).filter(|path| path.is_file()), forebay(listen, backend, log)),
+            Proxy::Forebay(path) => (Some(path.clone()).filter(|path| path.is_file()), forebay(listen, backend)),
             Proxy::Haproxy => (server::find("haproxy"), haproxy(listen, backend, log)),
             Proxy::Nginx => (server::find("nginx"), nginx(listen, backend, log, &home)),
         };
@@ -55,23 +55,30 @@ impl Proxy {
         std::fs::write(&config, text).context("cannot write a proxy's configuration")?;
         let mut command = Command::new(program);
         match self {
-            Proxy::Forebay(_) => command.args(["router", "serve", "--data"]).arg(&home).arg("--config").arg(&config),
-            Proxy::Haproxy => command.args(["-db", "-f"]).arg(&config),
-            Proxy::Nginx => command.arg("-p").arg(&home).arg("-c").arg(&config),
-        };
+            Proxy::Forebay(_) => {
+                command.args(["router", "serve", "--data"]).arg(&home).arg("--config").arg(&config);
+                if log == Log::On {
+                    command.arg("--access-log").arg(home.join("access.log"));
+                }
+            }
+            Proxy::Haproxy => {
+                command.args(["-db", "-f"]).arg(&config);
+            }
+            Proxy::Nginx => {
+                command.arg("-p").arg(&home).arg("-c").arg(&config);
+            }
+        }
         // Access logs of a proxy that writes them to its standard output end up here too, on the disk like nginx's.
         Server::start(command, listen, &home.join("output")).map(Some)
     }
 }
 
-fn forebay(listen: SocketAddr, backend: SocketAddr, log: Log) -> String {
-    let access_log = log == Log::On;
+fn forebay(listen: SocketAddr, backend: SocketAddr) -> String {
     format!(
         r#"schema = 1
 [router]
 listen = ["{listen}"]
 workers = 1
-access_log = {access_log}
 [upstreams.backend]
 endpoints = ["{backend}"]
 [[routes]]
@@ -126,7 +133,9 @@ http {{
   fastcgi_temp_path {home}/fastcgi;
   uwsgi_temp_path {home}/uwsgi;
   scgi_temp_path {home}/scgi;
-  proxy_max_temp_file_size 0;
+  proxy_buffers 8 32k;
+  proxy_busy_buffers_size 64k;
+  proxy_buffer_size 32k;
   upstream back {{
     server {backend};
     keepalive 64;
