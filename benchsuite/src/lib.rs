@@ -6,6 +6,8 @@ pub mod figures;
 pub mod http;
 pub mod load;
 pub mod machine;
+pub mod node;
+pub mod processes;
 pub mod queue;
 pub mod router;
 pub mod server;

@@ -1,4 +1,4 @@
-//! The command line of the measurements: `benchsuite load | router | queue`.
+//! The command line of the measurements: `benchsuite load | node | router | queue`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use benchsuite::figures::Format;
-use benchsuite::{load, queue, router};
+use benchsuite::{load, node, queue, router};
 use clap::{Parser, Subcommand};
 
 /// Forebay measured from outside.
@@ -38,6 +38,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// A node that has nothing to do: start, memory, binary.
+    Node(Bench),
     /// The router beside haproxy and nginx: CPU time per request.
     Router(Bench),
     /// The queue beside beanstalkd and redis: durable puts per second.
@@ -92,6 +94,7 @@ fn run(verb: Verb) -> Result<bool> {
             }
             Ok(report.attempted == report.answered)
         }
+        Verb::Node(bench) => node::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
         Verb::Router(bench) => router::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
         Verb::Queue(bench) => queue::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
     }

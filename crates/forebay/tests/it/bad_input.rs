@@ -41,14 +41,9 @@ fn a_port_in_use_is_an_error_that_names_it() {
 #[test]
 fn a_second_node_with_other_data_does_not_share_the_port() {
     let node = Node::start();
-    // The turn is the first node's: the second lives in a folder beside it.
-    let other = node.home.path("other");
-    let mut command = crate::rig::bare(&["node", "--queue", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    command.args(["--http", &node.at.http, "--data"]).arg(&other).arg("--config").arg(node.home.path("node.toml"));
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("port_in_use") && said.contains(&node.at.http), "{said}");
+    let other = Home::beside(&node.home);
+    fails(&other, &Addresses { http: node.at.http.clone(), ..Addresses::any() }, 1, &["port_in_use", &node.at.http]);
+    assert_eq!(node.get("/").status, 404);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Verbs that run to their end, and what they printed.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -45,9 +44,9 @@ impl Ran {
     }
 }
 
-/// The binary, told where its data is, without what the caller's environment might say.
-pub(crate) fn forebay(data: &Path) -> Command {
-    let mut command = Command::new(super::FOREBAY);
+/// A binary, told where its data is, without what the caller's environment might say.
+pub(super) fn forebay(binary: &Path, data: &Path) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FOREBAY_")) {
         command.env_remove(name);
     }
@@ -55,8 +54,8 @@ pub(crate) fn forebay(data: &Path) -> Command {
     command
 }
 
-pub(super) fn run<S: AsRef<OsStr>>(data: &Path, args: &[S]) -> Ran {
-    let output = forebay(data).args(args).output().unwrap();
+pub(super) fn run(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

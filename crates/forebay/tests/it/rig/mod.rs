@@ -3,16 +3,16 @@
 mod command;
 mod http;
 mod instances;
-mod processes;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use benchsuite::processes;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -48,19 +48,31 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// A folder for a node, and for what tests put beside it.
+/// A folder for a node, and for what tests put beside it. The binary is linked into it, so that its processes can be told
+/// from those of other nodes.
 pub(crate) struct Home {
     folder: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Home {
     pub(crate) fn new() -> Home {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Home::make(Some(TURN.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// A second one in the same test.
+    pub(crate) fn beside(_first: &Home) -> Home {
+        Home::make(None)
+    }
+
+    fn make(turn: Option<MutexGuard<'static, ()>>) -> Home {
         let folder = tempfile::Builder::new().prefix("forebay-it-").tempdir().unwrap();
         // As root every application has a uid of its own, which must get through to its release.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let home = Home { folder, _turn: turn };
+        let binary = home.path("forebay");
+        // A link where temporary files are on the disk that is built on, else a copy.
+        fs::hard_link(FOREBAY, &binary).or_else(|_| fs::copy(FOREBAY, &binary).map(drop)).unwrap();
         home.write("node.toml", &format!("schema = 1\nkey_file = \"{}\"\n", home.path("key").display()));
         home
     }
@@ -84,13 +96,18 @@ impl Home {
 
     /// Runs a verb to its end.
     pub(crate) fn forebay<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Ran {
-        command::run(&self.data(), args)
+        command::run(self.command().args(args))
+    }
+
+    /// The binary, told where its data is.
+    pub(crate) fn command(&self) -> Command {
+        command::forebay(&self.path("forebay"), &self.data())
     }
 
     /// Starts a verb that runs until it is stopped, on these addresses.
     pub(crate) fn spawn(&self, verb: &[&str], on: &Addresses) -> Child {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("stderr")).unwrap();
-        let mut command = command::forebay(&self.data());
+        let mut command = self.command();
         command.args(verb).arg("--config").arg(self.path("node.toml"));
         command.args(["--http", &on.http, "--queue", &on.queue, "--admin", &on.admin]);
         command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
@@ -104,7 +121,8 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        processes::kill_all_below(&self.data());
+        processes::kill(&processes::running(&self.path("forebay")));
+        processes::kill(&processes::working_below(&self.data()));
         if let Ok(runtime) = fs::read_to_string(self.data().join("runtime")) {
             // A folder in memory that no test looks at again; when it is not there, all the better.
             fs::remove_dir_all(runtime.trim()).unwrap_or_default();
@@ -141,7 +159,7 @@ impl Addresses {
 pub(crate) struct Node {
     pub(crate) at: Addresses,
     child: Child,
-    // Last, so that it is dropped after the node is gone.
+    /// Dropped after the node has been killed: a living one would start its instances again.
     pub(crate) home: Home,
 }
 
@@ -281,11 +299,4 @@ impl Drop for Stray {
         self.0.kill().unwrap_or_default();
         self.0.wait().map(drop).unwrap_or_default();
     }
-}
-
-/// Runs the binary without a node: `args` decide everything.
-pub(crate) fn bare(args: &[&str]) -> Command {
-    let mut command = Command::new(FOREBAY);
-    command.args(args).stdin(Stdio::null());
-    command
 }
