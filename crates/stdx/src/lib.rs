@@ -6,6 +6,7 @@
 compile_error!("Forebay runs on Linux x86-64 and aarch64 with glibc only");
 
 pub mod clock;
+pub mod format;
 pub mod ids;
 pub mod io;
 pub mod lock;

@@ -1,0 +1,66 @@
+//! Signals as something that can be polled.
+
+#![allow(
+    unsafe_code,
+    reason = "sigprocmask, signalfd and sigaction have no safe wrapper; tested by tests/it/signals.rs"
+)]
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// What init wants to know of: ends of children, and what it passes on.
+const WATCHED: [i32; 7] =
+    [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
+
+/// A descriptor that becomes readable with each watched signal.
+pub(super) struct Signals(OwnedFd);
+
+impl Signals {
+    /// Blocks the watched signals and opens the descriptor.
+    pub(super) fn watch() -> io::Result<Signals> {
+        // SAFETY: the set is initialised by `sigemptyset` before it is read; a new descriptor is owned by nobody else.
+        unsafe {
+            let mut set = MaybeUninit::uninit();
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in WATCHED {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            let set = set.assume_init();
+            if libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            match libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+                -1 => Err(io::Error::last_os_error()),
+                fd => Ok(Signals(OwnedFd::from_raw_fd(fd))),
+            }
+        }
+    }
+
+    /// The next signal that has arrived, if any.
+    pub(super) fn next(&self) -> Option<i32> {
+        let mut info = [0u8; mem::size_of::<libc::signalfd_siginfo>()];
+        let read = rustix::io::read(&self.0, &mut info).ok()?;
+        let number = u32::from_ne_bytes(*info.first_chunk()?);
+        (read == info.len()).then_some(i32::try_from(number).ok()?)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// In a new child: no signal is blocked, ignored (Rust ignores SIGPIPE) or caught.
+pub(super) fn reset() {
+    // SAFETY: the set is initialised before it is read; errors only concern signals that cannot be changed anyway.
+    unsafe {
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none = MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+    }
+}
