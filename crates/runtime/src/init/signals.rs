@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "sigprocmask, signalfd and sigaction have no safe wrapper; tested by tests/it/signals.rs"
+    reason = "sigprocmask, signalfd and sigaction have no safe wrapper; tested by tests/it/ending.rs and surroundings.rs"
 )]
 
 use std::io;

@@ -278,4 +278,12 @@ mod tests {
         assert!(FromInit::decode(LINE, &[0; 17]).is_err());
         assert!(FromNode::decode(HELLO, b"{").is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(kind: u8, body: Vec<u8>) {
+            drop(FromInit::decode(kind, &body));
+            drop(FromNode::decode(kind, &body));
+        }
+    }
 }

@@ -94,11 +94,11 @@ async fn nothing_is_left_when_it_is_over() {
 async fn the_end_waits_for_its_acknowledgement() {
     let rig = rig();
     let mut running = rig.run("echo last words; exit 9").await;
-    let exit = running.to_exit().await;
+    let exit = running.until_exit().await;
     let ticket = running.hang_up();
 
     let mut again = Running::of(runtime::adopt(&ticket).await.unwrap());
-    assert_eq!(again.to_exit().await, exit, "told once more");
+    assert_eq!(again.until_exit().await, exit, "told once more");
     again.finish().await;
     assert!(matches!(runtime::adopt(&ticket).await, Err(runtime::AdoptError::Gone { unclaimed: None })));
 }
@@ -106,11 +106,10 @@ async fn the_end_waits_for_its_acknowledgement() {
 #[tokio::test]
 async fn an_end_that_nobody_comes_for_is_left_in_writing() {
     let rig = rig();
-    let mut spec = rig.spec("echo last words; exit 9");
+    let mut spec = rig.spec("until [ -e go ]; do sleep 0.01; done; rm go; echo last words; exit 9");
     spec.limits.unclaimed_ms = 50;
-    let mut running = start(spec).await;
-    running.until_line("last words").await;
-    let ticket = running.hang_up();
+    let ticket = start(spec).await.hang_up();
+    std::fs::write(rig.path("go"), "").unwrap();
     gone(&ticket).await;
     match runtime::adopt(&ticket).await {
         Err(runtime::AdoptError::Gone { unclaimed: Some(word) }) => {

@@ -4,6 +4,7 @@
 mod back_pressure;
 mod control_socket;
 mod ending;
+mod footprint;
 mod output;
 mod rig;
 mod start_errors;

@@ -108,7 +108,7 @@ impl Running {
     }
 
     /// Collects and acknowledges everything up to the exit, which is not acknowledged.
-    pub(crate) async fn to_exit(&mut self) -> Exit {
+    pub(crate) async fn until_exit(&mut self) -> Exit {
         loop {
             match self.event().await {
                 Some(Event::Output(outputs)) => {
@@ -128,7 +128,7 @@ impl Running {
     pub(crate) async fn finish(mut self) -> (Vec<Output>, Exit) {
         let exit = match self.exit.clone() {
             Some(exit) => exit,
-            None => self.to_exit().await,
+            None => self.until_exit().await,
         };
         self.control().ack(exit.seq);
         assert!(self.event().await.is_none(), "something after the end");
@@ -146,12 +146,17 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.leave {
-            let ticket = &self.instance.ticket;
-            runtime::procs::signal(ticket.init_pid, ticket.init_start, rustix::process::Signal::KILL);
-            for (pid, start) in ticket.processes() {
-                runtime::procs::signal(pid, start, rustix::process::Signal::KILL);
-            }
+        let ticket = &self.instance.ticket;
+        if self.leave {
+            return;
+        }
+        runtime::procs::signal(ticket.init_pid, ticket.init_start, rustix::process::Signal::KILL);
+        for (pid, start) in ticket.processes() {
+            runtime::procs::signal(pid, start, rustix::process::Signal::KILL);
+        }
+        let secrets = ticket.secrets_folder.as_ref().map_or(Ok(()), std::fs::remove_dir_all);
+        if let Err(error) = secrets {
+            eprintln!("{}: {error}", ticket.secrets_folder.as_ref().unwrap().display());
         }
     }
 }

@@ -128,3 +128,25 @@ fn secrets_and_values_are_not_in_debug_output() {
     assert!(said.contains("KEY") && said.contains("TOKEN"), "{said}");
     assert!(!said.contains("hunter2") && !said.contains("sesame") && !said.contains("104, 117, 110"), "{said}");
 }
+
+#[test]
+fn nothing_begins_when_the_node_has_died_before_the_socket_was_there() {
+    let rig = rig();
+    let spec = rig.spec("touch begun");
+    let orders = rig.path("orders");
+    std::fs::write(&orders, serde_json::to_vec(&spec).unwrap()).unwrap();
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let mut init = std::process::Command::new(init_exe())
+        .stdin(std::fs::File::open(&orders).unwrap())
+        .stdout(write)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The last of init's processes closes this one by ending.
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut init.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(init.wait().unwrap().success());
+    std::fs::remove_file(orders).unwrap();
+    assert_nothing_left(&rig);
+}

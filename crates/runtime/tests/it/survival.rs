@@ -70,7 +70,7 @@ async fn only_what_was_not_acknowledged_is_told_again() {
     running.until_line("4").await;
     running.control().ack(2);
     running.control().term(); // is sent behind the acknowledgement, so that its effect shows that both have arrived
-    running.to_exit().await;
+    running.until_exit().await;
     let ticket = running.instance.ticket.clone();
     drop_connection(running);
 
