@@ -13,10 +13,10 @@ use config::RouterFile;
 use control::error::{ApiError, Kind};
 use control::plane::{PlaneState, PlaneStatus};
 use net::listen::ListenAddr;
-use router::{AccessSink, EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
+use router::standalone::StaticSource;
+use router::{AccessSink, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use stdx::clock::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use super::ports;
 use super::stop::StopRequest;
@@ -72,14 +72,13 @@ pub(crate) async fn router(args: RouterServeArgs) -> Done {
         })?];
     }
     let drain = Duration::from_millis(config.drain_timeout_ms.into());
-    let routing = watch::Sender::new(Arc::new(routing_of(&file)));
-    let source = Arc::new(FileRoutes(routing.subscribe()));
+    let source = Arc::new(StaticSource::new(routing_of(&file)));
     let sink: Arc<dyn AccessSink> = match &args.access_log {
         Some(path) => Arc::new(wire::router_logs::AccessLog::start(into_file(path)?)?),
         None => Arc::new(router::access::Discard),
     };
-    let router = router::start(config, source, sink, SystemClock::shared()).map_err(errors::router)?;
-    reload_on_hup(args.config.clone(), routing)?;
+    let router = router::start(config, source.clone(), sink, SystemClock::shared()).map_err(errors::router)?;
+    reload_on_hup(args.config.clone(), source)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");
     let status = router.status();
@@ -114,15 +113,6 @@ fn end_of(status: &PlaneStatus) -> Done {
     }
 }
 
-/// The routes of a file.
-struct FileRoutes(watch::Receiver<Arc<Routing>>);
-
-impl EndpointSource for FileRoutes {
-    fn routing(&self) -> watch::Receiver<Arc<Routing>> {
-        self.0.clone()
-    }
-}
-
 fn routing_of(file: &RouterFile) -> Routing {
     let endpoints = |addrs: &[SocketAddr]| addrs.iter().map(|addr| EndpointSpec::at(*addr)).collect();
     Routing {
@@ -150,13 +140,13 @@ fn routing_of(file: &RouterFile) -> Routing {
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.
-fn reload_on_hup(path: PathBuf, routing: watch::Sender<Arc<Routing>>) -> Result<(), Quit> {
+fn reload_on_hup(path: PathBuf, source: Arc<StaticSource>) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
         while hup.recv().await.is_some() {
             match RouterFile::load(&path) {
                 Ok(file) => {
-                    routing.send_replace(Arc::new(routing_of(&file)));
+                    source.replace(routing_of(&file));
                     output::progress("read again: routes and upstreams are new; listening addresses need a restart");
                 }
                 Err(error) => {

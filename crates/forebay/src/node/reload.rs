@@ -10,7 +10,9 @@ pub(crate) fn drain_on_usr1(queue: queue::Handle) -> Result<(), Quit> {
     tokio::task::spawn_local(async move {
         while usr1.recv().await.is_some() {
             tracing::info!("the queue refuses new jobs from now on, until the next start");
-            queue.drain_mode(true);
+            if let Err(error) = queue.drain_mode(true).await {
+                tracing::error!(%error, "the queue cannot be told to drain");
+            }
         }
     });
     Ok(())
