@@ -1,0 +1,3 @@
+//! The log as its owners use it.
+
+mod real_disk;
