@@ -47,13 +47,33 @@ pub(crate) struct Client {
 impl Engine {
     /// A new client of the namespace, using and watching its tube `default`.
     pub(crate) fn enter(&mut self, space: SpaceIx) -> ClientId {
+        let client = self.newcomer(space);
+        ClientId(u32::try_from(self.clients.insert(client)).expect("connections are limited"))
+    }
+
+    /// The client is gone: it waits no more and its jobs are ready again.
+    pub(crate) fn leave(&mut self, id: ClientId) {
+        self.let_jobs_go(id);
+        let client = self.clients.remove(id.0 as usize);
+        self.part_with(client);
+    }
+
+    /// The client becomes one of another namespace, as if it had left and come again.
+    pub(crate) fn move_to(&mut self, id: ClientId, space: SpaceIx) {
+        self.let_jobs_go(id);
+        let newcomer = self.newcomer(space);
+        let client = std::mem::replace(self.client_mut(id), newcomer);
+        self.part_with(client);
+    }
+
+    fn newcomer(&mut self, space: SpaceIx) -> Client {
         let tube = self.tube_or_new(space, TubeName::DEFAULT);
         self.tube_mut(tube).using += 1;
         self.tube_mut(tube).watching += 1;
         let entry = self.space_mut(space);
         entry.clients += 1;
         entry.clients_total += 1;
-        let client = Client {
+        Client {
             space,
             used: tube,
             watched: vec![tube],
@@ -61,18 +81,18 @@ impl Engine {
             wait: None,
             is_producer: false,
             is_worker: false,
-        };
-        ClientId(u32::try_from(self.clients.insert(client)).expect("connections are limited"))
+        }
     }
 
-    /// The client is gone: it waits no more and its jobs are ready again.
-    pub(crate) fn leave(&mut self, id: ClientId) {
+    fn let_jobs_go(&mut self, id: ClientId) {
         self.stop_waiting(id);
         let held: Vec<JobId> = self.client(id).held.iter().map(|&(_, job)| job).collect();
         for job in held {
             self.make_ready(job);
         }
-        let client = self.clients.remove(id.0 as usize);
+    }
+
+    fn part_with(&mut self, client: Client) {
         let space = self.space_mut(client.space);
         space.clients -= 1;
         space.producers -= u32::from(client.is_producer);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, SpaceIx};
+use super::{Engine, SpaceIx, TubeIx};
 use crate::config::{Config, TubeConfig};
 
 /// The engine's limits, from the plane's configuration.
@@ -40,12 +40,12 @@ pub(crate) enum Refused {
 }
 
 impl Engine {
-    /// Whether a job of `bytes` fits into the tube called `name`, which may not exist yet.
-    pub(crate) fn has_room(&self, space: SpaceIx, name: &str, bytes: u64) -> Result<(), Refused> {
+    /// Whether a job of `bytes` fits into the tube.
+    pub(crate) fn has_room(&self, tube: TubeIx, bytes: u64) -> Result<(), Refused> {
         if self.jobs_len() >= self.limits.jobs_max || self.bytes + bytes > self.limits.bytes_max {
             return Err(Refused::QueueFull);
         }
-        let Some(tube) = self.find_tube(space, name).map(|ix| self.tube(ix)) else { return Ok(()) };
+        let tube = self.tube(tube);
         if tube.figures.jobs() >= tube.config.jobs_max || tube.figures.bytes + bytes > tube.config.bytes_max {
             return Err(Refused::TubeFull);
         }

@@ -29,7 +29,7 @@ pub(crate) use limits::{Limits, Refused};
 use space::Space;
 pub(crate) use space::SpaceIx;
 pub(crate) use tube::{Figures, Pause, Totals, TubeIx};
-use tube::Tube;
+pub(crate) use tube::Tube;
 
 use crate::names::{JobId, Namespace, TubeName};
 
@@ -47,8 +47,19 @@ pub(crate) enum Event {
     Reserved { client: ClientId, job: JobId },
     /// A client's wait ended without one.
     WaitOver { client: ClientId, why: WaitEnd },
-    /// A lease ran out; the job's new state says what became of it.
-    LeaseOver { job: JobId },
+    /// A lease ran out.
+    LeaseOver { job: JobId, after: After },
+}
+
+/// What became of a job whose lease ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It is ready again.
+    Ready,
+    /// It waits first, as its tube's retry policy says.
+    Delayed { until_ms: u64 },
+    /// It was its last attempt.
+    Buried,
 }
 
 /// The state.

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use stdx::clock::Wall;
 
-use super::{Engine, Event, JobState, Now, Pause, TubeIx};
+use super::{After, Engine, Event, JobState, Now, Pause, TubeIx};
 use crate::names::JobId;
+
+/// Behind all others, until the caller knows the LSN of the record and buries the job with that.
+const LAST_TURN: u64 = u64::MAX;
 
 impl Engine {
     /// Lets everything happen that is due. At most `steps` things are done, so that a million jobs due in one second
@@ -56,7 +59,6 @@ impl Engine {
             return false;
         }
         self.lease_over(id, now);
-        self.events.push_back(Event::LeaseOver { job: id });
         true
     }
 
@@ -68,12 +70,19 @@ impl Engine {
         self.count_timeout(tube);
         let config = &self.tube(tube).config;
         let (attempts_max, retry_delay_ms) = (config.attempts_max, config.retry_delay_ms);
-        if attempts_max > 0 && reserves >= attempts_max {
-            self.bury(id);
+        let after = if attempts_max > 0 && reserves >= attempts_max {
+            After::Buried
         } else if retry_delay_ms > 0 {
-            self.delay(id, now.wall.millis().saturating_add(retry_delay_ms));
+            After::Delayed { until_ms: now.wall.millis().saturating_add(retry_delay_ms) }
         } else {
-            self.make_ready(id);
+            After::Ready
+        };
+        // Told first: making it ready may give it to somebody else at once.
+        self.events.push_back(Event::LeaseOver { job: id, after });
+        match after {
+            After::Ready => self.make_ready(id),
+            After::Delayed { until_ms } => self.delay(id, until_ms),
+            After::Buried => self.bury(id, LAST_TURN),
         }
     }
 

@@ -11,9 +11,6 @@ impl Engine {
     pub(crate) fn insert(&mut self, job: Job) {
         let (id, tube, state, bytes) = (job.id, job.tube, job.state, u64::from(job.body_len));
         assert!(!matches!(state, JobState::Reserved { .. }), "a job is never born reserved");
-        if let JobState::Buried { turn } = state {
-            self.next_turn = self.next_turn.max(turn + 1);
-        }
         self.never_again(id);
         self.jobs.insert(job);
         self.bytes += bytes;
@@ -62,9 +59,9 @@ impl Engine {
         self.attach(id, JobState::Delayed { until_ms });
     }
 
-    /// The job is put aside, behind those that were before.
-    pub(crate) fn bury(&mut self, id: JobId) {
-        let turn = self.turn();
+    /// The job is put aside; buried jobs are kicked in the order of their turns. A turn is the LSN of the record that says
+    /// so, which keeps the order across restarts.
+    pub(crate) fn bury(&mut self, id: JobId, turn: u64) {
         self.detach(id);
         self.attach(id, JobState::Buried { turn });
     }
@@ -121,7 +118,7 @@ impl Engine {
                 self.both_figures(tube, |figures| figures.reserved -= 1);
             }
             JobState::Buried { turn } => {
-                self.tube_mut(tube).buried.remove(&turn);
+                self.tube_mut(tube).buried.remove(&(turn, id));
                 self.both_figures(tube, |figures| figures.buried -= 1);
             }
         }
@@ -150,7 +147,7 @@ impl Engine {
                 self.both_figures(tube, |figures| figures.reserved += 1);
             }
             JobState::Buried { turn } => {
-                self.tube_mut(tube).buried.insert(turn, id);
+                self.tube_mut(tube).buried.insert((turn, id));
                 self.both_figures(tube, |figures| figures.buried += 1);
             }
         }

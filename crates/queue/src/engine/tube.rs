@@ -57,7 +57,7 @@ pub(crate) struct Tube {
     /// Delayed jobs by due time.
     pub(crate) delayed: BTreeSet<(u64, JobId)>,
     /// Buried jobs in the order they were buried.
-    pub(crate) buried: BTreeMap<u64, JobId>,
+    pub(crate) buried: BTreeSet<(u64, JobId)>,
     /// Clients waiting for a job of this tube (among others), the longest waiting first.
     pub(crate) waiting: BTreeMap<u64, ClientId>,
     pub(crate) figures: Figures,
@@ -78,7 +78,7 @@ impl Tube {
             config,
             ready: BTreeSet::new(),
             delayed: BTreeSet::new(),
-            buried: BTreeMap::new(),
+            buried: BTreeSet::new(),
             waiting: BTreeMap::new(),
             figures: Figures::default(),
             totals: Totals::default(),
