@@ -223,7 +223,8 @@ fn counted(command: &Command<'_>) -> Option<usize> {
 }
 
 fn until(now: Wall, ms: u64) -> u64 {
-    Wall::from_millis(ms).since(now).as_secs()
+    // A due time is rounded up to a millisecond; what is shown is not.
+    Wall::from_millis(ms.saturating_sub(1)).since(now).as_secs()
 }
 
 /// The process's user and system time. In clock ticks of the kernel's interface, 100 a second on all that we run on.
