@@ -240,7 +240,10 @@ async fn lost(ticket: &Ticket) -> Ending {
     match runtime::adopt(ticket).await {
         Err(AdoptError::Orphan(orphan)) => {
             let gone = orphan.kill().await;
-            Ending::new("instance_lost", if gone { "its init process was killed" } else { "its init is gone and it does not die" })
+            Ending::new(
+                "instance_lost",
+                if gone { "its init process was killed" } else { "its init is gone and it does not die" },
+            )
         }
         Err(AdoptError::Gone { unclaimed: Some(word) }) => Ending::new("instance_lost", word.end.to_string()),
         _ => Ending::new("instance_lost", "its init process was killed"),

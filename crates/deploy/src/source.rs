@@ -103,7 +103,9 @@ impl From<SourceError> for ApiError {
             SourceError::TooLarge { .. } | SourceError::TooMany { .. } => (
                 ErrorKind::Policy,
                 "source_too_large",
-                Some("name what the application does not need in .forebayignore, or raise deploy.source_bytes_max / source_files_max"),
+                Some(
+                    "name what the application does not need in .forebayignore, or raise deploy.source_bytes_max / source_files_max",
+                ),
             ),
         };
         let error = ApiError::new(kind, code, error.to_string());
