@@ -214,3 +214,14 @@ pub enum Progress {
         error: crate::error::ApiError,
     },
 }
+
+/// One row of `forebay secrets ls`: never the value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretRow {
+    /// The secret's name.
+    pub key: String,
+    /// Counts up with each `set`.
+    pub version: u32,
+    /// When this version was set, nanoseconds since the epoch.
+    pub set_ns: u64,
+}
