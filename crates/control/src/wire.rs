@@ -89,24 +89,15 @@ pub struct ReleaseRow {
     pub reason: Option<String>,
 }
 
-/// One secret of an application; its value is never shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretRow {
-    /// Its key.
-    pub key: String,
-    /// Its newest version, which the next release is given.
-    pub version: u32,
-    /// Nanoseconds since the epoch at which that was set.
-    pub created_ns: u64,
-}
-
 /// What serves of an application: by this `forebay up` tells whether a folder has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServingRow {
-    /// The serving release.
-    pub release: ReleaseNo,
+    /// The serving release; absent before the first deploy has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseNo>,
     /// SHA-256 of its source, 64 hex digits.
-    pub digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// One row of `forebay queue ls`.

@@ -9,7 +9,7 @@
 //! GET    /v1/apps/{app}/digest                                                -> ServingRow
 //! GET    /v1/apps/{app}/secrets                                               -> Listing<SecretRow>
 //! PUT    /v1/apps/{app}/secrets/{key}         body: the value                 -> SecretRow
-//! DELETE /v1/apps/{app}/secrets/{key}
+//! DELETE /v1/apps/{app}/secrets/{key}                                         -> SecretRow
 //! ```
 //! `?env=` everywhere, `production` when it is absent; `?wait=true` makes a change wait for the one under way. A change
 //! that is refused before its first phase is answered with its error's status, one that fails later ends its stream
@@ -258,10 +258,11 @@ async fn digest(
     let scope = asked.scope(&app)?;
     let store = &handle.node.store;
     let found = store.app(scope.clone()).await.map_err(|e| of_state(&e))?;
-    let current = found.and_then(|app| app.current).ok_or_else(|| no_such_app(&scope))?;
-    let release = store.release(scope.clone(), current).await.map_err(|e| of_state(&e))?;
-    let release = release.ok_or_else(|| no_such_app(&scope))?;
-    Ok(Json(ServingRow { release: current, digest: release.content.digest }))
+    let Some(current) = found.and_then(|app| app.current) else {
+        return Ok(Json(ServingRow { release: None, digest: None }));
+    };
+    let release = store.release(scope, current).await.map_err(|e| of_state(&e))?;
+    Ok(Json(ServingRow { release: Some(current), digest: release.map(|release| release.content.digest) }))
 }
 
 async fn secrets(
@@ -270,8 +271,7 @@ async fn secrets(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Listing<SecretRow>>, ApiError> {
     let rows = handle.node.store.secrets(asked.scope(&app)?).await.map_err(|e| of_state(&e))?;
-    let row =
-        |row: state::secrets::SecretRow| SecretRow { key: row.key, version: row.version, created_ns: row.created.0 };
+    let row = |row: state::secrets::SecretRow| SecretRow { key: row.key, version: row.version, set_ns: row.created.0 };
     Ok(Json(Listing::new(rows.into_iter().map(row).collect())))
 }
 
@@ -288,7 +288,7 @@ async fn secret_put(
     let now = handle.node.clock.wall();
     let stored = handle.node.store.secret_put(scope.clone(), key.clone(), value, now).await.map_err(|e| of_state(&e));
     audit(&handle, who, "secret_set", &scope, &key, stored.as_ref().err()).await;
-    Ok(Json(SecretRow { version: stored?, key, created_ns: now.0 }))
+    Ok(Json(SecretRow { version: stored?, key, set_ns: now.0 }))
 }
 
 async fn secret_remove(
@@ -296,17 +296,14 @@ async fn secret_remove(
     who: Who,
     Path((app, key)): Path<(String, String)>,
     Query(asked): Query<Asked>,
-) -> Result<Json<serde_json::Value>, ApiError> {
+) -> Result<Json<SecretRow>, ApiError> {
     let scope = asked.scope(&app)?;
     let now = handle.node.clock.wall();
     let removed = handle.node.store.secret_remove(scope.clone(), key.clone(), now).await.map_err(|e| of_state(&e));
-    let removed = removed.and_then(|there| match there {
-        true => Ok(()),
-        false => Err(ApiError::new(Kind::NotFound, "secret_not_found", format!("{scope} has no secret {key}"))),
-    });
+    let missing = || ApiError::new(Kind::NotFound, "secret_not_found", format!("{scope} has no secret {key}"));
+    let removed = removed.and_then(|version| version.ok_or_else(missing));
     audit(&handle, who, "secret_remove", &scope, &key, removed.as_ref().err()).await;
-    removed?;
-    Ok(Json(serde_json::json!({ "removed": key })))
+    Ok(Json(SecretRow { version: removed?, key, set_ns: now.0 }))
 }
 
 async fn audit(handle: &Handle, who: Who, what: &str, scope: &Scope, target: &str, error: Option<&ApiError>) {

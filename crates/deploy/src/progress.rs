@@ -25,10 +25,6 @@ impl Reporter {
         self.say(Progress::Phase { step, steps: STEPS, what: what.into() });
     }
 
-    pub(crate) fn note(&self, text: impl Into<String>) {
-        self.say(Progress::Note { text: text.into() });
-    }
-
     pub(crate) fn done(&self, release: ReleaseNo, took_ms: u64) {
         self.say(Progress::Done { release, took_ms });
     }

@@ -41,6 +41,13 @@ impl From<&Config> for SourceLimits {
     }
 }
 
+impl Default for SourceLimits {
+    /// Those of a node that was told nothing else.
+    fn default() -> SourceLimits {
+        SourceLimits::from(&Config::default())
+    }
+}
+
 /// Why a folder cannot be a release's source.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {

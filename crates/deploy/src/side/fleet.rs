@@ -88,7 +88,7 @@ pub(crate) struct Run {
     pub(crate) restarts: u32,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) words: LastWords,
-    pub(crate) orders: mpsc::UnboundedSender<Order>,
+    pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) prober: Option<Prober>,
 }
 

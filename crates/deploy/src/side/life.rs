@@ -74,8 +74,8 @@ impl Side {
         Ok(serial)
     }
 
-    pub(super) fn desk(&self, speaker: Speaker) -> (mpsc::UnboundedSender<Order>, Desk) {
-        let (sender, orders) = mpsc::unbounded_channel();
+    pub(super) fn desk(&self, speaker: Speaker) -> (mpsc::Sender<Order>, Desk) {
+        let (sender, orders) = mpsc::channel(1);
         let desk = Desk {
             node: self.node.clone(),
             speaker: Arc::new(speaker),
@@ -94,7 +94,7 @@ impl Side {
         }
         run.phase = Phase::Stopping;
         run.prober = None;
-        if run.orders.send(Order::Stop(run.stop_timeout())).is_err() {
+        if run.orders.try_send(Order::Stop(run.stop_timeout())).is_err() {
             tracing::debug!(serial, "an instance that was to be stopped has ended by itself");
         }
         self.desire_stop(serial).await;

@@ -12,7 +12,7 @@ impl Side {
     /// All instances, those that wait for their restart too.
     pub(super) fn rows(&self) -> Vec<InstanceRow> {
         let mut rows: Vec<InstanceRow> = self.runs.values().map(|run| self.row(run)).collect();
-        for fleet in &self.serving {
+        if let Some(fleet) = &self.serving {
             rows.extend(fleet.seats.iter().filter_map(|(place, seat)| self.waiting_row(fleet, place, seat)));
         }
         rows.sort_by(|a, b| (&a.process, a.started_ns).cmp(&(&b.process, b.started_ns)));
