@@ -42,12 +42,22 @@ pub(crate) fn is_type(schema: &Value, name: &str) -> bool {
     }
 }
 
+/// Findings of one file that are kept; a file with more of them is no configuration.
+const FINDINGS_MAX: usize = 1_000;
+
 struct Walk<'s> {
     root: &'s Value,
     findings: Vec<Finding>,
 }
 
 impl<'s> Walk<'s> {
+    /// Adds a finding, up to a number that is enough for anybody.
+    fn found(&mut self, finding: Finding) {
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        }
+    }
+
     fn value(&mut self, at: &KeyPath, value: &Spanned<DeValue<'_>>, schema: &'s Value) {
         let schema = resolve(self.root, schema);
         match value.get_ref() {
@@ -56,7 +66,7 @@ impl<'s> Walk<'s> {
             DeValue::Integer(n) if is_type(schema, "integer") => self.integer(at, n, schema),
             DeValue::String(text) if is_type(schema, "string") => self.text(at, text, schema),
             DeValue::Boolean(_) if is_type(schema, "boolean") => {}
-            found => self.findings.push(
+            found => self.found(
                 Finding::invalid(at.clone(), format!("{} is of the wrong type, {}", quoted(at), type_of(found)))
                     .expected(wanted(schema))
                     .maybe_hint(conversion(at, found, schema)),
@@ -67,6 +77,9 @@ impl<'s> Walk<'s> {
     fn table(&mut self, at: &KeyPath, table: &DeTable<'_>, schema: &'s Value) {
         let properties = schema["properties"].as_object();
         for (key, value) in table {
+            if self.findings.len() >= FINDINGS_MAX {
+                return;
+            }
             let name: &str = key.get_ref();
             let here = at.key(name);
             if let Some(property) = properties.and_then(|all| all.get(name)) {
@@ -88,7 +101,7 @@ impl<'s> Walk<'s> {
         for name in required.filter(|name| !table.contains_key(*name)) {
             let property = resolve(self.root, &schema["properties"][name]);
             let finding = Finding::invalid(at.key(name), format!("`{name}` is missing{}", in_table(at)));
-            self.findings.push(finding.code(Code::MissingKey).expected(wanted(property)));
+            self.found(finding.code(Code::MissingKey).expected(wanted(property)));
         }
     }
 
@@ -103,7 +116,7 @@ impl<'s> Walk<'s> {
             },
         };
         let finding = Finding::invalid(at.key(name), format!("unknown key `{name}`{}", in_table(at)));
-        self.findings.push(finding.code(Code::UnknownKey).on_key().hint(hint));
+        self.found(finding.code(Code::UnknownKey).on_key().hint(hint));
     }
 
     /// The table of the schema that does have a key of this name.
@@ -129,7 +142,7 @@ impl<'s> Walk<'s> {
                 item.get_ref().as_str().is_some() && other.get_ref().as_str() == item.get_ref().as_str()
             };
             if schema["uniqueItems"] == true && items[..n].iter().any(same) {
-                self.findings.push(Finding::invalid(at.index(n), format!("{} has an item twice", quoted(at))));
+                self.found(Finding::invalid(at.index(n), format!("{} has an item twice", quoted(at))));
             }
         }
         let least = schema["minItems"].as_u64().unwrap_or(0);
@@ -141,7 +154,7 @@ impl<'s> Walk<'s> {
         if (found as u64) < least || found as u64 > most {
             let expected = if least == most { format!("{least}") } else { format!("{least} to {most}") };
             let finding = Finding::invalid(at.clone(), format!("{} has {found} entries", quoted(at)));
-            self.findings.push(finding.expected(expected));
+            self.found(finding.expected(expected));
         }
     }
 
@@ -161,7 +174,7 @@ impl<'s> Walk<'s> {
         let most = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
         if length < least || length > most {
             let finding = Finding::invalid(at.clone(), format!("{} has {length} characters", quoted(at)));
-            self.findings.push(finding.expected(format!("{least} to {most} characters")));
+            self.found(finding.expected(format!("{least} to {most} characters")));
         } else {
             self.format(at, text, schema, false);
         }
@@ -182,7 +195,7 @@ impl<'s> Walk<'s> {
         } else {
             Finding::invalid(at.clone(), format!("{} is {shown:?}", quoted(at)))
         };
-        self.findings.push(finding.expected(format.expected));
+        self.found(finding.expected(format.expected));
     }
 }
 
@@ -241,7 +254,7 @@ fn type_of(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{Code, ConfigError, FileKind, Problem};
+use crate::error::{Code, ConfigError, FileKind, PROBLEMS_MAX, Problem};
 use crate::key_path::{KeyPath, Step};
 use crate::source::Source;
 
@@ -68,8 +68,7 @@ impl<'t> Document<'t> {
     /// Parses the text; all syntax errors that the parser can tell apart are told.
     pub(crate) fn parse(kind: FileKind, source: Source<'t>) -> Result<Document<'t>, ConfigError> {
         let (root, errors) = DeTable::parse_recoverable(source.text);
-        let problems = errors.iter().map(|e| syntax_problem(&source, e)).collect();
-        ConfigError::of(kind, problems)?;
+        told(kind, &source, errors.iter().map(|e| (e.span(), syntax_finding(e))).collect())?;
         Ok(Document { kind, source, root })
     }
 
@@ -81,68 +80,52 @@ impl<'t> Document<'t> {
     pub(crate) fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         T::deserialize(toml::Deserializer::from(self.root.clone())).map_err(|e| {
             let path = e.span().map_or_else(KeyPath::root, |span| self.path_at(span.start));
-            let problem = Problem {
-                code: Code::Invalid,
-                place: self.source.place(e.span().as_ref()),
-                key: path.to_string(),
-                message: e.message().trim().replace('\n', ", "),
-                expected: None,
-                hint: None,
-                excerpt: e.span().and_then(|span| self.source.excerpt(&span)),
-            };
-            ConfigError::one(self.kind, problem)
+            let finding = Finding::invalid(path, e.message().trim().replace('\n', ", "));
+            ConfigError::one(self.kind, problem(&self.source, e.span(), finding))
         })
     }
 
     /// Puts findings into the order of the file, with their places.
     pub(crate) fn problems(&self, findings: Vec<Finding>) -> Result<(), ConfigError> {
-        let mut located: Vec<(usize, Problem)> = findings
-            .into_iter()
-            .map(|finding| {
-                let span = self.span(&finding.path, finding.spot);
-                (span.as_ref().map_or(0, |s| s.start), locate(&self.source, finding, span))
-            })
-            .collect();
-        located.sort_by_key(|(offset, _)| *offset);
-        ConfigError::of(self.kind, located.into_iter().map(|(_, problem)| problem).collect())
+        let placed = findings.into_iter().map(|finding| (self.span(&finding.path, finding.spot), finding));
+        told(self.kind, &self.source, placed.collect())
     }
 
     /// Where a key or its value stands; what is absent is looked for one step up.
     pub(crate) fn span(&self, path: &KeyPath, spot: Spot) -> Option<Range<usize>> {
-        let mut here: Option<Range<usize>> = None;
-        let mut value: Option<&Spanned<DeValue<'t>>> = None;
-        for (n, step) in path.steps().iter().enumerate() {
-            let last = n + 1 == path.steps().len();
-            let table = match (n, value.map(Spanned::get_ref)) {
-                (0, _) => Some(self.root()),
-                (_, Some(DeValue::Table(table))) => Some(table),
-                _ => None,
-            };
-            let next = match (step, table, value.map(Spanned::get_ref)) {
-                (Step::Key(name), Some(table), _) => match table.get_key_value(name.as_str()) {
-                    Some((key, _)) if last && spot == Spot::Key => return Some(key.span()),
-                    Some((_, value)) => Some(value),
-                    None => None,
-                },
-                (Step::Index(n), _, Some(DeValue::Array(array))) => array.get(*n),
-                _ => None,
-            };
-            let Some(next) = next else { break };
-            here = Some(next.span());
-            value = Some(next);
-        }
-        here
+        let steps = path.steps();
+        (1..=steps.len()).rev().find_map(|n| {
+            let (key, value) = self.find(&steps[..n])?;
+            let whole = n == steps.len();
+            Some(key.filter(|_| whole && spot == Spot::Key).unwrap_or_else(|| value.span()))
+        })
     }
 
     /// Whether the file has the key.
     pub(crate) fn has(&self, path: &KeyPath) -> bool {
-        self.span(path, Spot::Key).is_some_and(|span| self.path_at(span.start) == *path)
+        self.find(path.steps()).is_some()
+    }
+
+    /// The value at the end of the steps, and where its key stands when the last step is one.
+    fn find(&self, steps: &[Step]) -> Option<(Option<Range<usize>>, &Spanned<DeValue<'t>>)> {
+        let (last, way) = steps.split_last()?;
+        let holder = if way.is_empty() { None } else { Some(self.find(way)?.1.get_ref()) };
+        match (last, holder) {
+            (Step::Key(name), None) => entry(self.root(), name),
+            (Step::Key(name), Some(DeValue::Table(table))) => entry(table, name),
+            (Step::Index(n), Some(DeValue::Array(items))) => items.get(*n).map(|item| (None, item)),
+            _ => None,
+        }
     }
 
     /// The path to the innermost value around an offset.
     fn path_at(&self, offset: usize) -> KeyPath {
         in_table(self.root(), &KeyPath::root(), offset).unwrap_or_default()
     }
+}
+
+fn entry<'a, 't>(table: &'a DeTable<'t>, name: &str) -> Option<(Option<Range<usize>>, &'a Spanned<DeValue<'t>>)> {
+    table.get_key_value(name).map(|(key, value)| (Some(key.span()), value))
 }
 
 fn in_table(table: &DeTable<'_>, at: &KeyPath, offset: usize) -> Option<KeyPath> {
@@ -161,8 +144,22 @@ fn in_value(value: &Spanned<DeValue<'_>>, at: &KeyPath, offset: usize) -> Option
     inner.or_else(|| value.span().contains(&offset).then(|| at.clone()))
 }
 
-/// A finding with its place in a text.
-pub(crate) fn locate(source: &Source<'_>, finding: Finding, span: Option<Range<usize>>) -> Problem {
+/// Puts findings into the order of the text; only those that will be told are looked up in it.
+///
+/// # Errors
+/// The findings, when there are any.
+pub(crate) fn told(
+    kind: FileKind,
+    source: &Source<'_>,
+    mut findings: Vec<(Option<Range<usize>>, Finding)>,
+) -> Result<(), ConfigError> {
+    findings.sort_by_key(|(span, _)| span.as_ref().map_or(0, |span| span.start));
+    let more = findings.len().saturating_sub(PROBLEMS_MAX);
+    let told = findings.into_iter().take(PROBLEMS_MAX);
+    ConfigError::of(kind, told.map(|(span, finding)| problem(source, span, finding)).collect(), more)
+}
+
+fn problem(source: &Source<'_>, span: Option<Range<usize>>, finding: Finding) -> Problem {
     Problem {
         code: finding.code,
         place: source.place(span.as_ref()),
@@ -174,15 +171,7 @@ pub(crate) fn locate(source: &Source<'_>, finding: Finding, span: Option<Range<u
     }
 }
 
-fn syntax_problem(source: &Source<'_>, error: &toml::de::Error) -> Problem {
-    let span = error.span();
-    Problem {
-        code: Code::Syntax,
-        place: source.place(span.as_ref()),
-        key: String::new(),
-        message: format!("this is not valid TOML: {}", error.message().trim().replace('\n', ", ")),
-        expected: None,
-        hint: None,
-        excerpt: span.and_then(|span| source.excerpt(&span)),
-    }
+fn syntax_finding(error: &toml::de::Error) -> Finding {
+    let message = format!("this is not valid TOML: {}", error.message().trim().replace('\n', ", "));
+    Finding::invalid(KeyPath::root(), message).code(Code::Syntax)
 }

@@ -179,7 +179,7 @@ pub struct ConfigError {
     pub kind: FileKind,
     /// The first problems, at least one and at most 20.
     pub problems: Vec<Problem>,
-    /// How many more there are.
+    /// How many more there are, counted up to a thousand.
     pub more: usize,
 }
 
@@ -189,17 +189,12 @@ impl ConfigError {
         ConfigError { kind, problems: vec![problem], more: 0 }
     }
 
-    /// An error of the problems found, the first of them kept and the others counted.
+    /// An error of the problems told and the number of the others.
     ///
     /// # Errors
     /// That error, when there is any problem.
-    pub(crate) fn of(kind: FileKind, mut problems: Vec<Problem>) -> Result<(), ConfigError> {
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let more = problems.len().saturating_sub(PROBLEMS_MAX);
-        problems.truncate(PROBLEMS_MAX);
-        Err(ConfigError { kind, problems, more })
+    pub(crate) fn of(kind: FileKind, problems: Vec<Problem>, more: usize) -> Result<(), ConfigError> {
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { kind, problems, more }) }
     }
 
     /// The stable code of the first problem: `manifest_unknown_key`.
@@ -226,7 +221,7 @@ impl std::error::Error for ConfigError {}
 
 impl From<ConfigError> for ApiError {
     /// One problem becomes the error itself, with its source line as details; several are counted in the message and
-    /// told in the details, each with its own code.
+    /// told in the details.
     fn from(error: ConfigError) -> ApiError {
         let api = ApiError::new(Kind::Usage, error.code(), "");
         match error.problems.as_slice() {
@@ -238,18 +233,10 @@ impl From<ConfigError> for ApiError {
                 ..api
             },
             several => {
-                let mut details: Vec<String> = several.iter().flat_map(told).collect();
-                if error.more > 0 {
-                    details.push(format!("and {} more", error.more));
-                }
+                let details = error.to_string().lines().map(str::to_owned).collect();
                 let message = format!("{} problems in the configuration", several.len() + error.more);
                 ApiError { message, at: several.first().map(Problem::at), details, ..api }
             }
         }
     }
-}
-
-/// A problem's lines as details of an error that has several.
-fn told(problem: &Problem) -> Vec<String> {
-    problem.to_string().lines().map(str::to_owned).collect()
 }

@@ -133,11 +133,12 @@ pub(crate) fn read_bounded(path: &Path) -> io::Result<String> {
 }
 
 pub(crate) fn unreadable(kind: FileKind, name: &str, error: &io::Error) -> ConfigError {
-    let reason = match error.kind() {
-        io::ErrorKind::InvalidData => "it is not UTF-8".into(),
-        _ => error.to_string(),
+    let (code, reason) = match error.kind() {
+        io::ErrorKind::NotFound => (Code::Missing, "there is no such file".into()),
+        io::ErrorKind::InvalidData => (Code::Unreadable, "it is not UTF-8".into()),
+        _ => (Code::Unreadable, error.to_string()),
     };
-    ConfigError::one(kind, file::whole_file(Code::Unreadable, name, format!("cannot read {name}: {reason}")))
+    ConfigError::one(kind, file::whole_file(code, name, format!("cannot read {name}: {reason}")))
 }
 
 fn missing(folder: &Path) -> ConfigError {

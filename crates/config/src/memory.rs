@@ -50,9 +50,9 @@ impl fmt::Display for Budget {
     /// A line for each budget, the largest first, and the sum.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rows {
-            writeln!(f, "{:>9}  {}", mib(row.bytes), row.what)?;
+            writeln!(f, "{:>12}  {}", mib(row.bytes), row.what)?;
         }
-        write!(f, "{:>9}  of memory_bytes_max = {}", mib(self.sum()), self.bytes_max)
+        write!(f, "{:>12}  in all; memory_bytes_max is {}", mib(self.sum()), mib(self.bytes_max))
     }
 }
 

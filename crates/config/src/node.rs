@@ -6,7 +6,7 @@ mod origin;
 mod places;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use net::listen::ListenAddr;
 use schemars::JsonSchema;
@@ -110,6 +110,8 @@ pub struct Inputs<'t> {
     pub flags: Flags,
     /// Whether the node runs as root.
     pub root: bool,
+    /// The folder that relative paths of flags and variables start from; without one they must be absolute.
+    pub working_folder: Option<PathBuf>,
 }
 
 /// What a node runs with: defaults, then `node.toml`, then `FOREBAY_*`, then flags.
@@ -152,7 +154,8 @@ impl NodeConfig {
         };
         let name = path.unwrap_or_default().display().to_string();
         let file = text.as_deref().map(|text| (name.as_str(), text));
-        NodeConfig::resolve(&Inputs { file, environment, flags, root })
+        let working_folder = std::env::current_dir().ok();
+        NodeConfig::resolve(&Inputs { file, environment, flags, root, working_folder })
     }
 
     /// Merges defaults < file < environment < flags. A pure function of its inputs.
@@ -172,13 +175,14 @@ impl NodeConfig {
         let NodeFile { mut router, mut queue, logs, deploy, mut admin, .. } = file;
         let (data, data_origin) = found.data(file.data);
         let (key_file, key_origin) = found.key_file(file.key_file);
+        found.key_apart(&data, &key_file, &key_origin);
         let http = found.addresses(&places::HTTP, &mut router.listen);
         let queue_origin = found.addresses(&places::QUEUE, &mut queue.listen);
         let admin_origin = found.addresses(&places::ADMIN, &mut admin.listen);
         let origins =
             Origins { data: data_origin, key_file: key_origin, http, queue: queue_origin, admin: admin_origin };
         found.shared_port(&origins, [&router.listen, &queue.listen, &admin.listen]);
-        ConfigError::of(FileKind::Node, found.problems)?;
+        ConfigError::of(FileKind::Node, found.problems, 0)?;
         let memory = memory::budget(file.memory_bytes_max, &router, &queue, &logs);
         if memory.is_exceeded() {
             return Err(exceeded(&memory, document.as_ref()));
@@ -186,6 +190,13 @@ impl NodeConfig {
         let notes = strange_variables(&inputs.environment);
         Ok(NodeConfig { data, key_file, memory, router, queue, logs, deploy, admin, origins, notes })
     }
+}
+
+/// The environment of this process; what is not UTF-8 is no variable of ours.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Where `node.toml` is when nobody says: /etc/forebay as root, else the XDG configuration folder.
@@ -208,13 +219,6 @@ fn rules(file: &NodeFile, document: &Document<'_>) -> Vec<Finding> {
         if path.as_deref().is_some_and(|path| !path.is_absolute()) {
             findings.push(Finding::invalid(root.key(key), format!("`{key}` is relative")).expected("an absolute path"));
         }
-    }
-    if let (Some(data), Some(key)) = (&file.data, &file.key_file)
-        && key.starts_with(data)
-    {
-        let finding = Finding::invalid(root.key("key_file"), "the key for secrets lies inside `data`");
-        findings
-            .push(finding.hint("a copy of the data folder would hold the key to its own secrets; keep it elsewhere"));
     }
     let (first, last) = file.deploy.port_range;
     if first == 0 || first > last {
@@ -270,9 +274,4 @@ const INSTANCE_VARIABLES: [&str; 8] = [
 fn setting_problem(setting: &str, key: &str, message: String, hint: Option<String>) -> Problem {
     let place = Place::Setting(setting.into());
     Problem { code: Code::Invalid, place, key: key.into(), message, expected: None, hint, excerpt: None }
-}
-
-/// Whether a path is one that every later step can use.
-fn is_usable(path: &Path) -> bool {
-    path.is_absolute()
 }

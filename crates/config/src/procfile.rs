@@ -6,7 +6,7 @@ use std::ops::Range;
 use deploy::config::ProcessConfig;
 use stdx::ids::{AppName, ProcessName};
 
-use crate::document::{Finding, locate};
+use crate::document::{self, Finding};
 use crate::error::{Code, ConfigError, FileKind};
 use crate::key_path::{KeyPath, Step};
 use crate::manifest::Manifest;
@@ -19,7 +19,7 @@ const WEB: &str = "web";
 /// Reads a Procfile as the manifest of `app`: every process with the defaults, and a route `/` to `web` where there is one.
 pub(crate) fn read(app: AppName, source: Source<'_>) -> Result<Manifest, ConfigError> {
     file::bounded(FileKind::Manifest, source.name, source.text.len())?;
-    let mut problems = Vec::new();
+    let mut slips = Vec::new();
     let mut processes: BTreeMap<ProcessName, ProcessConfig> = BTreeMap::new();
     let mut spans: BTreeMap<String, Range<usize>> = BTreeMap::new();
     for (span, line) in lines(source.text) {
@@ -31,17 +31,17 @@ pub(crate) fn read(app: AppName, source: Source<'_>) -> Result<Manifest, ConfigE
                 spans.insert(name.to_string(), span);
                 processes.insert(name, of_command(command));
             }
-            Err(finding) => problems.push(locate(&source, finding.code(Code::Syntax), Some(span))),
+            Err(finding) => slips.push((Some(span), finding.code(Code::Syntax))),
         }
     }
-    ConfigError::of(FileKind::Manifest, problems)?;
+    document::told(FileKind::Manifest, &source, slips)?;
     let manifest = with_route(app, processes);
-    let located = rules::manifest(&manifest).into_iter().map(|finding| {
+    let placed = rules::manifest(&manifest).into_iter().map(|finding| {
         let name = finding.path.steps().get(1);
         let span = name.and_then(|step| if let Step::Key(name) = step { spans.get(name).cloned() } else { None });
-        locate(&source, finding, span)
+        (span, finding)
     });
-    ConfigError::of(FileKind::Manifest, located.collect())?;
+    document::told(FileKind::Manifest, &source, placed.collect())?;
     Ok(manifest)
 }
 

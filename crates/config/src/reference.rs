@@ -32,7 +32,7 @@ fn rows(root: &Value, table: &Value) -> String {
         if is_table(root, target) {
             continue;
         }
-        let default = if required.contains(&name.as_str()) { "required".into() } else { default(property) };
+        let default = if required.contains(&name.as_str()) { "required".into() } else { default(name, property) };
         let about = property["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
         writeln!(text, "| `{name}` | {} | {default} | {about} |", value(root, target)).expect("a String takes all");
     }
@@ -62,25 +62,29 @@ fn value(root: &Value, schema: &Value) -> String {
     if is_type(schema, "integer") {
         let (least, most) = bounds(schema);
         let types_own = [u8::MAX.into(), u16::MAX.into(), u32::MAX.into(), i64::MAX.into()];
+        if least == most {
+            return least.to_string();
+        }
         return if types_own.contains(&most) { format!("{least} or more") } else { format!("{least} to {most}") };
     }
     if is_type(schema, "boolean") { "true or false".into() } else { "text".into() }
 }
 
-fn default(property: &Value) -> String {
+fn default(name: &str, property: &Value) -> String {
     match &property["default"] {
         Value::Null => "absent".into(),
         Value::Array(items) if items.is_empty() => "empty".into(),
         Value::Object(items) if items.is_empty() => "empty".into(),
-        Value::Number(n) => n.as_u64().map_or_else(|| n.to_string(), number),
+        Value::Number(n) if name.contains("bytes") => n.as_u64().map_or_else(|| n.to_string(), size),
+        Value::Number(n) => n.to_string(),
         other => format!("`{other}`"),
     }
 }
 
-/// A number, and where it is a round one of bytes, what one would call it.
-fn number(n: u64) -> String {
+/// A number of bytes, and what one would call it where it is a round one.
+fn size(n: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    match units.iter().find(|(_, bits)| n >= 1 << bits && n % (1 << bits) == 0) {
+    match units.iter().find(|(_, bits)| n >= 1 << bits && n.is_multiple_of(1 << bits)) {
         Some((unit, bits)) => format!("{n} ({} {unit})", n >> bits),
         None => n.to_string(),
     }

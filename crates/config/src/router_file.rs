@@ -52,6 +52,7 @@ struct EndpointAddr(String);
 
 /// One `[[routes]]` of `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("unevaluatedProperties" = false))]
 pub struct FileRoute {
     /// The host that the route is for, without a port; absent: any host.
     #[serde(default)]
@@ -110,7 +111,6 @@ fn rules_of(file: &RouterFile) -> Vec<Finding> {
         if let Some(first) = seen.insert(rules::route_key(route.host.as_deref(), &route.path_prefix), n) {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));
         }
-        rules::policy(&at, &route.policy, &mut findings);
     }
     for (name, upstream) in &file.upstreams {
         let at = KeyPath::root().key("upstreams").key(name).key("endpoints");

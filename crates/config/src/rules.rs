@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deploy::config::{HealthConfig, ProcessConfig};
+use deploy::config::ProcessConfig;
 use router::config::RouteConfig;
 
 use crate::document::Finding;
@@ -12,10 +12,6 @@ use crate::suggest::nearest;
 
 /// Process names that mean something else to Forebay, now or in the release command to come.
 const RESERVED_PROCESSES: [&str; 2] = ["forebay", "release"];
-/// The time of one request or one wait beyond which a number is a slip, such as seconds taken for milliseconds.
-const TIME_MS_MAX: u32 = 3_600_000;
-/// Bytes of a command line; the kernel takes one argument of 128 KiB.
-const COMMAND_BYTES_MAX: usize = 16 << 10;
 /// Bytes of all environment variables together; they travel through one `execve`.
 const ENV_BYTES_MAX: usize = 64 << 10;
 
@@ -25,14 +21,6 @@ pub(crate) fn manifest(manifest: &Manifest) -> Vec<Finding> {
     variables(manifest, &mut findings);
     processes(manifest, &mut findings);
     routes(manifest, &mut findings);
-    for (name, tube) in &manifest.queues {
-        let at = KeyPath::root().key("queues").key(name);
-        for (key, value) in [("jobs_max", tube.jobs_max), ("bytes_max", tube.bytes_max)] {
-            if value == 0 {
-                findings.push(Finding::invalid(at.key(key), format!("`{key}` is 0")).expected("1 or more"));
-            }
-        }
-    }
     findings
 }
 
@@ -69,8 +57,6 @@ fn processes(manifest: &Manifest, findings: &mut Vec<Finding>) {
             findings.push(reserved(&at, name.as_str()));
         }
         command(&at, process, findings);
-        positive(&at, "stop_timeout_ms", process.stop_timeout_ms, findings);
-        at_most(&at, "stdout_block_ms", process.stdout_block_ms, 60_000, findings);
         for (n, secret) in process.secrets_env.iter().enumerate() {
             if !manifest.secrets.contains(secret) {
                 let hint = nearest(secret, manifest.secrets.iter().map(String::as_str))
@@ -79,10 +65,6 @@ fn processes(manifest: &Manifest, findings: &mut Vec<Finding>) {
                 findings.push(Finding::invalid(at.key("secrets_env").index(n), message).hint(hint));
             }
         }
-        if let Some(check) = &process.health {
-            health(&at.key("health"), check, findings);
-        }
-        limits(&at.key("limits"), process, findings);
     }
 }
 
@@ -104,34 +86,6 @@ fn command(at: &KeyPath, process: &ProcessConfig, findings: &mut Vec<Finding>) {
             .push(Finding::invalid(at, "`command` is empty").expected("a command line, such as \"python3 web.py\""));
     } else if text.contains(['\0', '\n']) {
         findings.push(Finding::invalid(at, "`command` has a line break or a NUL").expected("one line"));
-    } else if text.len() > COMMAND_BYTES_MAX {
-        let finding = Finding::invalid(at, format!("`command` has {} bytes", text.len()));
-        findings.push(finding.expected(format!("at most {COMMAND_BYTES_MAX}; put it into a script")));
-    }
-}
-
-fn health(at: &KeyPath, check: &HealthConfig, findings: &mut Vec<Finding>) {
-    positive(at, "interval_ms", check.interval_ms, findings);
-    positive(at, "timeout_ms", check.timeout_ms, findings);
-    for (key, value) in [("rise", check.rise), ("fall", check.fall)] {
-        if !(1..=100).contains(&value) {
-            findings.push(Finding::invalid(at.key(key), format!("`{key}` is {value}")).expected("1 to 100"));
-        }
-    }
-}
-
-fn limits(at: &KeyPath, process: &ProcessConfig, findings: &mut Vec<Finding>) {
-    let limits = &process.limits;
-    let least = [
-        ("memory_bytes_max", limits.memory_bytes_max, 4 << 20),
-        ("pids_max", limits.pids_max.into(), 2),
-        ("open_files_max", limits.open_files_max.into(), 16),
-    ];
-    for (key, value, least) in least {
-        if value < least {
-            let finding = Finding::invalid(at.key(key), format!("`{key}` is {value}, too little to start anything"));
-            findings.push(finding.expected(format!("{least} or more")));
-        }
     }
 }
 
@@ -145,7 +99,6 @@ fn routes(manifest: &Manifest, findings: &mut Vec<Finding>) {
         if let Some(first) = seen.insert(route_key(route.host.as_deref(), &route.path_prefix), n) {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));
         }
-        policy(&at, &route.policy, findings);
     }
 }
 
@@ -159,31 +112,4 @@ fn unknown_process(at: &KeyPath, route: &RouteConfig, manifest: &Manifest) -> Fi
 /// What makes a route distinct: `/shop/` and `/shop` take the same requests.
 pub(crate) fn route_key<'r>(host: Option<&'r str>, path_prefix: &'r str) -> (Option<&'r str>, &'r str) {
     (host, path_prefix.trim_end_matches('/'))
-}
-
-/// The rules of a route's times, the same in a manifest and in `router.toml`.
-pub(crate) fn policy(at: &KeyPath, policy: &router::config::RoutePolicy, findings: &mut Vec<Finding>) {
-    positive(at, "deadline_ms", policy.deadline_ms, findings);
-    positive(at, "try_timeout_ms", policy.try_timeout_ms, findings);
-    at_most(at, "hold_ms", policy.hold_ms, TIME_MS_MAX, findings);
-    if policy.retries_max > 10 {
-        let finding = Finding::invalid(at.key("retries_max"), format!("`retries_max` is {}", policy.retries_max));
-        findings.push(finding.expected("0 to 10"));
-    }
-}
-
-fn positive(at: &KeyPath, key: &str, value: u32, findings: &mut Vec<Finding>) {
-    if value == 0 {
-        let finding = Finding::invalid(at.key(key), format!("`{key}` is 0"));
-        findings.push(finding.expected(format!("1 to {TIME_MS_MAX} milliseconds")));
-    } else {
-        at_most(at, key, value, TIME_MS_MAX, findings);
-    }
-}
-
-fn at_most(at: &KeyPath, key: &str, value: u32, most: u32, findings: &mut Vec<Finding>) {
-    if value > most {
-        let finding = Finding::invalid(at.key(key), format!("`{key}` is {value}"));
-        findings.push(finding.expected(format!("at most {most} milliseconds")));
-    }
 }

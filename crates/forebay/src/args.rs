@@ -21,8 +21,8 @@ pub(crate) struct Cli {
 /// Flags that every verb takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
-    /// The node's data folder [default: $XDG_STATE_HOME/forebay, as root /var/lib/forebay]
-    #[arg(long, global = true, value_name = "DIR", env = "FOREBAY_DATA")]
+    /// The node's data folder, or FOREBAY_DATA [default: $XDG_STATE_HOME/forebay, as root /var/lib/forebay]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print JSON: listings as one object, streams as one object a line
     #[arg(long, global = true)]
@@ -79,20 +79,17 @@ pub(crate) enum Verb {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ListenFlags {
     /// Addresses for HTTP [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
-    pub(crate) http: Vec<ListenAddr>,
+    #[arg(long, value_name = "ADDR,...")]
+    pub(crate) http: Option<String>,
     /// Addresses for the queue [default: 127.0.0.1:11300]
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
-    pub(crate) queue: Vec<ListenAddr>,
+    #[arg(long, value_name = "ADDR,...")]
+    pub(crate) queue: Option<String>,
     /// Addresses for the admin API, behind its token [default: 127.0.0.1:7070]
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
-    pub(crate) admin: Vec<ListenAddr>,
-    /// The node's configuration file
+    #[arg(long, value_name = "ADDR,...")]
+    pub(crate) admin: Option<String>,
+    /// The node's configuration file [default: /etc/forebay/node.toml as root, else in $XDG_CONFIG_HOME/forebay]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The file with the key for secrets, outside the data folder [default: /etc/forebay/key as root]
-    #[arg(long, value_name = "FILE", env = "FOREBAY_KEY_FILE")]
-    pub(crate) key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

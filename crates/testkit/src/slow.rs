@@ -93,3 +93,24 @@ impl<D: Io> Io for SlowDisk<D> {
         self.disk.free_bytes(folder)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FakeDisk;
+
+    #[test]
+    fn syncs_take_their_turns() {
+        let disk = SlowDisk::new(FakeDisk::new(1), 200);
+        disk.create_dir(Path::new("/d")).unwrap();
+        let file = disk.open(Path::new("/d/f"), OpenMode::CreateNew).unwrap();
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| disk.sync_data(&file).unwrap());
+            }
+            disk.sync_dir(Path::new("/d")).unwrap();
+        });
+        assert!(start.elapsed() >= Duration::from_millis(20), "four syncs at 200 a second");
+    }
+}

@@ -81,6 +81,7 @@
 //! there is a later segment*: the stretch is damage. It is reported with its offsets, the records in it that are whole by
 //! themselves are delivered, and the LSNs of the others are reported as lost. *Nothing follows*: it is the torn end, and
 //! is cut. A last batch that was acknowledged and then rotted looks the same and is cut too; [`Report::torn`] says how much.
+//! What the device cannot read counts as damage, 4 KiB at a time, and a stretch with such a block in it is never cut.
 //! Damaged segments stay, are reported at each open, take no more records, and are renamed to `*.wal.damaged` when removed.
 //!
 //! # Not here on purpose
@@ -98,6 +99,7 @@ mod format;
 mod names;
 mod open;
 mod reader;
+mod recover;
 mod report;
 mod reserve;
 mod shared;

@@ -1,14 +1,14 @@
 //! Where a node listens and where it keeps things: flag, else variable, else file, else default.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use net::listen::ListenAddr;
 
 use crate::document::{Document, Spot};
 use crate::error::Problem;
 use crate::key_path::KeyPath;
-use crate::node::{Inputs, Origin, Origins, is_usable, setting_problem};
+use crate::node::{Inputs, Origin, Origins, setting_problem};
 
 /// One list of addresses: its keys, its names and its default.
 pub(crate) struct Listener {
@@ -49,13 +49,13 @@ pub(crate) struct Found<'i> {
 }
 
 impl Found<'_> {
-    /// The data folder. A relative one of a flag or variable is left to the caller's working folder by an error.
+    /// The data folder. One of a flag or a variable may be relative to the working folder.
     pub(crate) fn data(&mut self, of_file: Option<PathBuf>) -> (PathBuf, Origin) {
         let root = self.inputs.root;
         let environment = &self.inputs.environment;
-        let named = match (&self.inputs.flags.data, environment.get("FOREBAY_DATA")) {
-            (Some(path), _) => Some((path.clone(), Origin::Flag("--data"))),
-            (None, Some(path)) => Some((path.into(), Origin::Variable("FOREBAY_DATA"))),
+        let named = match (&self.inputs.flags.data, self.variable("FOREBAY_DATA")) {
+            (Some(path), _) => Some((self.in_working_folder(path), Origin::Flag("--data"))),
+            (None, Some(path)) => Some((self.in_working_folder(path.as_ref()), Origin::Variable("FOREBAY_DATA"))),
             (None, None) => of_file.map(|path| (path, self.file_origin(&KeyPath::root().key("data")))),
         };
         let (path, origin) = match named {
@@ -83,10 +83,10 @@ impl Found<'_> {
             "queue" => &flags.queue,
             _ => &flags.admin,
         };
-        let variable = self.inputs.environment.get(listener.variable);
+        let variable = self.variable(listener.variable);
         let (text, origin) = match (flag, variable) {
             (Some(text), _) => (text.as_str(), Origin::Flag(listener.flag)),
-            (None, Some(text)) => (text.as_str(), Origin::Variable(listener.variable)),
+            (None, Some(text)) => (text, Origin::Variable(listener.variable)),
             (None, None) => {
                 let at = KeyPath::root().key(listener.table).key("listen");
                 if self.document.is_some_and(|document| document.has(&at)) {
@@ -103,6 +103,15 @@ impl Found<'_> {
             }
         }
         origin
+    }
+
+    /// A copy of the data folder must not hold the key to its own secrets.
+    pub(crate) fn key_apart(&mut self, data: &Path, key_file: &Path, origin: &Origin) {
+        if key_file.starts_with(data) {
+            let message = format!("the key for secrets, {}, lies inside the data folder", key_file.display());
+            let hint = "a copy of the data folder would hold the key to its own secrets; keep it elsewhere".to_owned();
+            self.problems.push(setting_problem(&origin.to_string(), "key_file", message, Some(hint)));
+        }
     }
 
     /// Two planes on one address would find out only when the second binds.
@@ -128,9 +137,18 @@ impl Found<'_> {
         place.unwrap_or(Origin::Default)
     }
 
-    fn absolute(&mut self, key: &str, path: &std::path::Path, origin: &Origin) {
-        if !is_usable(path) && *origin != Origin::Default {
-            let message = format!("`{}` is relative: expected an absolute path", path.display());
+    /// A variable that says something; an empty one counts as unset.
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.inputs.environment.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    fn in_working_folder(&self, path: &Path) -> PathBuf {
+        self.inputs.working_folder.as_deref().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
+
+    fn absolute(&mut self, key: &str, path: &Path, origin: &Origin) {
+        if !path.is_absolute() && *origin != Origin::Default {
+            let message = format!("the path `{}` is relative: expected an absolute one", path.display());
             self.problems.push(setting_problem(&origin.to_string(), key, message, None));
         }
     }
@@ -141,7 +159,7 @@ impl Found<'_> {
             let message = format!("there is no default for `{key}`, because HOME is not set");
             let hint = "set HOME, or name the folder with --data and key_file in node.toml".to_owned();
             self.problems.push(setting_problem("environment", key, message, Some(hint)));
-            PathBuf::new()
+            PathBuf::from("/nowhere").join(key)
         })
     }
 }

@@ -97,11 +97,23 @@ impl Default for Limits {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(default)]
 struct Route {
+    #[serde(default)]
     host: Option<String>,
+    #[serde(default = "root_path")]
     path_prefix: String,
-    process: Option<ProcessName>,
+    process: ProcessName,
+    #[serde(flatten)]
+    policy: Policy,
+}
+
+fn root_path() -> String {
+    "/".into()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Policy {
     deadline_ms: u32,
     try_timeout_ms: u32,
     retries_max: u8,
@@ -109,18 +121,9 @@ struct Route {
     body_bytes_max: Option<u64>,
 }
 
-impl Default for Route {
-    fn default() -> Route {
-        Route {
-            host: None,
-            path_prefix: "/".into(),
-            process: None,
-            deadline_ms: 30_000,
-            try_timeout_ms: 10_000,
-            retries_max: 1,
-            hold_ms: 5_000,
-            body_bytes_max: None,
-        }
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy { deadline_ms: 30_000, try_timeout_ms: 10_000, retries_max: 1, hold_ms: 5_000, body_bytes_max: None }
     }
 }
 
@@ -163,7 +166,7 @@ impl From<Manifest> for Resolved {
             env: from.env,
             secrets: from.secrets,
             processes: from.processes.into_iter().map(|(name, process)| (name, process.into())).collect(),
-            routes: from.routes.into_iter().filter_map(Route::into_config).collect(),
+            routes: from.routes.into_iter().map(RouteConfig::from).collect(),
             queues: from.queues.into_iter().map(|(name, tube)| (name, tube.into())).collect(),
         }
     }
@@ -218,18 +221,17 @@ impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
         let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
-        let process = Some(process);
-        Route { host, path_prefix, process, deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max }
+        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
+        Route { host, path_prefix, process, policy }
     }
 }
 
-impl Route {
-    /// A route without a process, which a damaged text could have, routes nothing.
-    fn into_config(self) -> Option<RouteConfig> {
-        let Route { host, path_prefix, process, deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } =
-            self;
+impl From<Route> for RouteConfig {
+    fn from(from: Route) -> RouteConfig {
+        let Route { host, path_prefix, process, policy } = from;
+        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
         let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
-        Some(RouteConfig { host, path_prefix, process: process?, policy })
+        RouteConfig { host, path_prefix, process, policy }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn run(global: &Global, args: LogsArgs) -> Done {
         ("q", (!args.query.is_empty()).then(|| args.query.join(" "))),
     ];
     let path = format!("/v1/logs{}", super::query(&pairs));
-    let mut rows = super::client(global).lines(Method::GET, &path, body("")).await?;
+    let mut rows = super::client(global)?.lines(Method::GET, &path, body("")).await?;
     while let Some(row) = rows.next::<LogRow>().await? {
         print(&row, global.json)?;
     }

@@ -15,6 +15,7 @@ mod trace;
 mod up;
 
 use control::client::Client;
+use control::error::ApiError;
 
 use crate::args::{Cli, Global, Verb};
 use crate::output::Done;
@@ -34,7 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Logs(args) => logs::run(&global, args).await,
         Verb::Trace(args) => trace::run(&global, args).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
-        Verb::Router(verb) => router::run(&global, verb).await,
+        Verb::Router(verb) => router::run(verb).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,
         Verb::Schema(args) => schema::run(&args),
         Verb::Completion(args) => completion::run(&args),
@@ -43,14 +44,14 @@ pub(crate) async fn run(cli: Cli) -> Done {
     }
 }
 
-/// The data folder that was asked for, or the default one.
-fn data_dir(global: &Global) -> DataDir {
-    DataDir::new(global.data.clone().unwrap_or_else(config::node::default_data_dir))
+/// The data folder that was asked for: by flag, environment or node.toml, else the default one.
+fn data_dir(global: &Global) -> Result<DataDir, ApiError> {
+    Ok(crate::node::settings::load_quietly(global)?.data)
 }
 
 /// A client of the node on the data folder that was asked for.
-fn client(global: &Global) -> Client {
-    Client::new(data_dir(global).admin_socket())
+fn client(global: &Global) -> Result<Client, ApiError> {
+    Ok(Client::new(data_dir(global)?.admin_socket()))
 }
 
 /// A query string from the pairs that have a value, percent-encoded.

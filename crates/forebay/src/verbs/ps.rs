@@ -17,7 +17,7 @@ struct Ps {
 }
 
 pub(super) async fn run(global: &Global, args: PsArgs) -> Done {
-    let client = super::client(global);
+    let client = super::client(global)?;
     let mut instances: Listing<InstanceRow> = client.get("/v1/instances").await?;
     let planes: Listing<PlaneRow> = client.get("/v1/planes").await?;
     instances.items.retain(|row| args.app.as_ref().is_none_or(|app| row.app == *app));

@@ -8,12 +8,12 @@ use crate::output::{self, Done};
 pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
     match verb {
         QueueVerb::Ls => list(global).await,
-        QueueVerb::Serve(args) => crate::node::alone::queue(&super::data_dir(global), args.listen).await,
+        QueueVerb::Serve(args) => crate::node::alone::queue(&super::data_dir(global)?, args.listen).await,
     }
 }
 
 async fn list(global: &Global) -> Done {
-    let rows: Listing<QueueRow> = super::client(global).get("/v1/queues").await?;
+    let rows: Listing<QueueRow> = super::client(global)?.get("/v1/queues").await?;
     let header = [
         "app", "env", "tube", "ready", "reserved", "delayed", "buried", "bytes", "oldest", "waiting", "total", "durability",
     ];

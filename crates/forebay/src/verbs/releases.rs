@@ -7,7 +7,7 @@ use crate::output::{self, Done};
 
 pub(super) async fn run(global: &Global, args: ReleasesArgs) -> Done {
     let path = format!("/v1/releases{}", super::query(&[("app", args.app.map(|app| app.to_string()))]));
-    let rows: Listing<ReleaseRow> = super::client(global).get(&path).await?;
+    let rows: Listing<ReleaseRow> = super::client(global)?.get(&path).await?;
     let header = ["app", "env", "release", "state", "created", "origin", "digest", "reason"];
     Ok(output::listing(&rows, global.json, &header, |row| {
         vec![

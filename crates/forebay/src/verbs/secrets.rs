@@ -14,7 +14,7 @@ use crate::output::{self, Done};
 const VALUE_BYTES_MAX: u64 = 64 << 10;
 
 pub(super) async fn run(global: &Global, verb: SecretsVerb) -> Done {
-    let client = super::client(global);
+    let client = super::client(global)?;
     match verb {
         SecretsVerb::Set { app, key, env } => {
             let value = read_value()?;

@@ -9,7 +9,7 @@ use crate::output::{self, Done};
 
 pub(super) async fn run(global: &Global, args: TraceArgs) -> Done {
     let id = read_id(&args.id)?;
-    let rows: Listing<LogRow> = super::client(global).get(&format!("/v1/trace/{id}")).await?;
+    let rows: Listing<LogRow> = super::client(global)?.get(&format!("/v1/trace/{id}")).await?;
     if global.json {
         return Ok(output::json_line(&rows)?);
     }

@@ -2,12 +2,13 @@
 
 use control::client::{Client, body};
 use control::wire::LogRow;
+use deploy::AtStop;
 use http::Method;
 use serde::Deserialize;
 
 use super::deploy::Source;
 use crate::args::{EnvFlag, Global, UpArgs};
-use crate::node::{Instances, Node};
+use crate::node::Node;
 use crate::output::{self, Done};
 
 /// What `GET /v1/apps/{app}/digest` answers.
@@ -17,16 +18,16 @@ struct Serving {
 }
 
 pub(super) async fn run(global: &Global, args: UpArgs) -> Done {
-    let source = Source::read(&args.folder, super::data_dir(global).path())?;
-    let client = super::client(global);
+    let source = Source::read(&args.folder, super::data_dir(global)?.path())?;
+    let client = super::client(global)?;
     if client.is_there().await {
         output::progress("a node runs already; deploying to it");
         deploy(global, &client, source).await?;
         return follow_log(client, global.json, None).await;
     }
     let node = Node::start(crate::node::settings::load(global, &args.listen)?).await?;
-    node.print_ports()?;
-    let client = super::client(global);
+    node.print_ports();
+    let client = super::client(global)?;
     let app = source.app().to_string();
     let json = global.json;
     let global = global.clone();
@@ -39,12 +40,12 @@ pub(super) async fn run(global: &Global, args: UpArgs) -> Done {
     tokio::select! {
         () = node.stop_requested() => {
             work.abort();
-            node.until_stopped(Instances::Stop).await
+            node.until_stopped(AtStop::StopInstances).await
         }
         done = &mut work => {
             let done = done.unwrap_or(Ok(()));
             node.request_stop();
-            node.until_stopped(Instances::Stop).await.and(done)
+            node.until_stopped(AtStop::StopInstances).await.and(done)
         }
     }
 }

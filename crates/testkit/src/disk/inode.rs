@@ -1,5 +1,8 @@
 //! One file: what programs see, what the platter holds, and the changes between the two.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use stdx::rng::Rng;
 
 use super::SECTOR;
@@ -13,6 +16,8 @@ pub(super) struct Inode {
     durable: Vec<u8>,
     unsynced: Vec<Change>,
     pub(super) reserved: u64,
+    /// Sectors that cannot be read until they are written again.
+    pub(super) bad_sectors: BTreeSet<usize>,
 }
 
 #[derive(Debug)]
@@ -28,6 +33,7 @@ impl Inode {
     }
 
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
+        self.bad_sectors.retain(|bad| !(offset / SECTOR..(offset + bytes.len()).div_ceil(SECTOR)).contains(bad));
         put(&mut self.seen, offset, bytes);
         self.unsynced.push(Change::Write { offset, bytes: bytes.to_vec() });
     }
@@ -55,6 +61,17 @@ impl Inode {
         self.keep_some(rng);
         self.seen.clone_from(&self.durable);
         self.reserved = 0;
+    }
+
+    /// The bytes in `range` up to the first bad sector; `None` when it starts in one.
+    pub(super) fn read(&self, range: Range<usize>) -> Option<&[u8]> {
+        let sectors = range.start / SECTOR..range.end.div_ceil(SECTOR);
+        let end = match self.bad_sectors.range(sectors).next() {
+            Some(bad) if bad * SECTOR <= range.start => return None,
+            Some(bad) => bad * SECTOR,
+            None => range.end,
+        };
+        Some(&self.seen[range.start..end])
     }
 
     /// Disk space taken.

@@ -140,11 +140,12 @@ impl Io for FakeDisk {
     fn read_at(&self, file: &FakeFile, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.lock();
         state.reading(Some(Call::Read))?;
-        let seen = &state.inode(file)?.seen;
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(seen.len());
-        let n = buf.len().min(seen.len() - from);
-        buf[..n].copy_from_slice(&seen[from..from + n]);
-        Ok(n)
+        let inode = state.inode(file)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(inode.seen.len());
+        let n = buf.len().min(inode.seen.len() - from);
+        let bytes = inode.read(from..from + n).ok_or_else(eio)?;
+        buf[..bytes.len()].copy_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn len(&self, file: &FakeFile) -> io::Result<u64> {

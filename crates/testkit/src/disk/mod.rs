@@ -177,6 +177,14 @@ impl FakeDisk {
         true
     }
 
+    /// Makes the sector that holds `byte` of a file unreadable, until it is written again. Says whether there is such a
+    /// file.
+    pub fn break_sector(&self, path: &Path, byte: usize) -> bool {
+        let mut state = self.lock();
+        let Some(inode) = state.names.seen.get(path).copied() else { return false };
+        state.inodes.get_mut(&inode).is_some_and(|inode| inode.bad_sectors.insert(byte / SECTOR))
+    }
+
     /// A panic in a test that holds the lock fails that test already.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -121,6 +121,19 @@ fn after_the_power_is_off_nothing_works_until_it_is_cut() {
 }
 
 #[test]
+fn a_broken_sector_fails_to_read_until_it_is_written() {
+    let disk = disk(1);
+    let file = write(&disk, &[1; 2000], 0);
+    assert!(disk.break_sector(Path::new(FILE), 600));
+    let mut buf = [0; 2000];
+    assert_eq!(disk.read_at(&file, &mut buf, 0).unwrap(), 512);
+    assert_eq!(disk.read_at(&file, &mut buf, 512).unwrap_err().raw_os_error(), Some(5));
+    assert_eq!(disk.read_at(&file, &mut buf, 1024).unwrap(), 976);
+    write(&disk, &[2; 512], 512);
+    assert_eq!(disk.read_at(&file, &mut buf, 0).unwrap(), 2000);
+}
+
+#[test]
 fn one_seed_is_one_history() {
     let run = |seed| {
         let disk = disk(seed);
