@@ -159,7 +159,8 @@ impl Controller<'_> {
     }
 }
 
-/// `MOUNT/forebay/NAME`. A stale one is emptied of its name; one that is in use (another node's) is left alone.
+/// `MOUNT/forebay/NAME`. One that is there already is another node's, or was left by an init that was killed; it is left
+/// alone, and this one's name gets init's process id.
 fn make_group(mount: &Path, name: &str) -> io::Result<PathBuf> {
     let parent = mount.join("forebay");
     make_dir(&parent)?;
@@ -174,14 +175,12 @@ fn make_group(mount: &Path, name: &str) -> io::Result<PathBuf> {
     }
     let folder = parent.join(name);
     match fs::create_dir(&folder) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        other => return other.map(|()| folder),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let folder = parent.join(format!("{name}.{}", std::process::id()));
+            make_dir(&folder).map(|()| folder)
+        }
+        other => other.map(|()| folder),
     }
-    if fs::remove_dir(&folder).is_ok() {
-        return fs::create_dir(&folder).map(|()| folder);
-    }
-    let folder = parent.join(format!("{name}.{}", std::process::id()));
-    make_dir(&folder).map(|()| folder)
 }
 
 fn make_dir(folder: &Path) -> io::Result<()> {

@@ -125,9 +125,9 @@ impl StateError {
             StateError::Corrupt(_) | StateError::Malformed { .. } => {
                 Some("restore DATA/state from a backup; instances keep running meanwhile")
             }
-            StateError::KeyMissing(_) | StateError::KeyWrong(_) => {
-                Some("put the key file back from its backup; without it stored secrets cannot be read and must be set again")
-            }
+            StateError::KeyMissing(_) | StateError::KeyWrong(_) => Some(
+                "put the key file back from its backup; without it stored secrets cannot be read and must be set again",
+            ),
             StateError::KeyUnusable { .. } => Some("the file must hold 64 hex digits and be readable for Forebay only"),
             _ => None,
         }

@@ -110,9 +110,8 @@ fn place(scope: &Scope, key: &str, version: u32) -> String {
 fn newest(conn: &Connection, scope: &Scope) -> Outcome<Vec<SecretRow>> {
     let mut all = conn.prepare_cached(NEWEST)?;
     all.query_map(params![scope.app.as_str(), scope.env.as_str()], |row| {
-        Ok(row::number(row, "created_ns").and_then(|ns| {
-            Ok(SecretRow { key: row.get("key")?, version: row.get("version")?, created: Wall(ns) })
-        }))
+        Ok(row::number(row, "created_ns")
+            .and_then(|ns| Ok(SecretRow { key: row.get("key")?, version: row.get("version")?, created: Wall(ns) })))
     })?
     .map(|found| found?)
     .collect()
@@ -123,14 +122,7 @@ fn next_version(conn: &Connection, scope: &Scope, key: &str) -> Outcome<u32> {
     Ok(conn.query_row(sql, params![scope.app.as_str(), scope.env.as_str(), key], |row| row.get(0))?)
 }
 
-fn insert(
-    conn: &Connection,
-    scope: &Scope,
-    key: &str,
-    version: u32,
-    now: Wall,
-    sealed: Option<Sealed>,
-) -> Outcome<()> {
+fn insert(conn: &Connection, scope: &Scope, key: &str, version: u32, now: Wall, sealed: Option<Sealed>) -> Outcome<()> {
     let (nonce, ciphertext) = sealed.map(|s| (s.nonce, s.ciphertext)).unzip();
     conn.execute(
         "INSERT INTO secrets (app, env, key, version, created_ns, nonce, ciphertext) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

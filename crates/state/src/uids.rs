@@ -25,7 +25,10 @@ impl Store {
             let highest: Option<u32> = db.conn.query_row("SELECT max(uid) FROM uids", [], |row| row.get(0))?;
             let next = highest.map_or(FIRST, |uid| uid + 1);
             if next > LAST {
-                return Err(StateError::Exhausted { what: "user ids for applications", limit: u64::from(LAST - FIRST + 1) });
+                return Err(StateError::Exhausted {
+                    what: "user ids for applications",
+                    limit: u64::from(LAST - FIRST + 1),
+                });
             }
             db.conn.execute(
                 "INSERT INTO uids (uid, app, env) VALUES (?1, ?2, ?3)",

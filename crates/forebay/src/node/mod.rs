@@ -73,7 +73,7 @@ impl Node {
         crate::notify::notify("READY=1");
         tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");
         let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
-        node.listen_to_signals()?;
+        reload::drain_on_usr1(node.planes.queue.clone())?;
         Ok(node)
     }
 
@@ -137,7 +137,7 @@ async fn start_planes(
     )
     .map_err(errors::queue)?;
     let traffic = wire::deploy_router::Traffic::new();
-    let access = Arc::new(wire::router_logs::AccessLog::start(logs.clone()));
+    let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
     let router = router::start(config.router.clone(), traffic.source(), access, clock.clone()).map_err(errors::router)?;
     traffic.connect(router.clone(), queue.clone());
     let doors = settings.admin_doors()?;

@@ -210,18 +210,19 @@ impl Server {
         };
         match said.next() {
             None => self.greeting.push(conn),
-            Some(FromNode::Hello(hello)) if common_version(hello.version, hello.version_min).is_none() => {
-                conn.refuse(RefusalCode::Version, &format!("this init speaks versions {VERSION_MIN} to {VERSION}"));
-            }
-            Some(FromNode::Hello(_)) if self.node.is_some() => {
-                conn.refuse(RefusalCode::Busy, "another node is connected");
-            }
-            Some(FromNode::Hello(_)) => {
-                self.init.spool.rewind();
-                self.store = StoreState::Healthy;
-                self.node = Some(conn);
-                said.for_each(|message| self.obey(message));
-            }
+            Some(FromNode::Hello(hello)) => match common_version(hello.version, hello.version_min) {
+                None => {
+                    conn.refuse(RefusalCode::Version, &format!("this init speaks versions {VERSION_MIN} to {VERSION}"))
+                }
+                Some(_) if self.node.is_some() => conn.refuse(RefusalCode::Busy, "another node is connected"),
+                Some(version) => {
+                    conn.welcome(version);
+                    self.init.spool.rewind();
+                    self.store = StoreState::Healthy;
+                    self.node = Some(conn);
+                    said.for_each(|message| self.obey(message));
+                }
+            },
             Some(_) => conn.refuse(RefusalCode::Garbage, "a hello was expected"),
         }
     }

@@ -5,12 +5,13 @@ use stdx::clock::Wall;
 
 use super::LinkError;
 use super::frame::{FRAME_HEAD, frame_len, write_frame};
-use super::greeting::{InitHello, NodeHello, Refusal};
+use super::greeting::{InitHello, NodeHello, Refusal, Welcome};
 use crate::exit::{End, Exit};
 use crate::output::{Dropped, Line, Output, Stream};
 
 const HELLO: u8 = 1;
 const REFUSED: u8 = 2;
+const WELCOME: u8 = 3;
 const LINE: u8 = 16;
 const DROPPED: u8 = 17;
 const EXITED: u8 = 18;
@@ -27,6 +28,7 @@ const LINE_HEAD: usize = FRAME_HEAD + 8 + 8 + 1 + 1;
 #[derive(Debug)]
 pub(crate) enum FromInit {
     Hello(InitHello),
+    Welcome(Welcome),
     Refused(Refusal),
     Output(Output),
     Exited(Exit),
@@ -73,6 +75,7 @@ impl FromInit {
         let mut fields = Fields { body };
         Ok(match kind {
             HELLO => FromInit::Hello(json(body)?),
+            WELCOME => FromInit::Welcome(json(body)?),
             REFUSED => FromInit::Refused(json(body)?),
             LINE => FromInit::Output(Output::Line(fields.line()?)),
             DROPPED => FromInit::Output(Output::Dropped(Dropped {
@@ -93,6 +96,12 @@ impl FromInit {
 impl InitHello {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         write_frame(out, HELLO, &to_json(self));
+    }
+}
+
+impl Welcome {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        write_frame(out, WELCOME, &to_json(self));
     }
 }
 
@@ -268,5 +277,13 @@ mod tests {
         assert!(FromNode::decode(ACK, &[1]).is_err());
         assert!(FromInit::decode(LINE, &[0; 17]).is_err());
         assert!(FromNode::decode(HELLO, b"{").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(kind: u8, body: Vec<u8>) {
+            drop(FromInit::decode(kind, &body));
+            drop(FromNode::decode(kind, &body));
+        }
     }
 }
