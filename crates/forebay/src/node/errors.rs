@@ -49,3 +49,26 @@ pub(crate) fn logs(error: logs::StartError) -> ApiError {
         other => ApiError::new(Kind::Failed, "logs_start_failed", other.to_string()),
     }
 }
+
+/// The control store.
+pub(crate) fn state(error: state::StateError) -> ApiError {
+    ApiError::from(error)
+}
+
+/// The queue.
+pub(crate) fn queue(error: queue::StartError, origin: &Origin) -> ApiError {
+    match error {
+        queue::StartError::Lock(error) => lock(&error),
+        queue::StartError::Format(error) => format(&error),
+        queue::StartError::Listen(error) => listen(&error, origin.at("queue.listen")),
+        other => ApiError::new(Kind::Failed, other.code(), other.to_string()).hint(other.hint()),
+    }
+}
+
+/// The router.
+pub(crate) fn router(error: router::StartError, origin: &Origin) -> ApiError {
+    match error {
+        router::StartError::Listen(error) => listen(&error, origin.at("router.listen")),
+        other => ApiError::new(Kind::Failed, other.code(), other.to_string()).at("[router]"),
+    }
+}
