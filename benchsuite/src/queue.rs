@@ -5,6 +5,7 @@
 
 mod driver;
 mod servers;
+mod slow_disk;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,6 +57,7 @@ pub fn run(forebay: &Path, quick: bool, format: Format) -> Result<()> {
     for connections in CONNECTIONS {
         figures.extend(scenario(&subjects, *connections, &effort, folder.path())?);
     }
+    figures.extend(slow_disk::measure(effort.round, folder.path())?);
     figures::print(figures, format)
 }
 
