@@ -70,9 +70,6 @@ pub(crate) enum Verb {
     Schema(SchemaArgs),
     /// Print the completion script of a shell
     Completion(CompletionArgs),
-    /// The parent process of one instance; started by the node only
-    #[command(hide = true)]
-    Init,
 }
 
 /// Where a node listens; each is a list: `127.0.0.1:8080,[::1]:8080`.
