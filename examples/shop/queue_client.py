@@ -79,7 +79,7 @@ class Queue:
 
     def _put(self, body, traceparent):
         if traceparent:
-            self._expect("OK", self._ask(f"trace {traceparent}"))
+            self._expect("TRACING", self._ask(f"trace {traceparent}"))
         command = f"put {PRIORITY} {DELAY_S} {TIME_TO_RUN_S} {len(body)}"
         return int(self._expect("INSERTED", self._ask(command, body))[1])
 
@@ -89,7 +89,7 @@ class Queue:
         self.connection, self.stream = connection, connection.makefile("rwb")
         connection.close()  # the stream keeps it open, and closes it
         if self.token:
-            self._expect("OK", self._ask(f"auth {self.token}"))
+            self._expect("AUTHORIZED", self._ask(f"auth {self.token}"))
         self._expect("USING", self._ask(f"use {self.tube}"))
         self._expect("WATCHING", self._ask(f"watch {self.tube}"))
         self._expect("WATCHING", self._ask("ignore default"))

@@ -11,7 +11,7 @@ use crate::workspace;
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `router` or `queue`; both when absent.
+    /// `node`, `router` or `queue`; all when absent.
     name: Option<String>,
     /// Fewer and shorter rounds: to see that it works, not to quote.
     #[arg(long)]
@@ -27,6 +27,7 @@ struct Bench {
 }
 
 const BENCHES: &[Bench] = &[
+    Bench { name: "node", peers: &[packages::PYTHON] },
     Bench { name: "router", peers: &[packages::HAPROXY, packages::NGINX] },
     Bench { name: "queue", peers: &[packages::BEANSTALKD, packages::REDIS] },
 ];

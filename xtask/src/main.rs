@@ -29,7 +29,7 @@ enum Verb {
         #[arg(long)]
         tighten: bool,
     },
-    /// Forebay beside its peers: `router`, `queue`, or all.
+    /// What a node costs, and the router and the queue beside their peers.
     Bench(bench::Args),
 }
 

@@ -47,15 +47,10 @@ impl Source {
         }
         found
     }
-
-    /// The lines of `text`, one of this file's texts, that contain `pattern`.
-    pub(crate) fn lines_with(text: &str, pattern: &str) -> Vec<usize> {
-        text.match_indices(pattern).map(|(at, _)| line_of(text, at)).collect()
-    }
 }
 
 fn is_test_path(path: &str) -> bool {
-    path.split('/').any(|part| part == "tests" || part == "benches" || part == "testkit")
+    path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches" | "testkit"))
 }
 
 /// The line, counted from 1, of a place in a text.

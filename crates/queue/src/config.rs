@@ -30,6 +30,14 @@ pub struct Config {
     pub segment_bytes_max: u64,
     /// Bytes of job bodies kept in memory beside the disk.
     pub body_cache_bytes_max: u64,
+    /// Tubes that one connection may watch.
+    pub connection_tubes_max: u32,
+    /// Bytes of answers kept for a connection that does not read them; beyond it nothing more is read from it.
+    pub connection_output_bytes_max: usize,
+    /// Bytes of bodies being received on all connections together; beyond it `put` is refused.
+    pub input_bytes_max: usize,
+    /// How long answers wait for a client that does not read them; after that its connection is closed.
+    pub output_stall_ms: u64,
     /// Free disk space below which `put` is refused, so that deletes always work.
     pub disk_reserve_bytes: u64,
     /// Limits and retry policy of a tube that names none of its own.
@@ -47,6 +55,10 @@ impl Default for Config {
             tubes_max: 50_000,
             segment_bytes_max: 64 << 20,
             body_cache_bytes_max: 16 << 20,
+            connection_tubes_max: 10_000,
+            connection_output_bytes_max: 1 << 20,
+            input_bytes_max: 64 << 20,
+            output_stall_ms: 30_000,
             disk_reserve_bytes: 64 << 20,
             tube: TubeConfig::default(),
         }

@@ -1,3 +1,22 @@
 //! One job, from put to delete.
+//!
+//! The way of a `put`: `serve` reads it off a socket, `proto` finds line and body, `broker` appends its record to the log
+//! and applies it to the `engine`, the committer's thread writes and syncs the batch it is in, and `serve` sends
+//! `INSERTED` when the batch is on disk. `engine` knows nothing of disks and the wire, `broker` nothing of sockets and
+//! threads; time is an argument of both.
 
+pub mod admin;
+mod broker;
 pub mod config;
+mod engine;
+mod event;
+mod handle;
+mod log;
+mod names;
+mod proto;
+mod refuse;
+mod serve;
+
+pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
+pub use handle::{Deps, Handle, StartError, start, start_on};
+pub use names::{JobId, Namespace, TubeName};

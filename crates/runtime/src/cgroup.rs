@@ -83,7 +83,12 @@ impl Cgroup {
     }
 
     fn group(&mut self, mount: &Path, name: &str) -> Option<PathBuf> {
-        match make_group(mount, name) {
+        // The last instance of all may remove the common folder between our making it and our using it.
+        let made = match make_group(mount, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_group(mount, name),
+            other => other,
+        };
+        match made {
             Ok(folder) => {
                 if !self.folders.contains(&folder) {
                     self.folders.push(folder.clone());
@@ -118,12 +123,13 @@ pub(crate) fn kill(folders: &[PathBuf]) {
     }
 }
 
-/// Removes these groups as far as they are empty.
+/// Removes these groups as far as they are empty, and the common folder above them with the last one.
 pub(crate) fn remove(folders: &[PathBuf]) {
-    for folder in folders {
+    let parents = folders.iter().filter_map(|folder| folder.parent());
+    for folder in folders.iter().map(PathBuf::as_path).chain(parents) {
         match fs::remove_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::debug!(%error, folder = %folder.display(), "the control group has members yet");
+                tracing::debug!(%error, folder = %folder.display(), "the control group is in use");
             }
             _ => {}
         }
@@ -159,7 +165,8 @@ impl Controller<'_> {
     }
 }
 
-/// `MOUNT/forebay/NAME`. A stale one is emptied of its name; one that is in use (another node's) is left alone.
+/// `MOUNT/forebay/NAME`. One that is there already is another node's, or was left by an init that was killed; it is left
+/// alone, and this one's name gets init's process id.
 fn make_group(mount: &Path, name: &str) -> io::Result<PathBuf> {
     let parent = mount.join("forebay");
     make_dir(&parent)?;
@@ -174,14 +181,12 @@ fn make_group(mount: &Path, name: &str) -> io::Result<PathBuf> {
     }
     let folder = parent.join(name);
     match fs::create_dir(&folder) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        other => return other.map(|()| folder),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let folder = parent.join(format!("{name}.{}", std::process::id()));
+            make_dir(&folder).map(|()| folder)
+        }
+        other => other.map(|()| folder),
     }
-    if fs::remove_dir(&folder).is_ok() {
-        return fs::create_dir(&folder).map(|()| folder);
-    }
-    let folder = parent.join(format!("{name}.{}", std::process::id()));
-    make_dir(&folder).map(|()| folder)
 }
 
 fn make_dir(folder: &Path) -> io::Result<()> {

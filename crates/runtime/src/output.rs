@@ -81,6 +81,6 @@ pub struct Dropped {
 impl Dropped {
     /// The number of the last dropped line.
     pub fn last_seq(&self) -> u64 {
-        self.seq + self.lines.saturating_sub(1)
+        self.seq.saturating_add(self.lines.saturating_sub(1))
     }
 }

@@ -196,3 +196,174 @@ fn frame_len_in(frames: &VecDeque<u8>, at: usize) -> usize {
     debug_assert!(at + FRAME_HEAD <= frames.len());
     frame_len(std::array::from_fn(|i| frames[at + i]))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::exit::Ended;
+    use crate::output::Output;
+    use crate::protocol::{Decoder, FromInit};
+
+    const NOW: Wall = Wall(1);
+    const BLOCK: Duration = Duration::from_millis(250);
+
+    /// Room for 1024 bytes of frames, 896 of them for the first lines.
+    fn spool() -> Spool {
+        Spool::new(1024, 64, BLOCK)
+    }
+
+    fn sent(spool: &mut Spool) -> Vec<FromInit> {
+        let mut bytes = vec![];
+        spool.send(&mut bytes, usize::MAX);
+        let mut decoder = Decoder::new(4096);
+        decoder.push(&bytes);
+        std::iter::from_fn(|| decoder.next().unwrap().map(|(kind, body)| FromInit::decode(kind, body).unwrap()))
+            .collect()
+    }
+
+    fn outputs(spool: &mut Spool) -> Vec<Output> {
+        let output = |said| if let FromInit::Output(output) = said { Some(output) } else { None };
+        sent(spool).into_iter().filter_map(output).collect()
+    }
+
+    fn fill(spool: &mut Spool) {
+        while spool.has_space() {
+            spool.line(NOW, Stream::Stdout, &[b'x'; 64], None);
+        }
+    }
+
+    #[test]
+    fn a_full_spool_asks_to_wait_once_and_no_longer_than_the_block_time() {
+        let mut spool = spool();
+        assert_eq!(spool.room(Mono(0), true), Room::Yes);
+        fill(&mut spool);
+        let begun = Mono(1_000);
+        assert_eq!(spool.room(begun, true), Room::At(begun + BLOCK));
+        assert_eq!(spool.room(begun + BLOCK / 2, true), Room::At(begun + BLOCK), "the time runs on");
+        assert_eq!(spool.room(begun + BLOCK, true), Room::Yes);
+        spool.line(NOW, Stream::Stdout, b"dropped or not, it is counted", None);
+        assert_eq!(spool.room(begun + BLOCK, true), Room::Yes, "once there is a hole nobody waits");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_store_that_has_failed() {
+        let mut spool = spool();
+        fill(&mut spool);
+        assert_eq!(spool.room(Mono(0), false), Room::Yes);
+    }
+
+    #[test]
+    fn an_acknowledgement_makes_room_and_ends_the_wait() {
+        let mut spool = spool();
+        fill(&mut spool);
+        assert!(matches!(spool.room(Mono(0), true), Room::At(_)));
+        outputs(&mut spool);
+        spool.ack(1);
+        assert_eq!(spool.room(Mono(1), true), Room::Yes);
+        fill(&mut spool);
+        assert_eq!(spool.room(Mono(2), true), Room::At(Mono(2) + BLOCK), "a new wait has its own time");
+    }
+
+    #[test]
+    fn the_first_and_the_last_lines_survive_with_the_gap_between_them() {
+        let mut spool = spool();
+        for number in 0..100 {
+            spool.line(NOW, Stream::Stdout, format!("line {number:02} of a hundred").as_bytes(), None);
+        }
+        spool.exit(NOW, End { ended: Ended::Code(0), oom_kills: 0, left_behind: 0 });
+        let outputs = outputs(&mut spool);
+        assert!(matches!(&outputs[0], Output::Line(line) if line.bytes == b"line 00 of a hundred"));
+        assert!(matches!(outputs.last(), Some(Output::Line(line)) if line.bytes == b"line 99 of a hundred"));
+        let gaps: Vec<_> =
+            outputs.iter().filter_map(|o| if let Output::Dropped(gap) = o { Some(gap) } else { None }).collect();
+        assert_eq!(gaps.len(), 1);
+        assert_eq!(gaps[0].bytes, gaps[0].lines * 20);
+    }
+
+    #[test]
+    fn the_bytes_of_a_dropped_line_are_those_that_were_written() {
+        let mut spool = spool();
+        fill(&mut spool);
+        spool.line(NOW, Stream::Stdout, &[b'y'; 64], Some(5_000));
+        fill_tail(&mut spool);
+        spool.exit(NOW, End { ended: Ended::Code(0), oom_kills: 0, left_behind: 0 });
+        let dropped =
+            outputs(&mut spool).into_iter().find_map(|o| if let Output::Dropped(gap) = o { Some(gap) } else { None });
+        assert_eq!(dropped.map(|gap| (gap.lines, gap.bytes)), Some((1, 5_000)));
+    }
+
+    /// One more line than the tail holds beside the first.
+    fn fill_tail(spool: &mut Spool) {
+        spool.line(NOW, Stream::Stdout, &[b'z'; 64], None);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Line(usize),
+        Send(usize),
+        Ack(u64),
+        Rewind,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            6 => (0..=64usize).prop_map(Step::Line),
+            2 => (1..400usize).prop_map(Step::Send),
+            2 => (0..200u64).prop_map(Step::Ack),
+            1 => Just(Step::Rewind),
+        ];
+        proptest::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// Whatever happens, a node that goes on until the end has heard of every number once or more, in order, and
+        /// the spool has never held more than it may.
+        #[test]
+        fn what_is_written_is_delivered_or_reported(steps in steps()) {
+            let mut spool = spool();
+            let (mut written, mut acked, mut heard) = (0, 0, 0);
+            let mut hear = |spool: &mut Spool, bytes: usize| {
+                let mut out = vec![];
+                spool.send(&mut out, bytes);
+                let mut decoder = Decoder::new(4096);
+                decoder.push(&out);
+                while let Some((kind, body)) = decoder.next().unwrap() {
+                    let (first, last) = match FromInit::decode(kind, body).unwrap() {
+                        FromInit::Output(Output::Line(line)) => (line.seq, line.seq),
+                        FromInit::Output(Output::Dropped(gap)) => (gap.seq, gap.last_seq()),
+                        FromInit::Exited(exit) => (exit.seq, exit.seq),
+                        other => panic!("{other:?}"),
+                    };
+                    assert!(first <= heard + 1, "{first} after {heard}");
+                    heard = heard.max(last);
+                }
+                heard
+            };
+            for step in steps {
+                match step {
+                    Step::Line(bytes) => {
+                        spool.line(NOW, Stream::Stderr, &vec![b'x'; bytes], None);
+                        written += 1;
+                    }
+                    Step::Send(bytes) => { hear(&mut spool, bytes); }
+                    Step::Ack(seq) => {
+                        let told = hear(&mut spool, 0);
+                        spool.ack(seq);
+                        acked = acked.max(seq.min(told));
+                    }
+                    Step::Rewind => spool.rewind(),
+                }
+                let tail = spool.hole.as_ref().map_or(0, |hole| hole.tail.len());
+                prop_assert!(spool.kept.len() + tail <= 1024 + 64, "{} + {tail}", spool.kept.len());
+            }
+            spool.exit(NOW, End { ended: Ended::Code(0), oom_kills: 0, left_behind: 0 });
+            let heard = hear(&mut spool, usize::MAX);
+            prop_assert_eq!(heard, written + 1);
+            prop_assert!(acked <= heard);
+            spool.ack(heard);
+            prop_assert!(spool.is_empty());
+        }
+    }
+}

@@ -63,7 +63,10 @@ impl Recovery {
         Ok(Recovery { report, segments, tail, last })
     }
 
-    /// Makes the end durable and free of what was cut, and removes leftovers. Each step may be repeated after a crash.
+    /// Makes the end durable and free of what was cut, then removes leftovers. Each step may be repeated after a crash.
+    ///
+    /// The folder is synced before anything is unlinked: the segment that says what is left over may have its name only
+    /// in the cache.
     ///
     /// The last batch is written once more: it may stand only in the page cache, if the process before us died of a
     /// failed sync. All batches before it were synced with success, or it would not be there.
@@ -72,10 +75,12 @@ impl Recovery {
             let path = names::segment(&config.folder, number);
             settle_end(io, &path, end).map_err(|e| DiskError::new("settle", &path, e))?;
         }
+        let sync_folder = || io.sync_dir(&config.folder).map_err(|e| DiskError::new("sync", &config.folder, e));
+        sync_folder()?;
         for path in &survey.leftovers {
             io.unlink(path).map_err(|e| DiskError::new("unlink", path, e))?;
         }
-        io.sync_dir(&config.folder).map_err(|e| DiskError::new("sync", &config.folder, e))
+        if survey.leftovers.is_empty() { Ok(()) } else { sync_folder() }
     }
 }
 

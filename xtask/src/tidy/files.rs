@@ -15,8 +15,8 @@ pub(crate) fn every_file_is_a_module(sources: &[Source]) -> Vec<Fault> {
 
 fn is_root(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let in_folder = |folder: &str| path.contains(&format!("/{folder}/"));
-    matches!(name, "main.rs" | "lib.rs" | "build.rs") || in_folder("fuzz_targets") || in_folder("bin")
+    let in_folder = |folder: &&str| path.contains(&format!("/{folder}/"));
+    matches!(name, "main.rs" | "lib.rs" | "build.rs") || ["fuzz_targets", "bin", "examples"].iter().any(in_folder)
 }
 
 /// Where the modules that a file declares may lie.

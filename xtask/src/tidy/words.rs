@@ -1,6 +1,6 @@
 //! Words that do not occur, and what to write instead.
 
-use crate::rust::Source;
+use crate::rust::{Source, line_of};
 use crate::tidy::Fault;
 
 /// Where a rule holds.
@@ -18,6 +18,8 @@ struct Rule {
     /// Any of these is a fault.
     patterns: &'static [&'static str],
     holds: Where,
+    /// Whether it is none at this place after all.
+    excused: fn(&Source, usize) -> bool,
     instead: &'static str,
 }
 
@@ -27,32 +29,75 @@ const RULES: &[Rule] = &[
     Rule {
         patterns: &["let _ =", ".ok();"],
         holds: Where::ShippedOf(STORES),
+        excused: is_kept_or_sent,
         instead: "a store never drops a result: handle it, or return it",
     },
     Rule {
         patterns: &["Instant::now(", "SystemTime::now("],
-        holds: Where::ShippedBut(&["crates/stdx/src/clock.rs", "crates/testkit/", "benchsuite/", "xtask/"]),
+        holds: Where::ShippedBut(&[
+            "crates/stdx/src/clock.rs",
+            "crates/runtime/",
+            "crates/testkit/",
+            "benchsuite/",
+            "xtask/",
+        ]),
+        excused: has_the_runtimes_clock,
         instead: "only `stdx::clock::Clock` tells the time",
     },
     Rule {
         patterns: &["println!("],
         holds: Where::ShippedBut(&["crates/forebay/", "benchsuite/", "xtask/"]),
+        excused: never,
         instead: "only the binary prints; a plane returns or records",
     },
-    Rule { patterns: &["allow(dead_code)"], holds: Where::CodeBut(&[]), instead: "delete what nobody calls" },
-    Rule { patterns: &["todo!(", "unimplemented!(", "dbg!("], holds: Where::CodeBut(&[]), instead: "finish it first" },
+    Rule {
+        patterns: &["allow(dead_code)"],
+        holds: Where::CodeBut(&[]),
+        excused: never,
+        instead: "delete what nobody calls",
+    },
+    Rule {
+        patterns: &["todo!(", "unimplemented!(", "dbg!("],
+        holds: Where::CodeBut(&[]),
+        excused: never,
+        instead: "finish it first",
+    },
     Rule {
         patterns: &["allow(unsafe_code)"],
         holds: Where::CodeBut(&["crates/runtime/", "crates/net/", "crates/stdx/src/io"]),
+        excused: never,
         instead: "`unsafe` lives in runtime, net and stdx::io only",
     },
-    Rule { patterns: &["TODO", "FIXME", "XXX", "HACK"], holds: Where::Comments, instead: "do it, or file an issue" },
+    Rule {
+        patterns: &["TODO", "FIXME", "XXX", "HACK"],
+        holds: Where::Comments,
+        excused: never,
+        instead: "do it, or file an issue",
+    },
     Rule {
         patterns: &["// ---", "// ===", "// ***", "// ###", "//////", "// ~~~"],
         holds: Where::Comments,
+        excused: never,
         instead: "no banners: a second subject is a second file",
     },
 ];
+
+fn never(_: &Source, _: usize) -> bool {
+    false
+}
+
+/// `let x = y.ok();` keeps what it gets, and a message to somebody who has gone is no loss of data.
+fn is_kept_or_sent(source: &Source, at: usize) -> bool {
+    let before = &source.code[..at];
+    let statement = &before[before.rfind([';', '{', '}']).map_or(0, |end| end + 1)..];
+    statement.contains(" =") || statement.contains("return ") || statement.contains("send(")
+}
+
+/// Tokio's clock is one that a test can stop.
+fn has_the_runtimes_clock(source: &Source, at: usize) -> bool {
+    let qualified = source.code[..at].ends_with("tokio::time::");
+    qualified || (source.code.contains("use tokio::time::") && !source.code[at..].starts_with("SystemTime"))
+}
 
 /// Checks one file against every rule.
 pub(crate) fn check(source: &Source) -> Vec<Fault> {
@@ -68,12 +113,14 @@ fn broken(rule: &Rule, source: &Source) -> Vec<Fault> {
         Where::Comments => &source.comments,
         _ => return Vec::new(),
     };
-    let found = rule.patterns.iter().flat_map(|pattern| {
-        Source::lines_with(text, pattern)
-            .into_iter()
-            .map(|line| Fault::new(&source.path, line, format!("`{}`: {}", pattern.trim(), rule.instead)))
-    });
-    found.collect()
+    let places = |pattern: &'static str| text.match_indices(pattern).map(move |(at, _)| (pattern, at));
+    let found = rule.patterns.iter().flat_map(|pattern| places(pattern));
+    found
+        .filter(|(_, at)| !(rule.excused)(source, *at))
+        .map(|(pattern, at)| {
+            Fault::new(&source.path, line_of(text, at), format!("`{}`: {}", pattern.trim(), rule.instead))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -95,9 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn a_result_that_is_kept_is_not_dropped_and_a_reader_who_has_gone_is_no_loss() {
+        assert_eq!(faults("crates/queue/src/a.rs", "fn f() {\n let x =\n  g(1)\n  .ok();\n to.send(x).ok();\n}"), NONE);
+        assert_eq!(faults("crates/queue/src/a.rs", "fn f() {\n let x = g(1);\n disk.sync()\n.ok();\n}"), [4]);
+    }
+
+    #[test]
     fn only_the_clock_tells_the_time() {
         let text = "fn f() { Instant::now(); }";
         assert_eq!(faults("crates/queue/src/serve.rs", text), [1]);
+        assert_eq!(faults("crates/queue/src/serve.rs", "use tokio::time::Instant;\nfn f() { Instant::now(); }"), NONE);
         assert_eq!(faults("crates/stdx/src/clock.rs", text), NONE);
         assert_eq!(faults("crates/queue/tests/it/main.rs", text), NONE);
     }

@@ -8,6 +8,7 @@ mod reload;
 pub(crate) mod settings;
 mod stop;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use control::auth::AdminToken;
 use control::error::{ApiError, Kind};
 use control::serve::{Server, bind_unix};
+use deploy::AtStop;
+use runtime::Cgroups;
 use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
 use tokio::net::TcpListener;
@@ -27,15 +30,6 @@ use self::stop::StopRequest;
 use crate::output::{self, Done, Quit};
 use crate::self_log::SelfLog;
 use crate::wire;
-
-/// What becomes of the instances when the node stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Instances {
-    /// They run on and the next node adopts them.
-    Leave,
-    /// They stop with the node, and start again with the next.
-    Stop,
-}
 
 /// A running node.
 pub(crate) struct Node {
@@ -73,13 +67,13 @@ impl Node {
         crate::notify::notify("READY=1");
         tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");
         let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
-        node.listen_to_signals()?;
+        reload::drain_on_usr1(node.planes.queue.clone())?;
         Ok(node)
     }
 
     /// Says on stderr where everything is.
     pub(crate) fn print_ports(&self) {
-        let list = |addrs: &[std::net::SocketAddr]| {
+        let list = |addrs: &[SocketAddr]| {
             addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
         let all = &self.ports.all;
@@ -102,13 +96,13 @@ impl Node {
 
     /// Runs until somebody wants it to stop, then drains: no new requests, those in flight finish within their limit,
     /// instances stop or are left, and what the queue and the logs were given is on disk.
-    pub(crate) async fn until_stopped(self, instances: Instances) -> Done {
+    pub(crate) async fn until_stopped(self, instances: AtStop) -> Done {
         self.stop.asked().await;
         crate::notify::notify("STOPPING=1");
         ports::withdraw(&self.settings.data.ports_json())?;
         let drain = Duration::from_millis(self.settings.config.router.drain_timeout_ms.into());
         self.planes.router.drain(drain).await;
-        self.planes.deploy.stop(instances == Instances::Stop).await;
+        self.planes.deploy.stop(instances).await;
         self.admin.stop().await;
         self.planes.queue.stop().await;
         self.planes.logs.stop().await;
@@ -135,31 +129,38 @@ async fn start_planes(
             sink: Arc::new(wire::queue_logs::JobLog(logs.clone())),
         },
     )
-    .map_err(errors::queue)?;
+    .map_err(|error| errors::queue(error, &config.origins.queue))?;
     let traffic = wire::deploy_router::Traffic::new();
-    let access = Arc::new(wire::router_logs::AccessLog::start(logs.clone()));
-    let router = router::start(config.router.clone(), traffic.source(), access, clock.clone()).map_err(errors::router)?;
+    let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
+    let router = router::start(config.router.clone(), traffic.source(), access, clock.clone()).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = settings.admin_doors()?;
     let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);
-    let deploy = deploy::start(deploy::Deps {
-        config: config.deploy.clone(),
+    let deps = deploy::Deps {
+        clock,
         store,
-        releases: data.releases(),
+        planner: Arc::new(wire::deploy_config::Manifests),
+        sink: Arc::new(wire::deploy_logs::InstanceLog(logs.clone())),
+        traffic: Arc::new(traffic),
+        releases_folder: data.releases(),
         runtime_folder: runtime_folder.clone(),
         exe: std::env::current_exe()?,
-        clock,
-        planner: Arc::new(wire::deploy_config::Manifests),
-        output: Arc::new(wire::deploy_logs::InstanceLog(logs.clone())),
-        traffic: Arc::new(traffic),
-        queue_addr: ports.queue.clone(),
-        router_addr: ports.http.clone(),
-    })
-    .await
-    .map_err(errors::deploy)?;
+        queue: reachable(&queue.bound()),
+        router: reachable(&router.bound()),
+        cgroups: Cgroups::WhereAllowed,
+        users: rustix::process::geteuid().is_root(),
+    };
+    let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
     let planes = Planes { logs, queue, router, deploy };
     let admin = Admin::start(&planes, doors.token, doors.tcp, &runtime_folder.join("admin.sock"))?;
     Ok((planes, admin, ports))
+}
+
+/// Where instances on this machine reach a listener: its first loopback address, else loopback at its first port.
+fn reachable(bound: &[SocketAddr]) -> Option<SocketAddr> {
+    let first = *bound.first()?;
+    let loopback = bound.iter().copied().find(|addr| addr.ip().is_loopback());
+    Some(loopback.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), first.port())))
 }
 
 /// The admin API, running.

@@ -1,21 +1,19 @@
-//! HUP reads the configuration again; USR1 makes the queue refuse new jobs.
+//! USR1 makes the queue refuse new jobs.
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Node;
 use crate::output::Quit;
 
-impl Node {
-    /// Listens for HUP and USR1 for the life of the node.
-    pub(super) fn listen_to_signals(&self) -> Result<(), Quit> {
-        let mut drain = signal(SignalKind::user_defined1())?;
-        let queue = self.planes.queue.clone();
-        tokio::task::spawn_local(async move {
-            while drain.recv().await.is_some() {
-                tracing::info!("the queue refuses new jobs from now on, until the next start");
-                queue.drain_mode(true);
+/// From a USR1 on, the queue refuses new jobs until the next start; workers go on.
+pub(crate) fn drain_on_usr1(queue: queue::Handle) -> Result<(), Quit> {
+    let mut usr1 = signal(SignalKind::user_defined1())?;
+    tokio::task::spawn_local(async move {
+        while usr1.recv().await.is_some() {
+            tracing::info!("the queue refuses new jobs from now on, until the next start");
+            if let Err(error) = queue.drain_mode(true).await {
+                tracing::error!(%error, "the queue cannot be told to drain");
             }
-        });
-        Ok(())
-    }
+        }
+    });
+    Ok(())
 }

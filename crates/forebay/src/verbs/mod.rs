@@ -35,7 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Logs(args) => logs::run(&global, args).await,
         Verb::Trace(args) => trace::run(&global, args).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
-        Verb::Router(verb) => router::run(&global, verb).await,
+        Verb::Router(verb) => router::run(verb).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,
         Verb::Schema(args) => schema::run(&args),
         Verb::Completion(args) => completion::run(&args),

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use deploy::AtStop;
+
 use crate::args::{Global, NodeArgs};
-use crate::node::{Instances, Node};
+use crate::node::Node;
 use crate::output::{self, Done};
 
 pub(super) async fn run(global: &Global, args: NodeArgs) -> Done {
@@ -13,7 +15,7 @@ pub(super) async fn run(global: &Global, args: NodeArgs) -> Done {
     let config = crate::node::settings::load(global, &args.listen)?;
     let node = Node::start(config).await?;
     node.print_ports();
-    node.until_stopped(Instances::Leave).await
+    node.until_stopped(AtStop::LeaveInstances).await
 }
 
 /// This command line again, with absolute paths, for the unit.

@@ -2,12 +2,13 @@
 
 use control::client::{Client, body};
 use control::wire::LogRow;
+use deploy::AtStop;
 use http::Method;
 use serde::Deserialize;
 
 use super::deploy::Source;
 use crate::args::{EnvFlag, Global, UpArgs};
-use crate::node::{Instances, Node};
+use crate::node::Node;
 use crate::output::{self, Done};
 
 /// What `GET /v1/apps/{app}/digest` answers.
@@ -39,12 +40,12 @@ pub(super) async fn run(global: &Global, args: UpArgs) -> Done {
     tokio::select! {
         () = node.stop_requested() => {
             work.abort();
-            node.until_stopped(Instances::Stop).await
+            node.until_stopped(AtStop::StopInstances).await
         }
         done = &mut work => {
             let done = done.unwrap_or(Ok(()));
             node.request_stop();
-            node.until_stopped(Instances::Stop).await.and(done)
+            node.until_stopped(AtStop::StopInstances).await.and(done)
         }
     }
 }

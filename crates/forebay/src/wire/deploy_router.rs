@@ -1,11 +1,13 @@
 //! Deploy's endpoint table becomes the router's routing; routes, endpoints and tube limits change together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use config::Resolved;
 use deploy::{Endpoint, EndpointTable, ScopeTable, Wait};
+use queue::config::TubeConfig;
 use router::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use stdx::ids::{ProcessName, Scope};
 use tokio::sync::watch;
@@ -19,6 +21,18 @@ pub(crate) struct Traffic {
 struct Receivers {
     router: router::Handle,
     queue: queue::Handle,
+}
+
+impl Receivers {
+    /// Tube limits follow the release; a queue that has failed says so itself.
+    fn configure_queue(&self, scope: Scope, tubes: BTreeMap<String, TubeConfig>) {
+        let queue = self.queue.clone();
+        tokio::spawn(async move {
+            if let Err(error) = queue.configure(scope.clone(), tubes).await {
+                tracing::error!(%scope, %error, "the queue did not take the limits of its tubes");
+            }
+        });
+    }
 }
 
 /// What the router is given to look at.
@@ -56,7 +70,7 @@ impl deploy::Traffic for Traffic {
                 Ok(resolved) => {
                     add(&mut routing, scope, part, &resolved);
                     if let Some(receivers) = self.receivers.get() {
-                        receivers.queue.configure(scope.clone(), resolved.queues);
+                        receivers.configure_queue(scope.clone(), resolved.queues);
                     }
                 }
                 Err(error) => tracing::error!(%scope, %error, "a release's manifest cannot be read; it has no routes"),

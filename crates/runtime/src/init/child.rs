@@ -60,6 +60,15 @@ pub(super) fn spawn(
     }
 }
 
+/// Whether the application's user can be taken at all, before anything is given to it.
+pub(super) fn check_user(spec: &Spec) -> Result<(), Failure> {
+    let me = rustix::process::geteuid();
+    match spec.uid {
+        Some(uid) if !me.is_root() && me.as_raw() != uid => Err(failure_of(Stage::Uid, libc::EPERM, spec)),
+        _ => Ok(()),
+    }
+}
+
 fn failure_of(stage: Stage, errno: i32, spec: &Spec) -> Failure {
     let detail = match stage {
         Stage::Folder => Some(spec.folder.display().to_string()),
@@ -174,14 +183,19 @@ fn c_string(bytes: Vec<u8>) -> CString {
     CString::new(bytes).expect("Spec::check refuses NUL bytes")
 }
 
+/// Words that only the shell itself can run.
+const SHELL_WORDS: [&str; 24] = [
+    "!", ".", ":", "alias", "case", "cd", "command", "eval", "exec", "exit", "export", "for", "if", "read", "readonly",
+    "set", "shift", "trap", "ulimit", "umask", "unset", "until", "wait", "while",
+];
+
 /// A plain command replaces the shell, so that signals reach it and nothing lies between; one that needs the shell
 /// (several commands, or a variable set in front) is left to it.
 fn shell_line(command: &str) -> String {
     let command = command.trim();
     let first = command.split_whitespace().next().unwrap_or_default();
     let compound = command.contains([';', '&', '|', '\n', '(', ')', '{', '}', '`', '#']);
-    let word =
-        matches!(first, "exec" | "cd" | "if" | "while" | "until" | "for" | "case" | "!" | "." | "set" | "export");
+    let word = SHELL_WORDS.contains(&first);
     if compound || word || first.contains('=') { command.into() } else { format!("exec {command}") }
 }
 
@@ -192,7 +206,9 @@ mod tests {
     #[test]
     fn a_plain_command_replaces_the_shell_and_no_other() {
         assert_eq!(shell_line(" python3 web.py --port $PORT "), "exec python3 web.py --port $PORT");
-        for compound in ["cd web && ./run", "PORT=1 ./run", "./run | tee log", "exec ./run", "a; b", "(a)", "a &"] {
+        for compound in
+            ["cd web && ./run", "PORT=1 ./run", "./run | tee log", "exec ./run", "a; b", "(a)", "a &", "exit 3"]
+        {
             assert_eq!(shell_line(compound), compound);
         }
     }

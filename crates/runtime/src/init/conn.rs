@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 
 use stdx::clock::Mono;
 
-use crate::protocol::{Decoder, FRAME_BYTES_MAX_FROM_NODE, FromNode, InitHello, LinkError, Refusal, RefusalCode};
+use crate::protocol::{
+    Decoder, FRAME_BYTES_MAX_FROM_NODE, FromNode, InitHello, LinkError, Refusal, RefusalCode, Welcome,
+};
 use crate::spool::Spool;
 
 /// Bytes that wait for the socket before more are taken from the spool.
@@ -74,6 +76,11 @@ impl Conn {
         self.out.clear();
         self.out.shrink_to(OUT_BYTES);
         Ok(())
+    }
+
+    /// From here on it is the node.
+    pub(super) fn welcome(&mut self, version: u16) {
+        Welcome { version }.write(&mut self.out);
     }
 
     /// Says why and hangs up. Whoever does not read it has not greeted properly either.

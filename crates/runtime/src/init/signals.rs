@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "sigprocmask, signalfd and sigaction have no safe wrapper; tested by tests/it/signals.rs"
+    reason = "sigprocmask, signalfd and sigaction have no safe wrapper; tested by tests/it/ending.rs and surroundings.rs"
 )]
 
 use std::io;
@@ -52,15 +52,21 @@ impl AsFd for Signals {
     }
 }
 
-/// In a new child: no signal is blocked, ignored (Rust ignores SIGPIPE) or caught.
+/// In a new child: no signal is blocked, ignored (Rust ignores SIGPIPE) or caught. By the kernel's own call, because
+/// libc keeps 32 and 33 for itself and would leave them ignored if they came so.
 pub(super) fn reset() {
-    // SAFETY: the set is initialised before it is read; errors only concern signals that cannot be changed anyway.
-    unsafe {
-        for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
-        }
-        let mut none = MaybeUninit::uninit();
-        libc::sigemptyset(none.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+    // SIG_DFL, no flags, no restorer, an empty mask: all are zero in the kernel's `struct sigaction` (at most 32 bytes).
+    let default = [0u64; 4];
+    const SET_BYTES: usize = 8;
+    for signal in 1..=64 {
+        // SAFETY: reads `default`, writes nothing; SIGKILL and SIGSTOP are refused and need no change.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), SET_BYTES)
+        };
     }
+    let none = 0u64;
+    // SAFETY: reads `none`, writes nothing.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &none, std::ptr::null_mut::<u64>(), SET_BYTES)
+    };
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::instance::{Control, Event, Instance};
 use crate::protocol::{
     Decoder, FRAME_BYTES_MAX_FROM_INIT, FromInit, FromNode, InitHello, LinkError, NodeHello, Refusal, RefusalCode,
-    common_version,
+    VERSION, VERSION_MIN, Welcome, common_version,
 };
 
 /// Time for an init to answer; it does nothing else meanwhile, but the machine may be busy.
@@ -27,8 +27,8 @@ pub(super) async fn connect(socket: &Path, init_pid: Option<u32>) -> Result<Inst
     let (stream, decoder, hello) = greeted.map_err(|_| LinkError::Silent { ms: ANSWER.as_millis() as u64 })??;
     let (told, events) = mpsc::channel(EVENTS_MAX);
     let control = Control::default();
-    tokio::spawn(run(stream, decoder, control.clone(), told));
-    Ok(Instance { ticket: hello.ticket, notes: hello.notes, events, control })
+    let link = tokio::spawn(run(stream, decoder, control.clone(), told));
+    Ok(Instance { ticket: hello.ticket, notes: hello.notes, events, control, link })
 }
 
 async fn greet(socket: &Path, init_pid: Option<u32>) -> Result<(UnixStream, Decoder, InitHello), LinkError> {
@@ -41,18 +41,30 @@ async fn greet(socket: &Path, init_pid: Option<u32>) -> Result<(UnixStream, Deco
     FromNode::Hello(NodeHello::ours()).write(&mut hello);
     stream.write_all(&hello).await?;
     let mut decoder = Decoder::new(FRAME_BYTES_MAX_FROM_INIT);
-    let hello = match first(&mut stream, &mut decoder).await? {
-        FromInit::Hello(hello) => hello,
-        FromInit::Refused(refusal) => return Err(refused(refusal)),
-        other => return Err(LinkError::Garbage { what: format!("{other:?} before a hello") }),
+    let hello = loop {
+        match next(&mut stream, &mut decoder).await? {
+            FromInit::Hello(hello) => break hello,
+            FromInit::Refused(refusal) => return Err(refused(refusal)),
+            FromInit::Unknown => {}
+            other => return Err(LinkError::Garbage { what: format!("{other:?} before a hello") }),
+        }
     };
-    match common_version(hello.version, hello.version_min) {
-        Some(_) => Ok((stream, decoder, hello)),
-        None => Err(LinkError::Version { theirs: hello.version, theirs_min: hello.version_min }),
+    if common_version(hello.version, hello.version_min).is_none() {
+        return Err(LinkError::Version { theirs: hello.version, theirs_min: hello.version_min });
+    }
+    loop {
+        match next(&mut stream, &mut decoder).await? {
+            FromInit::Welcome(Welcome { version }) if (VERSION_MIN..=VERSION).contains(&version) => {
+                return Ok((stream, decoder, hello));
+            }
+            FromInit::Refused(refusal) => return Err(refused(refusal)),
+            FromInit::Unknown => {}
+            other => return Err(LinkError::Garbage { what: format!("{other:?} before a welcome") }),
+        }
     }
 }
 
-async fn first(stream: &mut UnixStream, decoder: &mut Decoder) -> Result<FromInit, LinkError> {
+async fn next(stream: &mut UnixStream, decoder: &mut Decoder) -> Result<FromInit, LinkError> {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         if let Some((kind, body)) = decoder.next()? {
@@ -116,7 +128,7 @@ async fn hear(mut read: OwnedReadHalf, mut decoder: Decoder, events: &mpsc::Send
                 FromInit::Output(one) => output.push(one),
                 FromInit::Exited(one) => exit = Some(one),
                 FromInit::Refused(refusal) => return Err(refused(refusal)),
-                FromInit::Hello(_) | FromInit::Unknown => {}
+                FromInit::Hello(_) | FromInit::Welcome(_) | FromInit::Unknown => {}
             }
         }
         exited |= exit.is_some();

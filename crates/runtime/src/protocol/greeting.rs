@@ -133,6 +133,13 @@ impl NodeHello {
     }
 }
 
+/// Init's answer to a node that it takes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    /// What both will speak.
+    pub(crate) version: u16,
+}
+
 /// The highest version that both speak.
 pub(crate) fn common_version(theirs: u16, theirs_min: u16) -> Option<u16> {
     let version = theirs.min(VERSION);

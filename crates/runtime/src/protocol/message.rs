@@ -5,12 +5,13 @@ use stdx::clock::Wall;
 
 use super::LinkError;
 use super::frame::{FRAME_HEAD, frame_len, write_frame};
-use super::greeting::{InitHello, NodeHello, Refusal};
+use super::greeting::{InitHello, NodeHello, Refusal, Welcome};
 use crate::exit::{End, Exit};
 use crate::output::{Dropped, Line, Output, Stream};
 
 const HELLO: u8 = 1;
 const REFUSED: u8 = 2;
+const WELCOME: u8 = 3;
 const LINE: u8 = 16;
 const DROPPED: u8 = 17;
 const EXITED: u8 = 18;
@@ -27,6 +28,7 @@ const LINE_HEAD: usize = FRAME_HEAD + 8 + 8 + 1 + 1;
 #[derive(Debug)]
 pub(crate) enum FromInit {
     Hello(InitHello),
+    Welcome(Welcome),
     Refused(Refusal),
     Output(Output),
     Exited(Exit),
@@ -73,6 +75,7 @@ impl FromInit {
         let mut fields = Fields { body };
         Ok(match kind {
             HELLO => FromInit::Hello(json(body)?),
+            WELCOME => FromInit::Welcome(json(body)?),
             REFUSED => FromInit::Refused(json(body)?),
             LINE => FromInit::Output(Output::Line(fields.line()?)),
             DROPPED => FromInit::Output(Output::Dropped(Dropped {
@@ -93,6 +96,12 @@ impl FromInit {
 impl InitHello {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         write_frame(out, HELLO, &to_json(self));
+    }
+}
+
+impl Welcome {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        write_frame(out, WELCOME, &to_json(self));
     }
 }
 
@@ -251,6 +260,32 @@ mod tests {
         }
     }
 
+    /// Version 1 as it is on the wire. An init that speaks it may run for years: this test never changes.
+    #[test]
+    fn the_bytes_of_version_1_stay_what_they_are() {
+        let seq_and_time = b"\x09\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0";
+        let line = [b"\x15\0\0\0\x10".as_slice(), seq_and_time, b"\x01\x00hi"].concat();
+        let mut ours = line_frame(9, Wall(5), Stream::Stderr, 2, None);
+        ours.extend_from_slice(b"hi");
+        assert_eq!(ours, line);
+        let gap = [b"\x21\0\0\0\x11".as_slice(), seq_and_time, b"\x02\0\0\0\0\0\0\0\x4d\0\0\0\0\0\0\0"].concat();
+        assert_eq!(dropped_frame(&Dropped { seq: 9, time: Wall(5), lines: 2, bytes: 77 }), gap);
+        let exit = [seq_and_time.as_slice(), br#"{"ended":{"code":3}}"#].concat();
+        let end = End { ended: Ended::Code(3), oom_kills: 0, left_behind: 0 };
+        assert!(
+            matches!(FromInit::decode(18, &exit), Ok(FromInit::Exited(read)) if read == Exit { seq: 9, time: Wall(5), end })
+        );
+        let hello =
+            br#"{"version":1,"version_min":1,"ticket":{"init_pid":7,"init_start":70,"child_pid":8,"child_start":80,
+            "socket":"/run/forebay/web.17.sock"}}"#;
+        assert!(matches!(FromInit::decode(1, hello), Ok(FromInit::Hello(hello)) if hello.ticket.child_start == 80));
+        let mut said = vec![];
+        FromNode::Ack(9).write(&mut said);
+        FromNode::Signal { whom: Whom::All, signal: 9 }.write(&mut said);
+        FromNode::Store(StoreState::Failed).write(&mut said);
+        assert_eq!(said, b"\x09\0\0\0\x20\x09\0\0\0\0\0\0\0\x03\0\0\0\x21\x01\x09\x02\0\0\0\x22\x01");
+    }
+
     #[test]
     fn dropped_lines_and_an_exit_read_back() {
         let dropped = Dropped { seq: 10, time: Wall(6), lines: 5, bytes: 77 };
@@ -268,5 +303,13 @@ mod tests {
         assert!(FromNode::decode(ACK, &[1]).is_err());
         assert!(FromInit::decode(LINE, &[0; 17]).is_err());
         assert!(FromNode::decode(HELLO, b"{").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(kind: u8, body: Vec<u8>) {
+            drop(FromInit::decode(kind, &body));
+            drop(FromNode::decode(kind, &body));
+        }
     }
 }

@@ -11,7 +11,7 @@ pub use greeting::{Failure, LinkError, Stage};
 pub use message::StoreState;
 
 pub(crate) use frame::{Decoder, FRAME_HEAD, frame_len};
-pub(crate) use greeting::{InitHello, NodeHello, Refusal, RefusalCode, Report, common_version};
+pub(crate) use greeting::{InitHello, NodeHello, Refusal, RefusalCode, Report, Welcome, common_version};
 pub(crate) use message::{
     FromInit, FromNode, Whom, dropped_frame, exited_frame, last_seq_of_frame, line_frame, line_frame_len,
     written_for_frame,

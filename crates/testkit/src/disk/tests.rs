@@ -1,3 +1,5 @@
+//! The fake disk keeps the rules it was made for, and breaks only those it was told to.
+
 use std::io::ErrorKind;
 use std::path::Path;
 

@@ -277,7 +277,8 @@ fn a_device_that_reads_nothing_is_no_damaged_log() {
 }
 
 /// Whatever one does to one place of the files: what is delivered is right, what is not delivered is told, and a second
-/// open says the same.
+/// open says the same. The end of the newest segment is the exception: nothing tells a last batch that was harmed from a
+/// torn one, or a file cut between two batches from one that ends there.
 #[test]
 fn any_single_damage_is_contained() {
     for seed in 0..3000 {
@@ -289,7 +290,7 @@ fn any_single_damage_is_contained() {
         log.add(&payloads);
         let newest = log.opened.writer.segment();
         drop(log);
-        harm(&disk, &mut rng, newest);
+        let harmed = harm(&disk, &mut rng, newest);
         let (first, again) = (try_open(&disk), try_open(&disk));
         let (Ok(first), Ok(mut again)) = (first, again) else {
             assert_eq!(newest, 1, "seed {seed}: only a log of one segment can lose all its headers");
@@ -301,7 +302,10 @@ fn any_single_damage_is_contained() {
         let report = &first.opened.report;
         let delivered = first.lsns();
         for lsn in (1..=count as u64).filter(|lsn| !delivered.contains(lsn)) {
-            assert!(is_told(report, lsn, newest), "seed {seed}: {lsn} is missed in silence: {report:?}");
+            assert!(
+                is_told(report, lsn) || (harmed == newest && lsn > report.last_lsn.0),
+                "seed {seed}: {lsn} is missed in silence: {report:?}"
+            );
         }
         assert_eq!(first.found, again.found, "seed {seed}");
         let before = again.lsns();
@@ -311,8 +315,10 @@ fn any_single_damage_is_contained() {
     }
 }
 
-fn harm(disk: &FakeDisk, rng: &mut Rng, newest: u64) {
-    let path = segment_path(rng.u64(1..=newest));
+/// Harms a segment and says which.
+fn harm(disk: &FakeDisk, rng: &mut Rng, newest: u64) -> u64 {
+    let harmed = rng.u64(1..=newest);
+    let path = segment_path(harmed);
     let mut bytes = disk.contents(&path).unwrap();
     let at = rng.usize(0..bytes.len());
     let end = (at + rng.usize(1..700)).min(bytes.len());
@@ -325,12 +331,10 @@ fn harm(disk: &FakeDisk, rng: &mut Rng, newest: u64) {
         _ => bytes[at..end].rotate_left(1),
     }
     disk.place(&path, bytes);
+    harmed
 }
 
-/// A record is told lost, or it was in the end that looks torn: nothing tells a damaged last batch from a torn one.
-fn is_told(report: &Report, lsn: u64, newest: u64) -> bool {
-    let lost = report.damage.iter().flat_map(|damage| &damage.lost);
-    let in_the_end = lsn > report.last_lsn.0;
-    let end_is_harmed = report.torn.is_some() || report.damage.iter().any(|damage| damage.segment == newest);
-    lost.into_iter().any(|range| (range.first.0..=range.last.0).contains(&lsn)) || (in_the_end && end_is_harmed)
+fn is_told(report: &Report, lsn: u64) -> bool {
+    let mut lost = report.damage.iter().flat_map(|damage| &damage.lost);
+    lost.any(|range| (range.first.0..=range.last.0).contains(&lsn))
 }

@@ -30,7 +30,7 @@ pub(super) fn run<D: Io>(io: D, disk: FakeDisk, seed: u64) -> Result<(), String>
         let log = recover(&io, &disk, &config, &mut rng, &mut model)?;
         Life { log, disk: &disk, rng: &mut rng, model: &mut model, floor: 1 }.live()?;
         disk.set_capacity(None);
-        if rng.u8(0..4) == 0 {
+        if rng.u8(0..3) == 0 {
             // The process dies and the machine does not: the page cache stays, whether it is on disk or not.
             restart(&disk);
         } else {
@@ -103,13 +103,13 @@ impl<D: Io> Life<'_, D> {
         self.set_fault();
         for _ in 0..self.rng.usize(1..60) {
             match self.rng.u8(0..16) {
-                0..10 => self.append(),
-                10..14 => {
+                0..9 => self.append(),
+                9..13 => {
                     if !self.commit_all()? {
                         return self.is_poisoned();
                     }
                 }
-                14 => self.remove(),
+                13 | 14 => self.remove(),
                 _ => {
                     if self.log.committer.clean_up().is_err() {
                         return self.is_poisoned();
@@ -122,10 +122,10 @@ impl<D: Io> Life<'_, D> {
 
     fn set_fault(&mut self) {
         let nth = self.rng.u32(1..30);
-        match self.rng.u8(0..12) {
+        match self.rng.u8(0..14) {
             0 => self.disk.fail(Call::Write, nth),
             1 | 2 => self.disk.fail(Call::Sync, nth),
-            3 => self.disk.fail(Call::SyncDir, nth.div_ceil(4)),
+            3 | 12 | 13 => self.disk.fail(Call::SyncDir, nth.div_ceil(8)),
             4 => self.disk.fail(Call::Rename, nth.div_ceil(8)),
             5 => self.disk.fail(Call::Unlink, nth.div_ceil(8)),
             6 => self.disk.set_capacity(Some(self.disk.used() + self.rng.u64(0..8192))),
@@ -149,7 +149,8 @@ impl<D: Io> Life<'_, D> {
     }
 
     fn remove(&mut self) {
-        let floor = self.rng.u64(1..=self.log.writer.segment() + 1).min(self.log.writer.segment());
+        let newest = self.log.writer.segment();
+        let floor = if self.rng.bool() { newest } else { self.rng.u64(1..=newest) };
         self.log.writer.remove_segments_below(floor);
         self.floor = self.floor.max(floor);
         self.model.floor_asked = self.model.floor_asked.max(floor);

@@ -1,0 +1,348 @@
+//! The commands that change jobs. Each checks, appends its record, then applies it; nothing is applied that was not
+//! appended.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use stdx::io::Io;
+use wal::{AppendError, Lsn, ReadError};
+
+use super::Broker;
+use super::commands::due_ms;
+use crate::engine::{After, Asked, ClientId, Event, Extra, Job, JobState, Now, Pause, WaitEnd};
+use crate::event::JobChange;
+use crate::log::record::{Attrs, Ids, JobRecord, Record, TubeRef, space_text};
+use crate::names::JobId;
+use crate::proto::command::Put;
+use crate::proto::reply::Reply;
+
+/// Ids in one record of a kick.
+const KICK_IDS_MAX: usize = 4096;
+
+impl<D: Io> Broker<D> {
+    /// `put`, once its body is here.
+    pub(crate) fn put(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
+        self.engine.now = now;
+        let trace = self.conns[client.0 as usize].trace.take();
+        if let Err(reply) = self.may_put(client, body) {
+            return self.say(client, reply);
+        }
+        let ix = self.engine.client(client).used;
+        let tube = self.engine.tube(ix);
+        let space = space_text(&self.engine.space(tube.space).name);
+        let (id, due) = (self.engine.next_id(), due_ms(now.wall, put.delay_s));
+        let (ttr_s, body_len) = (put.ttr_s.max(1), put.bytes);
+        let record = Record::Put(JobRecord {
+            id,
+            created_ms: now.wall.millis(),
+            due_ms: due,
+            pri: put.pri,
+            ttr_s,
+            delay_s: put.delay_s,
+            body_len,
+            at: TubeRef { space: &space, tube: tube.name.as_str() },
+            attrs: Attrs { trace, ..Attrs::default() },
+        });
+        let (lsn, at) = match self.journal.append_job(id, &record, body) {
+            Ok(appended) => appended,
+            Err(cause) => return self.not_appended(client, &cause),
+        };
+        let job = Job {
+            id,
+            created_ms: now.wall.millis(),
+            lsn,
+            at,
+            body_len,
+            pri: put.pri,
+            ttr_s,
+            delay_s: put.delay_s,
+            tube: ix,
+            state: if due == 0 { JobState::Ready } else { JobState::Delayed { until_ms: due } },
+            extra: trace.map(|trace| Box::new(Extra { trace: Some(trace), ..Extra::default() })),
+        };
+        self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
+        self.tell(&job, JobChange::Put, lsn, now);
+        self.engine.insert(job);
+        self.engine.count_put(ix);
+        self.answer(client, Reply::Inserted(id), lsn);
+        self.after_engine(now);
+    }
+
+    fn may_put(&self, client: ClientId, body: &[u8]) -> Result<(), Reply<'static>> {
+        if self.failed.is_some() {
+            return Err(Reply::InternalError);
+        }
+        if self.intake.draining {
+            return Err(Reply::Draining);
+        }
+        if self.intake.disk_low || self.intake.disk_full {
+            return Err(Reply::OutOfMemory);
+        }
+        let tube = self.engine.client(client).used;
+        self.engine.has_room(tube, body.len() as u64).map_err(|_| Reply::OutOfMemory)
+    }
+
+    pub(super) fn reserve(&mut self, client: ClientId, timeout: Option<Duration>, now: Now) {
+        self.engine.mark_worker(client);
+        match self.engine.ask(client, timeout, now) {
+            Asked::Got(job) => self.deliver(client, job, now),
+            Asked::DeadlineSoon => self.say(client, Reply::DeadlineSoon),
+            Asked::TimedOut => self.tell_state(client, Reply::TimedOut),
+            Asked::Waits => {}
+        }
+    }
+
+    pub(super) fn reserve_job(&mut self, client: ClientId, id: JobId, now: Now) {
+        let space = self.space_of(client);
+        let free = |job: &&Job| !matches!(job.state, JobState::Reserved { .. });
+        if self.engine.job_in(space, id).filter(free).is_none() {
+            return self.tell_state(client, Reply::NotFound);
+        }
+        self.engine.mark_worker(client);
+        self.engine.reserve(client, id, now);
+        self.deliver(client, id, now);
+    }
+
+    /// Sends a job that the client holds already. A job whose body is damaged goes to nobody: it is buried.
+    fn deliver(&mut self, client: ClientId, id: JobId, now: Now) {
+        let body = self.body(id);
+        let Some(job) = self.engine.job(id) else { return };
+        let lsn = job.delivery_lsn();
+        match body {
+            Ok(body) => {
+                self.answer(client, Reply::Reserved(id, &body), lsn);
+                self.note_reservation(id, now);
+            }
+            Err(cause) => {
+                tracing::error!(job = id.0, %cause, "a job's body cannot be read; the job is buried");
+                self.engine.bury(id, self.journal.newest().0);
+                self.say(client, Reply::InternalError);
+            }
+        }
+    }
+
+    /// The count of a reservation must be on disk before the next delivery of the job, not before this one.
+    fn note_reservation(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.engine.job(id) else { return };
+        let delivered = job.delivery_lsn();
+        let record = Record::Reserved { id, times: job.counts().reserves };
+        let told = job.trace().is_some().then(|| job.clone());
+        match self.journal.append_lazily(&record) {
+            Ok(lsn) => {
+                if let Some(job) = self.engine.job_mut(id) {
+                    job.extra_mut().reserved_lsn = lsn;
+                }
+            }
+            Err(cause) => tracing::warn!(job = id.0, %cause, "a reservation is not in the log"),
+        }
+        if let Some(job) = told {
+            self.tell(&job, JobChange::Reserved, delivered, now);
+        }
+    }
+
+    pub(super) fn delete(&mut self, client: ClientId, id: JobId, now: Now) {
+        let space = self.space_of(client);
+        let may = |job: &&Job| !matches!(job.state, JobState::Reserved { by, .. } if by != client);
+        if self.engine.job_in(space, id).filter(may).is_none() {
+            return self.tell_state(client, Reply::NotFound);
+        }
+        let lsn = match self.journal.append(&Record::Deleted { id }) {
+            Ok(lsn) => lsn,
+            Err(cause) => return self.not_appended(client, &cause),
+        };
+        if let Some(job) = self.engine.job(id) {
+            self.engine.count_delete(job.tube);
+        }
+        if let Some(job) = self.engine.remove(id) {
+            self.journal.let_go(job.at);
+            self.bodies.forget(id);
+            self.tell(&job, JobChange::Deleted, lsn, now);
+        }
+        self.answer(client, Reply::Deleted, lsn);
+    }
+
+    pub(super) fn release_job(&mut self, client: ClientId, id: JobId, pri: u32, delay_s: u32, now: Now) {
+        let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
+        let attempts_max = self.engine.tube(job.tube).config.attempts_max;
+        if attempts_max > 0 && job.counts().reserves >= attempts_max {
+            return self.bury(client, id, pri, now);
+        }
+        let due = due_ms(now.wall, delay_s);
+        let lsn = match self.journal.append(&Record::Released { id, pri, delay_s, due_ms: due }) {
+            Ok(lsn) => lsn,
+            Err(cause) => return self.not_appended(client, &cause),
+        };
+        self.engine.set_pri(id, pri);
+        self.change(id, lsn, |job| {
+            job.delay_s = delay_s;
+            job.extra_mut().counts.releases += 1;
+        });
+        self.tell_job(id, JobChange::Released, lsn, now);
+        self.answer(client, Reply::Released, lsn);
+        if due == 0 {
+            self.engine.make_ready(id);
+        } else {
+            self.engine.delay(id, due);
+        }
+    }
+
+    pub(super) fn bury(&mut self, client: ClientId, id: JobId, pri: u32, now: Now) {
+        if self.held(client, id).is_none() {
+            return self.tell_state(client, Reply::NotFound);
+        }
+        let lsn = match self.journal.append(&Record::Buried { id, pri }) {
+            Ok(lsn) => lsn,
+            Err(cause) => return self.not_appended(client, &cause),
+        };
+        self.engine.set_pri(id, pri);
+        self.engine.bury(id, lsn.0);
+        self.change(id, lsn, |job| job.extra_mut().counts.buries += 1);
+        self.tell_job(id, JobChange::Buried, lsn, now);
+        self.answer(client, Reply::Buried, lsn);
+    }
+
+    pub(super) fn touch(&mut self, client: ClientId, id: JobId, now: Now) {
+        let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
+        let lsn = job.lsn;
+        self.engine.touch(client, id, now);
+        self.answer(client, Reply::Touched, lsn);
+    }
+
+    /// `kick`: buried jobs of the used tube, delayed ones only when none is buried.
+    pub(super) fn kick(&mut self, client: ClientId, jobs_max: u32, now: Now) {
+        let tube = self.engine.tube(self.engine.client(client).used);
+        let orders = if tube.buried.is_empty() { &tube.delayed } else { &tube.buried };
+        let ids: Vec<JobId> = orders.iter().take(jobs_max as usize).map(|&(_, id)| id).collect();
+        let mut kicked = 0;
+        for ids in ids.chunks(KICK_IDS_MAX) {
+            if let Err(cause) = self.kick_all(ids, now) {
+                if kicked == 0 {
+                    return self.not_appended(client, &cause);
+                }
+                break;
+            }
+            kicked += ids.len();
+        }
+        self.tell_state(client, Reply::Kicked(u32::try_from(kicked).unwrap_or(u32::MAX)));
+    }
+
+    pub(super) fn kick_job(&mut self, client: ClientId, id: JobId, now: Now) {
+        let space = self.space_of(client);
+        let may = |job: &&Job| matches!(job.state, JobState::Buried { .. } | JobState::Delayed { .. });
+        if self.engine.job_in(space, id).filter(may).is_none() {
+            return self.tell_state(client, Reply::NotFound);
+        }
+        match self.kick_all(&[id], now) {
+            Ok(lsn) => self.answer(client, Reply::KickedJob, lsn),
+            Err(cause) => self.not_appended(client, &cause),
+        }
+    }
+
+    fn kick_all(&mut self, ids: &[JobId], now: Now) -> Result<Lsn, AppendError> {
+        let lsn = self.journal.append(&Record::Kicked { ids: Ids::List(ids) })?;
+        for &id in ids {
+            self.change(id, lsn, |job| job.extra_mut().counts.kicks += 1);
+            self.tell_job(id, JobChange::Kicked, lsn, now);
+            self.engine.make_ready(id);
+        }
+        Ok(lsn)
+    }
+
+    pub(super) fn pause_tube(&mut self, client: ClientId, name: &str, delay_s: u32, now: Now) {
+        let Some(ix) = self.engine.find_tube(self.space_of(client), name) else {
+            return self.tell_state(client, Reply::NotFound);
+        };
+        let tube = self.engine.tube(ix);
+        let space = space_text(&self.engine.space(tube.space).name);
+        let asked_ms = u64::from(delay_s) * 1000;
+        // A pause of 0 seconds is over with the next tick.
+        let until_ms = if delay_s == 0 { now.wall.millis() } else { due_ms(now.wall, delay_s) };
+        let at = TubeRef { space: &space, tube: name };
+        match self.journal.append(&Record::Paused { at, asked_ms, until_ms }) {
+            Ok(lsn) => {
+                self.engine.pause(ix, Pause { asked_ms, until_ms });
+                self.engine.tube_mut(ix).totals.pauses += 1;
+                self.answer(client, Reply::Paused, lsn);
+            }
+            Err(cause) => self.not_appended(client, &cause),
+        }
+    }
+
+    /// Deals with what happened by itself in the engine: waiting clients get their answers, leases that ran out their
+    /// records.
+    pub(super) fn after_engine(&mut self, now: Now) {
+        while let Some(event) = self.engine.next_event() {
+            match event {
+                Event::Reserved { client, job } => {
+                    self.resumed.push(client);
+                    self.deliver(client, job, now);
+                }
+                Event::WaitOver { client, why } => {
+                    self.resumed.push(client);
+                    match why {
+                        WaitEnd::TimedOut => self.tell_state(client, Reply::TimedOut),
+                        WaitEnd::DeadlineSoon => self.say(client, Reply::DeadlineSoon),
+                    }
+                }
+                Event::LeaseOver { job, after } => self.lease_over(job, after, now),
+            }
+        }
+    }
+
+    fn lease_over(&mut self, id: JobId, after: After, now: Now) {
+        let Some(job) = self.engine.job(id) else { return };
+        let record = Record::LeaseOver { id, times: job.counts().timeouts, after };
+        match self.journal.append_lazily(&record) {
+            // Nobody was promised that it timed out, but a delivery that follows from it must not be forgotten.
+            Ok(lsn) => {
+                self.change(id, lsn, |_| {});
+                if after == After::Buried {
+                    self.engine.bury(id, lsn.0);
+                    self.change(id, lsn, |job| job.extra_mut().counts.buries += 1);
+                }
+                self.tell_job(id, JobChange::TimedOut, lsn, now);
+            }
+            Err(cause) => tracing::warn!(job = id.0, %cause, "a lease that ran out is not in the log"),
+        }
+    }
+
+    /// The job's body, from memory or from the log.
+    pub(super) fn body(&mut self, id: JobId) -> Result<Bytes, ReadError> {
+        if let Some(body) = self.bodies.get(id) {
+            return Ok(body);
+        }
+        let Some(job) = self.engine.job(id) else { return Ok(Bytes::new()) };
+        let (at, len) = (job.at, job.body_len as usize);
+        self.reader.read(at, &mut self.body_scratch)?;
+        let start = self.body_scratch.len().checked_sub(len).ok_or(ReadError::Damaged { at })?;
+        Ok(Bytes::copy_from_slice(&self.body_scratch[start..]))
+    }
+
+    fn held(&self, client: ClientId, id: JobId) -> Option<&Job> {
+        self.engine.job(id).filter(|job| matches!(job.state, JobState::Reserved { by, .. } if by == client))
+    }
+
+    fn change(&mut self, id: JobId, lsn: Lsn, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.engine.job_mut(id) {
+            job.lsn = lsn;
+            change(job);
+        }
+    }
+
+    fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
+        let told = self.engine.job(id).filter(|job| job.trace().is_some()).cloned();
+        if let Some(job) = told {
+            self.tell(&job, what, lsn, now);
+        }
+    }
+
+    fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
+        match cause {
+            AppendError::Full { .. } | AppendError::TooLong { .. } => self.say(client, Reply::OutOfMemory),
+            AppendError::Poisoned(poison) => {
+                self.fail(&poison.to_string());
+                self.say(client, Reply::InternalError);
+            }
+        }
+    }
+}

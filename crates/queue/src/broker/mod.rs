@@ -1,0 +1,215 @@
+//! The queue without sockets and threads: commands in, answers out, records between them.
+//!
+//! The rule that everything here serves: a change is applied in memory when its record is appended, but nothing that
+//! depends on it leaves before the record is on disk. So every answer carries the LSN it waits for ([`outbox`]), and
+//! [`Broker::committed`] lets go of what has become durable.
+
+mod bodies;
+mod commands;
+mod commit;
+mod compact;
+mod events;
+mod jobs;
+mod open;
+mod outbox;
+mod report;
+mod stats;
+
+use std::sync::Arc;
+
+use stdx::io::Io;
+use wal::{Lsn, Reader};
+
+pub(crate) use commands::Flow;
+pub(crate) use open::{BrokerError, Opened};
+use bodies::Bodies;
+use compact::Compaction;
+use events::Events;
+use outbox::Outbox;
+pub(crate) use stats::Identity;
+use stats::Ops;
+
+use crate::config::Config;
+use crate::engine::{ClientId, Engine, Now, SpaceIx};
+use crate::event::TokenSource;
+use crate::log::journal::Journal;
+use crate::names::Namespace;
+use crate::proto::reply::Reply;
+use stdx::trace::TraceContext;
+
+/// Wrong tokens that a connection may send before it is closed.
+const AUTH_TRIES_MAX: u8 = 3;
+
+/// Whether the plane takes jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Intake {
+    /// Asked by the operator: `put` is answered DRAINING.
+    pub(crate) draining: bool,
+    /// The disk has less free than `disk_reserve_bytes`: `put` is answered OUT_OF_MEMORY.
+    pub(crate) disk_low: bool,
+    /// The log has no room for its next batch.
+    pub(crate) disk_full: bool,
+}
+
+/// A connection, as far as it is no matter of the engine. It has the engine's id.
+#[derive(Default)]
+struct Conn {
+    outbox: Outbox,
+    trace: Option<TraceContext>,
+    wrong_tokens: u8,
+    /// It stands in the list of connections with output.
+    is_dirty: bool,
+    /// It stands in the list of connections that wait for a commit.
+    is_awaiting: bool,
+    /// It stands in the list of connections whose wait ended.
+    is_open: bool,
+}
+
+/// The queue's state and its log.
+pub(crate) struct Broker<D: Io> {
+    config: Config,
+    engine: Engine,
+    journal: Journal,
+    reader: Reader<D>,
+    bodies: Bodies,
+    conns: Vec<Conn>,
+    /// Connections with output that may be sent.
+    dirty: Vec<ClientId>,
+    /// Connections with output that waits for a commit.
+    awaiting: Vec<ClientId>,
+    /// Connections that waited for a job and got an answer: what they sent meanwhile can be read on.
+    resumed: Vec<ClientId>,
+    intake: Intake,
+    failed: Option<Arc<str>>,
+    tokens: Arc<dyn TokenSource>,
+    events: Events,
+    compaction: Compaction,
+    identity: Identity,
+    ops: Vec<Ops>,
+    body_scratch: Vec<u8>,
+}
+
+impl<D: Io> Broker<D> {
+    /// A new connection, in the shared namespace.
+    pub(crate) fn connect(&mut self) -> ClientId {
+        let id = self.engine.enter(SpaceIx::SHARED);
+        let ix = id.0 as usize;
+        if self.conns.len() <= ix {
+            self.conns.resize_with(ix + 1, Conn::default);
+        }
+        self.conns[ix] = Conn { is_open: true, ..Conn::default() };
+        id
+    }
+
+    /// The connection is gone; its jobs are ready again.
+    pub(crate) fn disconnect(&mut self, id: ClientId, now: Now) {
+        self.engine.now = now;
+        self.conns[id.0 as usize] = Conn::default();
+        self.dirty.retain(|&other| other != id);
+        self.awaiting.retain(|&other| other != id);
+        self.engine.leave(id);
+        self.after_engine(now);
+    }
+
+    /// A waiting connection was closed in one direction: it gets TIMED_OUT. Says whether it waited.
+    pub(crate) fn half_closed(&mut self, id: ClientId) -> bool {
+        let waited = self.engine.stop_waiting(id);
+        if waited {
+            self.answer(id, Reply::TimedOut, self.journal.newest());
+        }
+        waited
+    }
+
+    /// Lets everything happen that is due. Says whether more is due at once.
+    pub(crate) fn tick(&mut self, now: Now) -> bool {
+        const STEPS_MAX: usize = 2_000;
+        let more = self.failed.is_none() && self.engine.tick(now, STEPS_MAX);
+        self.after_engine(now);
+        more
+    }
+
+    /// How long nothing will happen by itself.
+    pub(crate) fn idle_for(&self, now: Now) -> Option<std::time::Duration> {
+        if self.failed.is_some() { None } else { self.engine.idle_for(now) }
+    }
+
+    /// Whether the connection waits for a job: nothing it sends is looked at until it has an answer.
+    pub(crate) fn is_waiting(&self, id: ClientId) -> bool {
+        self.engine.client(id).wait.is_some()
+    }
+
+    /// Connections that may send output now; each is named once.
+    pub(crate) fn take_dirty(&mut self) -> Vec<ClientId> {
+        let dirty = std::mem::take(&mut self.dirty);
+        for &id in &dirty {
+            self.conns[id.0 as usize].is_dirty = false;
+        }
+        dirty
+    }
+
+    /// Gives back the list for reuse.
+    pub(crate) fn recycle_dirty(&mut self, mut list: Vec<ClientId>) {
+        if self.dirty.is_empty() {
+            list.clear();
+            self.dirty = list;
+        }
+    }
+
+    /// Connections whose wait ended since the last call.
+    pub(crate) fn take_resumed(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.resumed)
+    }
+
+    /// What the connection may be sent now.
+    pub(crate) fn output(&self, id: ClientId) -> &[u8] {
+        self.conns[id.0 as usize].outbox.ready()
+    }
+
+    /// So many bytes of the output were sent.
+    pub(crate) fn sent(&mut self, id: ClientId, bytes: usize) {
+        self.conns[id.0 as usize].outbox.sent(bytes);
+    }
+
+    /// Bytes of answers that the connection has not taken yet, durable or not.
+    pub(crate) fn output_len(&self, id: ClientId) -> usize {
+        self.conns[id.0 as usize].outbox.len()
+    }
+
+    /// Bodies may be this long.
+    pub(crate) fn job_bytes_max(&self) -> u32 {
+        self.config.job_bytes_max
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn intake_mut(&mut self) -> &mut Intake {
+        &mut self.intake
+    }
+
+    /// Takes over the tubes of a namespace from its manifest.
+    pub(crate) fn configure(
+        &mut self,
+        namespace: &Namespace,
+        tubes: std::collections::BTreeMap<String, crate::config::TubeConfig>,
+    ) {
+        let space = self.engine.space_ix(namespace);
+        self.engine.configure(space, tubes);
+    }
+
+    /// Writes an answer that may leave once `lsn` is durable.
+    fn answer(&mut self, id: ClientId, reply: Reply<'_>, lsn: Lsn) {
+        let durable = self.journal.durable();
+        let conn = &mut self.conns[id.0 as usize];
+        let waits = conn.outbox.push(&reply, lsn, durable);
+        if waits {
+            self.journal.want(lsn);
+            if !std::mem::replace(&mut conn.is_awaiting, true) {
+                self.awaiting.push(id);
+            }
+        } else if !std::mem::replace(&mut conn.is_dirty, true) {
+            self.dirty.push(id);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! How much there may be of everything, and why one more was refused.
+
+use std::collections::BTreeMap;
+
+use super::{Engine, SpaceIx, TubeIx};
+use crate::config::{Config, TubeConfig};
+
+/// The engine's limits, from the plane's configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Limits {
+    pub(crate) jobs_max: u64,
+    pub(crate) bytes_max: u64,
+    pub(crate) tubes_max: u32,
+    pub(crate) client_tubes_max: u32,
+    /// For tubes that nobody configured.
+    pub(crate) tube: TubeConfig,
+}
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Limits {
+        Limits {
+            jobs_max: config.jobs_max,
+            bytes_max: config.bytes_max,
+            tubes_max: config.tubes_max,
+            client_tubes_max: config.connection_tubes_max,
+            tube: config.tube.clone(),
+        }
+    }
+}
+
+/// Which limit stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// `tubes_max`, or the tubes that one connection may watch.
+    TubesFull,
+    /// `jobs_max` or `bytes_max` of the tube.
+    TubeFull,
+    /// `jobs_max` or `bytes_max` of all tubes together.
+    QueueFull,
+}
+
+impl Engine {
+    /// Whether a job of `bytes` fits into the tube.
+    pub(crate) fn has_room(&self, tube: TubeIx, bytes: u64) -> Result<(), Refused> {
+        if self.jobs_len() >= self.limits.jobs_max || self.bytes + bytes > self.limits.bytes_max {
+            return Err(Refused::QueueFull);
+        }
+        let tube = self.tube(tube);
+        if tube.figures.jobs() >= tube.config.jobs_max || tube.figures.bytes + bytes > tube.config.bytes_max {
+            return Err(Refused::TubeFull);
+        }
+        Ok(())
+    }
+
+    /// Takes over what a manifest says of its tubes; tubes that it does not name get the plane's defaults.
+    pub(crate) fn configure(&mut self, space: SpaceIx, configs: BTreeMap<String, TubeConfig>) {
+        let tubes: Vec<_> = self.space(space).tubes.values().copied().collect();
+        for ix in tubes {
+            let config = configs.get(self.tube(ix).name.as_str()).unwrap_or(&self.limits.tube).clone();
+            self.tube_mut(ix).config = config;
+        }
+        self.space_mut(space).configs = configs;
+    }
+}

@@ -1,0 +1,50 @@
+//! The tubes of one namespace and the figures of all of them together.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::tube::{Figures, Totals, TubeIx};
+use crate::config::TubeConfig;
+use crate::names::{Namespace, TubeName};
+
+/// A namespace's place in the engine. Namespaces are few and never go away while the plane runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SpaceIx(pub(crate) u32);
+
+impl SpaceIx {
+    /// The shared namespace.
+    pub(crate) const SHARED: SpaceIx = SpaceIx(0);
+}
+
+/// One namespace.
+pub(crate) struct Space {
+    pub(crate) name: Namespace,
+    pub(crate) tubes: HashMap<TubeName, TubeIx>,
+    pub(crate) by_birth: BTreeMap<u64, TubeIx>,
+    /// What the application's manifest says of its tubes.
+    pub(crate) configs: BTreeMap<String, TubeConfig>,
+    pub(crate) figures: Figures,
+    pub(crate) totals: Totals,
+    pub(crate) clients: u32,
+    pub(crate) producers: u32,
+    pub(crate) workers: u32,
+    pub(crate) waiting: u32,
+    pub(crate) clients_total: u64,
+}
+
+impl Space {
+    pub(crate) fn new(name: Namespace) -> Space {
+        Space {
+            name,
+            tubes: HashMap::new(),
+            by_birth: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            figures: Figures::default(),
+            totals: Totals::default(),
+            clients: 0,
+            producers: 0,
+            workers: 0,
+            waiting: 0,
+            clients_total: 0,
+        }
+    }
+}

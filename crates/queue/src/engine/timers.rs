@@ -1,0 +1,133 @@
+//! What time alone changes: leases and waits on the monotonic clock, delays and pauses on the wall clock.
+
+use std::time::Duration;
+
+use stdx::clock::Wall;
+
+use super::{After, Engine, Event, JobState, Now, Pause, TubeIx};
+use crate::names::JobId;
+
+/// Behind all others, until the caller knows the LSN of the record and buries the job with that.
+const LAST_TURN: u64 = u64::MAX;
+
+impl Engine {
+    /// Lets everything happen that is due. At most `steps` things are done, so that a million jobs due in one second
+    /// do not stop the clients; says whether more is due.
+    pub(crate) fn tick(&mut self, now: Now, steps: usize) -> bool {
+        self.now = now;
+        for _ in 0..steps {
+            if !(self.end_a_lease(now) || self.end_a_wait(now) || self.wake_a_tube(now)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// How long nothing will happen by itself; `None` when nothing ever will.
+    pub(crate) fn idle_for(&self, now: Now) -> Option<Duration> {
+        let lease = self.leases.first().map(|&(at, _)| at);
+        let wait = self.wait_alarms.first().map(|&(at, _)| at);
+        let mono = lease.into_iter().chain(wait).min().map(|at| at.since(now.mono));
+        let wall = self.tube_alarms.first().map(|&(ms, _)| Wall::from_millis(ms).since(now.wall));
+        mono.into_iter().chain(wall).min()
+    }
+
+    /// `pause-tube`: until then nobody gets a job of the tube. A pause that is over already only counts.
+    pub(crate) fn pause(&mut self, ix: TubeIx, pause: Pause) {
+        self.tube_mut(ix).pause = Some(pause);
+        self.set_tube_alarm(ix);
+    }
+
+    /// Keeps the tube's alarm in step with its first delayed job and its pause.
+    pub(super) fn set_tube_alarm(&mut self, ix: TubeIx) {
+        let tube = self.tube_mut(ix);
+        let next = tube.next_alarm_ms();
+        let before = std::mem::replace(&mut tube.alarm_ms, next);
+        if before != next {
+            if let Some(ms) = before {
+                self.tube_alarms.remove(&(ms, ix));
+            }
+            if let Some(ms) = next {
+                self.tube_alarms.insert((ms, ix));
+            }
+        }
+    }
+
+    fn end_a_lease(&mut self, now: Now) -> bool {
+        let Some(&(deadline, id)) = self.leases.first() else { return false };
+        if deadline > now.mono {
+            return false;
+        }
+        self.lease_over(id, now);
+        true
+    }
+
+    fn lease_over(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let counts = &mut job.extra_mut().counts;
+        counts.timeouts += 1;
+        let (tube, reserves) = (job.tube, job.counts().reserves);
+        self.count_timeout(tube);
+        let config = &self.tube(tube).config;
+        let (attempts_max, retry_delay_ms) = (config.attempts_max, config.retry_delay_ms);
+        let after = if attempts_max > 0 && reserves >= attempts_max {
+            After::Buried
+        } else if retry_delay_ms > 0 {
+            After::Delayed { until_ms: now.wall.millis().saturating_add(retry_delay_ms) }
+        } else {
+            After::Ready
+        };
+        // Told first: making it ready may give it to somebody else at once.
+        self.events.push_back(Event::LeaseOver { job: id, after });
+        match after {
+            After::Ready => self.make_ready(id),
+            After::Delayed { until_ms } => self.delay(id, until_ms),
+            After::Buried => self.bury(id, LAST_TURN),
+        }
+    }
+
+    /// Counts a lease that ran out.
+    pub(crate) fn count_timeout(&mut self, tube: TubeIx) {
+        self.tube_mut(tube).totals.timeouts += 1;
+        let space = self.tube(tube).space;
+        self.space_mut(space).totals.timeouts += 1;
+    }
+
+    fn end_a_wait(&mut self, now: Now) -> bool {
+        let Some(&(at, client)) = self.wait_alarms.first() else { return false };
+        if at > now.mono {
+            return false;
+        }
+        let alarm = self.client(client).wait.and_then(|wait| wait.alarm);
+        self.stop_waiting(client);
+        if let Some((_, why)) = alarm {
+            self.events.push_back(Event::WaitOver { client, why });
+        }
+        true
+    }
+
+    fn wake_a_tube(&mut self, now: Now) -> bool {
+        let Some(&(ms, ix)) = self.tube_alarms.first() else { return false };
+        if ms > now.wall.millis() {
+            return false;
+        }
+        let tube = self.tube_mut(ix);
+        if tube.pause.is_some_and(|pause| pause.until_ms <= ms) {
+            tube.pause = None;
+            self.set_tube_alarm(ix);
+            self.offer(ix);
+            self.forget_if_empty(ix);
+        } else if let Some(&(_, id)) = tube.delayed.first() {
+            self.make_ready(id);
+        }
+        true
+    }
+
+    /// Whether the job waits for its time; its due time in milliseconds then.
+    pub(crate) fn due_ms(&self, id: JobId) -> Option<u64> {
+        match self.jobs.get(id)?.state {
+            JobState::Delayed { until_ms } => Some(until_ms),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A job's way from state to state. Every change goes through `detach` and `attach`, which keep the orders, the timers and
+//! the figures of tube and namespace in step.
+
+use stdx::clock::Mono;
+
+use super::{ClientId, Engine, Figures, Job, JobState, Now, TubeIx};
+use crate::names::JobId;
+
+impl Engine {
+    /// A new job, or one read from the log.
+    pub(crate) fn insert(&mut self, job: Job) {
+        let (id, tube, state, bytes) = (job.id, job.tube, job.state, u64::from(job.body_len));
+        assert!(!matches!(state, JobState::Reserved { .. }), "a job is never born reserved");
+        self.never_again(id);
+        self.jobs.insert(job);
+        self.bytes += bytes;
+        self.both_figures(tube, |figures| figures.bytes += bytes);
+        self.attach(id, state);
+        self.offer(tube);
+    }
+
+    /// Counts a job that was put (and not merely copied forward in the log).
+    pub(crate) fn count_put(&mut self, tube: TubeIx) {
+        self.tube_mut(tube).totals.jobs += 1;
+        let space = self.tube(tube).space;
+        self.space_mut(space).totals.jobs += 1;
+    }
+
+    /// Counts a job that somebody deleted.
+    pub(crate) fn count_delete(&mut self, tube: TubeIx) {
+        self.tube_mut(tube).totals.deletes += 1;
+        let space = self.tube(tube).space;
+        self.space_mut(space).totals.deletes += 1;
+    }
+
+    /// The job is gone.
+    pub(crate) fn remove(&mut self, id: JobId) -> Option<Job> {
+        self.jobs.get(id)?;
+        self.detach(id);
+        let job = self.jobs.remove(id)?;
+        let bytes = u64::from(job.body_len);
+        self.bytes -= bytes;
+        self.both_figures(job.tube, |figures| figures.bytes -= bytes);
+        self.forget_if_empty(job.tube);
+        Some(job)
+    }
+
+    /// The job may be reserved, and a client that waits for it gets it at once.
+    pub(crate) fn make_ready(&mut self, id: JobId) {
+        self.detach(id);
+        self.attach(id, JobState::Ready);
+        let tube = self.known(id).tube;
+        self.offer(tube);
+    }
+
+    /// The job waits until a point on the wall clock.
+    pub(crate) fn delay(&mut self, id: JobId, until_ms: u64) {
+        self.detach(id);
+        self.attach(id, JobState::Delayed { until_ms });
+    }
+
+    /// The job is put aside; buried jobs are kicked in the order of their turns. A turn is the LSN of the record that says
+    /// so, which keeps the order across restarts.
+    pub(crate) fn bury(&mut self, id: JobId, turn: u64) {
+        self.detach(id);
+        self.attach(id, JobState::Buried { turn });
+    }
+
+    /// The client holds the job until its time to run is over.
+    pub(crate) fn reserve(&mut self, client: ClientId, id: JobId, now: Now) {
+        let deadline = lease_end(now.mono, self.known(id).ttr_s);
+        self.detach(id);
+        self.attach(id, JobState::Reserved { by: client, deadline });
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.extra_mut().counts.reserves += 1;
+        }
+    }
+
+    /// The client keeps the job for its whole time to run once more.
+    pub(crate) fn touch(&mut self, client: ClientId, id: JobId, now: Now) {
+        let deadline = lease_end(now.mono, self.known(id).ttr_s);
+        self.detach(id);
+        self.attach(id, JobState::Reserved { by: client, deadline });
+    }
+
+    /// Changes a job's priority while it is in none of the orders that depend on it.
+    pub(crate) fn set_pri(&mut self, id: JobId, pri: u32) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            let sorted = matches!(job.state, JobState::Ready);
+            assert!(!sorted, "the priority of a ready job is part of its place");
+            job.pri = pri;
+        }
+    }
+
+    fn known(&self, id: JobId) -> &Job {
+        self.jobs.get(id).expect("callers ask for jobs that they found")
+    }
+
+    fn detach(&mut self, id: JobId) {
+        let job = self.known(id);
+        let (tube, state, pri, urgent) = (job.tube, job.state, job.pri, job.is_urgent());
+        match state {
+            JobState::Ready => {
+                self.tube_mut(tube).ready.remove(&(pri, id));
+                self.both_figures(tube, |figures| {
+                    figures.ready -= 1;
+                    figures.urgent -= u64::from(urgent);
+                });
+            }
+            JobState::Delayed { until_ms } => {
+                self.tube_mut(tube).delayed.remove(&(until_ms, id));
+                self.both_figures(tube, |figures| figures.delayed -= 1);
+                self.set_tube_alarm(tube);
+            }
+            JobState::Reserved { by, deadline } => {
+                self.leases.remove(&(deadline, id));
+                self.client_mut(by).held.remove(&(deadline, id));
+                self.both_figures(tube, |figures| figures.reserved -= 1);
+            }
+            JobState::Buried { turn } => {
+                self.tube_mut(tube).buried.remove(&(turn, id));
+                self.both_figures(tube, |figures| figures.buried -= 1);
+            }
+        }
+    }
+
+    fn attach(&mut self, id: JobId, state: JobState) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.state = state;
+        let (tube, pri, urgent) = (job.tube, job.pri, job.is_urgent());
+        match state {
+            JobState::Ready => {
+                self.tube_mut(tube).ready.insert((pri, id));
+                self.both_figures(tube, |figures| {
+                    figures.ready += 1;
+                    figures.urgent += u64::from(urgent);
+                });
+            }
+            JobState::Delayed { until_ms } => {
+                self.tube_mut(tube).delayed.insert((until_ms, id));
+                self.both_figures(tube, |figures| figures.delayed += 1);
+                self.set_tube_alarm(tube);
+            }
+            JobState::Reserved { by, deadline } => {
+                self.leases.insert((deadline, id));
+                self.client_mut(by).held.insert((deadline, id));
+                self.both_figures(tube, |figures| figures.reserved += 1);
+            }
+            JobState::Buried { turn } => {
+                self.tube_mut(tube).buried.insert((turn, id));
+                self.both_figures(tube, |figures| figures.buried += 1);
+            }
+        }
+    }
+
+    fn both_figures(&mut self, tube: TubeIx, change: impl Fn(&mut Figures)) {
+        let tube = self.tube_mut(tube);
+        change(&mut tube.figures);
+        let space = tube.space;
+        change(&mut self.space_mut(space).figures);
+    }
+}
+
+fn lease_end(now: Mono, ttr_s: u32) -> Mono {
+    now + std::time::Duration::from_secs(u64::from(ttr_s))
+}

@@ -1,0 +1,123 @@
+//! A tube: its orders of jobs, who waits for them, and its figures.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::client::ClientId;
+use super::space::SpaceIx;
+use crate::config::TubeConfig;
+use crate::names::{JobId, TubeName};
+
+/// A tube's place in the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TubeIx(pub(crate) u32);
+
+/// What `stats` and `stats-tube` count of jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) urgent: u64,
+    pub(crate) ready: u64,
+    pub(crate) reserved: u64,
+    pub(crate) delayed: u64,
+    pub(crate) buried: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Figures {
+    /// Jobs in whatever state.
+    pub(crate) fn jobs(&self) -> u64 {
+        self.ready + self.reserved + self.delayed + self.buried
+    }
+}
+
+/// What only ever counts up, kept across restarts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) jobs: u64,
+    pub(crate) deletes: u64,
+    pub(crate) pauses: u64,
+    pub(crate) timeouts: u64,
+}
+
+/// A pause: how long it was asked for, and when it ends in wall-clock milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub(crate) asked_ms: u64,
+    pub(crate) until_ms: u64,
+}
+
+/// One tube.
+pub(crate) struct Tube {
+    pub(crate) space: SpaceIx,
+    pub(crate) name: TubeName,
+    /// Counts up over all tubes: the order of `list-tubes`.
+    pub(crate) born: u64,
+    pub(crate) config: TubeConfig,
+    /// Ready jobs: lowest priority first, then lowest id.
+    pub(crate) ready: BTreeSet<(u32, JobId)>,
+    /// Delayed jobs by due time.
+    pub(crate) delayed: BTreeSet<(u64, JobId)>,
+    /// Buried jobs in the order they were buried.
+    pub(crate) buried: BTreeSet<(u64, JobId)>,
+    /// Clients waiting for a job of this tube (among others), the longest waiting first.
+    pub(crate) waiting: BTreeMap<u64, ClientId>,
+    pub(crate) figures: Figures,
+    pub(crate) totals: Totals,
+    pub(crate) pause: Option<Pause>,
+    pub(crate) using: u32,
+    pub(crate) watching: u32,
+    /// The entry of this tube in the engine's alarms.
+    pub(crate) alarm_ms: Option<u64>,
+}
+
+impl Tube {
+    pub(crate) fn new(space: SpaceIx, name: TubeName, born: u64, config: TubeConfig) -> Tube {
+        Tube {
+            space,
+            name,
+            born,
+            config,
+            ready: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            buried: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            figures: Figures::default(),
+            totals: Totals::default(),
+            pause: None,
+            using: 0,
+            watching: 0,
+            alarm_ms: None,
+        }
+    }
+
+    /// A tube exists while it is used, watched, paused or holds a job.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.using == 0 && self.watching == 0 && self.figures.jobs() == 0 && self.pause.is_none()
+    }
+
+    /// The next job that a client would get.
+    pub(crate) fn first_ready(&self) -> Option<(u32, JobId)> {
+        if self.pause.is_some() { None } else { self.ready.first().copied() }
+    }
+
+    /// When the tube must be looked at next.
+    pub(crate) fn next_alarm_ms(&self) -> Option<u64> {
+        let due = self.delayed.first().map(|&(due, _)| due);
+        let unpause = self.pause.map(|pause| pause.until_ms);
+        due.into_iter().chain(unpause).min()
+    }
+
+    /// The ready job with the lowest id. Ids are in order within one priority, so one look per priority finds it.
+    pub(crate) fn oldest_ready(&self) -> Option<JobId> {
+        /// Beyond so many different priorities the answer is the best of these.
+        const LOOKS_MAX: usize = 1024;
+        let mut oldest: Option<JobId> = None;
+        let mut from = (0, JobId(0));
+        for _ in 0..LOOKS_MAX {
+            let Some(&(pri, id)) = self.ready.range(from..).next() else { break };
+            oldest = Some(oldest.map_or(id, |other| other.min(id)));
+            let Some(next) = pri.checked_add(1) else { break };
+            from = (next, JobId(0));
+        }
+        oldest
+    }
+}

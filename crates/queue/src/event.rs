@@ -1,0 +1,95 @@
+//! What the queue asks of others and tells them.
+
+use stdx::clock::Wall;
+use stdx::ids::Scope;
+use stdx::trace::TraceContext;
+
+use crate::names::{JobId, Namespace, TubeName};
+
+/// Knows whose token it is.
+pub trait TokenSource: Send + Sync {
+    /// The scope that the token opens, `None` when nobody has it. Comparing in constant time is the implementor's duty;
+    /// it is called on the queue's thread and must not block.
+    fn namespace(&self, token: &str) -> Option<Scope>;
+}
+
+/// Nobody has a token.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTokens;
+
+impl TokenSource for NoTokens {
+    fn namespace(&self, _token: &str) -> Option<Scope> {
+        None
+    }
+}
+
+/// Takes what happened to jobs.
+pub trait JobSink: Send + Sync {
+    /// Takes one event. It is called on the queue's thread and must never block; what it cannot keep it drops and counts.
+    fn record(&self, event: JobEvent);
+}
+
+/// Nobody wants to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSink;
+
+impl JobSink for NoSink {
+    fn record(&self, _event: JobEvent) {}
+}
+
+/// Something that happened to a job that was put with a trace context. It is told once it is durable, never before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobEvent {
+    /// When.
+    pub time: Wall,
+    /// The context in which the job was put.
+    pub trace: TraceContext,
+    /// Whose job it is.
+    pub namespace: Namespace,
+    /// The job's tube.
+    pub tube: TubeName,
+    /// The job.
+    pub job: JobId,
+    /// What happened.
+    pub what: JobChange,
+    /// How often it was reserved so far.
+    pub reserves: u32,
+    /// Bytes of its body.
+    pub bytes: u32,
+    /// Milliseconds since it was put.
+    pub age_ms: u64,
+}
+
+/// What can happen to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobChange {
+    /// It was put.
+    Put,
+    /// Somebody reserved it.
+    Reserved,
+    /// It was deleted.
+    Deleted,
+    /// Its holder gave it back.
+    Released,
+    /// It was put aside.
+    Buried,
+    /// Its lease ran out.
+    TimedOut,
+    /// It was kicked out of its delay or its grave.
+    Kicked,
+}
+
+impl JobChange {
+    /// The word that records carry.
+    pub fn word(self) -> &'static str {
+        match self {
+            JobChange::Put => "put",
+            JobChange::Reserved => "reserved",
+            JobChange::Deleted => "deleted",
+            JobChange::Released => "released",
+            JobChange::Buried => "buried",
+            JobChange::TimedOut => "timed out",
+            JobChange::Kicked => "kicked",
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The queue's end of its log: appends records, knows what is durable and how much of each segment still lives.
+
+use std::collections::BTreeMap;
+
+use wal::{AppendError, Batch, Lsn, Position, Writer};
+
+use super::record::Record;
+use crate::names::JobId;
+
+/// What one segment holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SegmentUse {
+    /// Jobs whose body was written here; many have left since.
+    pub(crate) jobs: Vec<JobId>,
+    /// How many of them still have it here, and the bytes of their records.
+    pub(crate) live_jobs: u64,
+    pub(crate) live_bytes: u64,
+    /// Bytes of all records.
+    pub(crate) bytes: u64,
+}
+
+/// Appends and accounts.
+pub(crate) struct Journal {
+    writer: Writer,
+    scratch: Vec<u8>,
+    segments: BTreeMap<u64, SegmentUse>,
+    /// The newest record that an answer may depend on.
+    newest: Lsn,
+    /// The newest record that somebody waits for.
+    wanted: Lsn,
+    durable: Lsn,
+    pub(crate) records_written: u64,
+    pub(crate) records_moved: u64,
+}
+
+impl Journal {
+    pub(crate) fn new(writer: Writer, segments: BTreeMap<u64, SegmentUse>) -> Journal {
+        let durable = Lsn(writer.next_lsn().0 - 1);
+        Journal {
+            writer,
+            scratch: Vec::new(),
+            segments,
+            newest: durable,
+            wanted: durable,
+            durable,
+            records_written: 0,
+            records_moved: 0,
+        }
+    }
+
+    /// Appends a record that answers depend on: whoever sees its effect waits for its LSN.
+    pub(crate) fn append(&mut self, record: &Record<'_>) -> Result<Lsn, AppendError> {
+        let (lsn, _) = self.write(record, &[])?;
+        self.newest = lsn;
+        Ok(lsn)
+    }
+
+    /// Appends a record that may be lost in a crash without breaking a promise, so nobody waits for it by itself.
+    pub(crate) fn append_lazily(&mut self, record: &Record<'_>) -> Result<Lsn, AppendError> {
+        self.write(record, &[]).map(|(lsn, _)| lsn)
+    }
+
+    /// Appends a job with its body.
+    pub(crate) fn append_job(&mut self, id: JobId, record: &Record<'_>, body: &[u8]) -> Result<(Lsn, Position), AppendError> {
+        let (lsn, at) = self.write(record, body)?;
+        self.newest = lsn;
+        let used = self.segments.entry(at.segment).or_default();
+        used.jobs.push(id);
+        used.live_jobs += 1;
+        used.live_bytes += u64::from(at.len);
+        Ok((lsn, at))
+    }
+
+    /// The record at `at` holds nobody's body any more.
+    pub(crate) fn let_go(&mut self, at: Position) {
+        if let Some(used) = self.segments.get_mut(&at.segment) {
+            used.live_jobs -= 1;
+            used.live_bytes -= u64::from(at.len);
+        }
+    }
+
+    fn write(&mut self, record: &Record<'_>, body: &[u8]) -> Result<(Lsn, Position), AppendError> {
+        self.scratch.clear();
+        let kind = record.encode(&mut self.scratch);
+        let (lsn, at) = self.writer.append(kind, &[&self.scratch, body])?;
+        self.segments.entry(at.segment).or_default().bytes += u64::from(at.len);
+        self.records_written += 1;
+        Ok((lsn, at))
+    }
+
+    /// The newest record that an answer may depend on.
+    pub(crate) fn newest(&self) -> Lsn {
+        self.newest
+    }
+
+    /// Every record up to this one is on disk.
+    pub(crate) fn durable(&self) -> Lsn {
+        self.durable
+    }
+
+    /// Says that somebody waits for `lsn`.
+    pub(crate) fn want(&mut self, lsn: Lsn) {
+        self.wanted = self.wanted.max(lsn);
+    }
+
+    /// Whether somebody waits for a record that is not on disk.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted > self.durable
+    }
+
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.writer.pending_bytes()
+    }
+
+    pub(crate) fn take_batch(&mut self) -> Option<Batch> {
+        self.writer.take_batch()
+    }
+
+    /// A batch is on disk.
+    pub(crate) fn committed(&mut self, durable: Lsn, buffer: Vec<u8>) {
+        self.durable = self.durable.max(durable);
+        self.writer.recycle(buffer);
+    }
+
+    /// The segment that is being written; older ones change no more.
+    pub(crate) fn current_segment(&self) -> u64 {
+        self.writer.segment()
+    }
+
+    /// The oldest segment that is still needed.
+    pub(crate) fn oldest_segment(&self) -> u64 {
+        self.segments.first_key_value().map_or(self.writer.segment(), |(&number, _)| number)
+    }
+
+    pub(crate) fn segments(&self) -> &BTreeMap<u64, SegmentUse> {
+        &self.segments
+    }
+
+    /// The jobs once written to a segment, taken out of its account.
+    pub(crate) fn take_jobs(&mut self, segment: u64) -> Vec<JobId> {
+        self.segments.get_mut(&segment).map(|used| std::mem::take(&mut used.jobs)).unwrap_or_default()
+    }
+
+    /// The oldest segment is not needed any more; it goes once all that was appended so far is on disk.
+    pub(crate) fn drop_oldest(&mut self) {
+        if let Some((number, used)) = self.segments.pop_first() {
+            assert_eq!(used.live_jobs, 0, "segment {number} still holds bodies");
+            self.writer.remove_segments_below(number + 1);
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! The records of the queue's log, format 1. Numbers are little-endian.
+//!
+//! | kind | record | payload |
+//! |---|---|---|
+//! | 1 | put | job |
+//! | 2 | moved: the job as it is now, copied forward by compaction | job |
+//! | 3 | deleted | id u64 |
+//! | 4 | released | id u64, pri u32, delay in s u32, due in ms u64 (0: ready), attributes |
+//! | 5 | buried | id u64, pri u32, attributes |
+//! | 6 | kicked | id u64, repeated |
+//! | 7 | reserved | id u64, times u32 |
+//! | 8 | lease over | id u64, times u32, due in ms u64 (0: ready, all ones: buried) |
+//! | 9 | paused | namespace, tube, asked in ms u64, until in ms u64 |
+//! | 10 | totals of a tube | namespace, tube, attributes |
+//! | 11 | totals of a namespace | namespace, attributes |
+//! | 12 | ids below this are used up | next id u64 |
+//!
+//! A job is: id u64, created in ms u64, due in ms u64 (0: ready), pri u32, ttr in s u32, delay in s u32, body length u32,
+//! namespace, tube, length of the attributes u32, attributes, body. Namespace and tube are a length in one byte and text; the
+//! shared namespace is the empty text, that of an application is `app/environment`. Times in ms are of the wall clock.
+//! Attributes are those of [`wal::attr`]; a reader skips the tags it does not know, and compaction copies them.
+
+use stdx::trace::{SpanId, TraceContext, TraceId};
+use wal::attr::{self, Encoder};
+
+use crate::engine::{After, Counts, Totals};
+use crate::names::{JobId, Namespace, TubeName};
+
+/// Tags of the attributes of a job. 2 to 4 are kept for issue 5: they are written and copied already when a door sets them.
+mod tag {
+    pub(super) const TRACE: u8 = 1;
+    // 2: deadline, 3: key of deduplication, 4: ordering key.
+    pub(super) const RESERVES: u8 = 5;
+    pub(super) const TIMEOUTS: u8 = 6;
+    pub(super) const RELEASES: u8 = 7;
+    pub(super) const BURIES: u8 = 8;
+    pub(super) const KICKS: u8 = 9;
+    pub(super) const BURIED_TURN: u8 = 10;
+}
+
+/// Tags of the attributes of totals.
+mod total {
+    pub(super) const JOBS: u8 = 1;
+    pub(super) const DELETES: u8 = 2;
+    pub(super) const PAUSES: u8 = 3;
+    pub(super) const TIMEOUTS: u8 = 4;
+}
+
+/// The due time that says buried in a "lease over" record.
+const BURIED: u64 = u64::MAX;
+
+/// Bytes that a job's record has beside names, attributes and body.
+const JOB_FIXED: usize = 8 * 3 + 4 * 4;
+
+/// A tube by name, as records say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TubeRef<'a> {
+    pub(crate) space: &'a str,
+    pub(crate) tube: &'a str,
+}
+
+/// A job without its body.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JobRecord<'a> {
+    pub(crate) id: JobId,
+    pub(crate) created_ms: u64,
+    /// 0 when it is not delayed.
+    pub(crate) due_ms: u64,
+    pub(crate) pri: u32,
+    pub(crate) ttr_s: u32,
+    pub(crate) delay_s: u32,
+    pub(crate) body_len: u32,
+    pub(crate) at: TubeRef<'a>,
+    pub(crate) attrs: Attrs<'a>,
+}
+
+/// The attributes of a job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Attrs<'a> {
+    pub(crate) trace: Option<TraceContext>,
+    pub(crate) counts: Counts,
+    pub(crate) buried_turn: Option<u64>,
+    /// Encoded attributes that are not understood here and only passed on.
+    pub(crate) others: &'a [u8],
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Record<'a> {
+    Put(JobRecord<'a>),
+    Moved(JobRecord<'a>),
+    Deleted { id: JobId },
+    Released { id: JobId, pri: u32, delay_s: u32, due_ms: u64 },
+    Buried { id: JobId, pri: u32 },
+    Kicked { ids: Ids<'a> },
+    Reserved { id: JobId, times: u32 },
+    LeaseOver { id: JobId, times: u32, after: After },
+    Paused { at: TubeRef<'a>, asked_ms: u64, until_ms: u64 },
+    TubeTotals { at: TubeRef<'a>, totals: Totals },
+    SpaceTotals { space: &'a str, totals: Totals },
+    NextId { id: JobId },
+}
+
+/// Some ids, as bytes or as numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ids<'a> {
+    List(&'a [JobId]),
+    Raw(&'a [u8]),
+}
+
+impl Ids<'_> {
+    /// The ids.
+    pub(crate) fn to_vec(&self) -> Vec<JobId> {
+        match self {
+            Ids::List(list) => list.to_vec(),
+            Ids::Raw(raw) => {
+                let (words, _) = raw.as_chunks::<8>();
+                words.iter().map(|word| JobId(u64::from_le_bytes(*word))).collect()
+            }
+        }
+    }
+}
+
+/// The bytes are no record of format 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a record of the queue's log, format 1")]
+pub(crate) struct Malformed;
+
+impl From<attr::Malformed> for Malformed {
+    fn from(_: attr::Malformed) -> Malformed {
+        Malformed
+    }
+}
+
+impl Record<'_> {
+    /// Writes the payload (of a job: all but the body) behind what `out` holds, and returns the kind.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> u8 {
+        match self {
+            Record::Put(job) => {
+                job.encode(out);
+                1
+            }
+            Record::Moved(job) => {
+                job.encode(out);
+                2
+            }
+            Record::Deleted { id } => {
+                put_u64(out, id.0);
+                3
+            }
+            Record::Released { id, pri, delay_s, due_ms } => {
+                put_u64(out, id.0);
+                put_u32(out, *pri);
+                put_u32(out, *delay_s);
+                put_u64(out, *due_ms);
+                4
+            }
+            Record::Buried { id, pri } => {
+                put_u64(out, id.0);
+                put_u32(out, *pri);
+                5
+            }
+            Record::Kicked { ids } => {
+                ids.to_vec().iter().for_each(|id| put_u64(out, id.0));
+                6
+            }
+            Record::Reserved { id, times } => {
+                put_u64(out, id.0);
+                put_u32(out, *times);
+                7
+            }
+            Record::LeaseOver { id, times, after } => {
+                put_u64(out, id.0);
+                put_u32(out, *times);
+                put_u64(out, after.to_due());
+                8
+            }
+            Record::Paused { at, asked_ms, until_ms } => {
+                at.encode(out);
+                put_u64(out, *asked_ms);
+                put_u64(out, *until_ms);
+                9
+            }
+            Record::TubeTotals { at, totals } => {
+                at.encode(out);
+                encode_totals(out, totals);
+                10
+            }
+            Record::SpaceTotals { space, totals } => {
+                put_text(out, space);
+                encode_totals(out, totals);
+                11
+            }
+            Record::NextId { id } => {
+                put_u64(out, id.0);
+                12
+            }
+        }
+    }
+
+    /// Reads a payload.
+    pub(crate) fn decode(kind: u8, payload: &[u8]) -> Result<Record<'_>, Malformed> {
+        let mut input = Input(payload);
+        let record = match kind {
+            1 => Record::Put(JobRecord::decode(&mut input)?),
+            2 => Record::Moved(JobRecord::decode(&mut input)?),
+            3 => Record::Deleted { id: input.id()? },
+            4 => {
+                Record::Released { id: input.id()?, pri: input.u32()?, delay_s: input.u32()?, due_ms: input.u64()? }
+            }
+            5 => Record::Buried { id: input.id()?, pri: input.u32()? },
+            6 if payload.len() % 8 == 0 => Record::Kicked { ids: Ids::Raw(payload) },
+            7 => Record::Reserved { id: input.id()?, times: input.u32()? },
+            8 => Record::LeaseOver { id: input.id()?, times: input.u32()?, after: After::from_due(input.u64()?) },
+            9 => Record::Paused { at: input.tube()?, asked_ms: input.u64()?, until_ms: input.u64()? },
+            10 => Record::TubeTotals { at: input.tube()?, totals: decode_totals(input.0)? },
+            11 => Record::SpaceTotals { space: input.text()?, totals: decode_totals(input.0)? },
+            12 => Record::NextId { id: input.id()? },
+            _ => return Err(Malformed),
+        };
+        Ok(record)
+    }
+}
+
+impl After {
+    fn to_due(self) -> u64 {
+        match self {
+            After::Ready => 0,
+            After::Delayed { until_ms } => until_ms,
+            After::Buried => BURIED,
+        }
+    }
+
+    fn from_due(due: u64) -> After {
+        match due {
+            0 => After::Ready,
+            BURIED => After::Buried,
+            until_ms => After::Delayed { until_ms },
+        }
+    }
+}
+
+impl TubeRef<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, self.space);
+        put_text(out, self.tube);
+    }
+}
+
+impl JobRecord<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.id.0);
+        put_u64(out, self.created_ms);
+        put_u64(out, self.due_ms);
+        for number in [self.pri, self.ttr_s, self.delay_s, self.body_len] {
+            put_u32(out, number);
+        }
+        self.at.encode(out);
+        let len_at = out.len();
+        put_u32(out, 0);
+        self.attrs.encode(out);
+        let len = (out.len() - len_at - 4) as u32;
+        out[len_at..len_at + 4].copy_from_slice(&len.to_le_bytes());
+    }
+
+    fn decode<'a>(input: &mut Input<'a>) -> Result<JobRecord<'a>, Malformed> {
+        if input.0.len() < JOB_FIXED {
+            return Err(Malformed);
+        }
+        let (id, created_ms, due_ms) = (input.id()?, input.u64()?, input.u64()?);
+        let (pri, ttr_s, delay_s, body_len) = (input.u32()?, input.u32()?, input.u32()?, input.u32()?);
+        let at = input.tube()?;
+        let attrs_len = input.u32()? as usize;
+        let attrs = Attrs::decode(input.take(attrs_len)?)?;
+        if input.0.len() != body_len as usize {
+            return Err(Malformed);
+        }
+        Ok(JobRecord { id, created_ms, due_ms, pri, ttr_s, delay_s, body_len, at, attrs })
+    }
+}
+
+impl Attrs<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut attrs = Encoder::new(out);
+        if let Some(trace) = self.trace {
+            attrs.bytes(tag::TRACE, &trace_to_bytes(trace));
+        }
+        let counts = &self.counts;
+        let numbers = [
+            (tag::RESERVES, counts.reserves),
+            (tag::TIMEOUTS, counts.timeouts),
+            (tag::RELEASES, counts.releases),
+            (tag::BURIES, counts.buries),
+            (tag::KICKS, counts.kicks),
+        ];
+        for (tag, number) in numbers {
+            if number > 0 {
+                attrs.u64(tag, u64::from(number));
+            }
+        }
+        if let Some(turn) = self.buried_turn {
+            attrs.u64(tag::BURIED_TURN, turn);
+        }
+        out.extend_from_slice(self.others);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Attrs<'_>, Malformed> {
+        let mut attrs = Attrs::default();
+        for attr in attr::decode(bytes) {
+            let attr = attr?;
+            let counts = &mut attrs.counts;
+            match attr.tag {
+                tag::TRACE => attrs.trace = trace_from_bytes(attr.array()?),
+                tag::RESERVES => counts.reserves = number(&attr)?,
+                tag::TIMEOUTS => counts.timeouts = number(&attr)?,
+                tag::RELEASES => counts.releases = number(&attr)?,
+                tag::BURIES => counts.buries = number(&attr)?,
+                tag::KICKS => counts.kicks = number(&attr)?,
+                tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
+                _ => {}
+            }
+        }
+        Ok(attrs)
+    }
+}
+
+/// The attributes of a job's record that this version does not understand, encoded as they were.
+pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut input = Input(payload);
+    input.take(JOB_FIXED)?;
+    input.tube()?;
+    let attrs_len = input.u32()? as usize;
+    let mut others = Vec::new();
+    for attr in attr::decode(input.take(attrs_len)?) {
+        let attr = attr?;
+        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN) {
+            Encoder::new(&mut others).bytes(attr.tag, attr.value);
+        }
+    }
+    Ok(others)
+}
+
+fn number(attr: &attr::Attr<'_>) -> Result<u32, Malformed> {
+    u32::try_from(attr.u64()?).map_err(|_| Malformed)
+}
+
+fn trace_to_bytes(trace: TraceContext) -> [u8; 25] {
+    let mut bytes = [0; 25];
+    bytes[..16].copy_from_slice(&trace.trace.to_bytes());
+    bytes[16..24].copy_from_slice(&trace.span.to_bytes());
+    bytes[24] = trace.flags;
+    bytes
+}
+
+fn trace_from_bytes(bytes: [u8; 25]) -> Option<TraceContext> {
+    let trace = TraceId::from_bytes(bytes[..16].try_into().ok()?)?;
+    let span = SpanId::from_bytes(bytes[16..24].try_into().ok()?)?;
+    Some(TraceContext { trace, span, flags: bytes[24] })
+}
+
+fn encode_totals(out: &mut Vec<u8>, totals: &Totals) {
+    Encoder::new(out)
+        .u64(total::JOBS, totals.jobs)
+        .u64(total::DELETES, totals.deletes)
+        .u64(total::PAUSES, totals.pauses)
+        .u64(total::TIMEOUTS, totals.timeouts);
+}
+
+fn decode_totals(bytes: &[u8]) -> Result<Totals, Malformed> {
+    let mut totals = Totals::default();
+    for attr in attr::decode(bytes) {
+        let attr = attr?;
+        match attr.tag {
+            total::JOBS => totals.jobs = attr.u64()?,
+            total::DELETES => totals.deletes = attr.u64()?,
+            total::PAUSES => totals.pauses = attr.u64()?,
+            total::TIMEOUTS => totals.timeouts = attr.u64()?,
+            _ => {}
+        }
+    }
+    Ok(totals)
+}
+
+/// The namespace as records spell it.
+pub(crate) fn space_text(space: &Namespace) -> String {
+    space.0.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The namespace that a record spells.
+pub(crate) fn space_from_text(text: &str) -> Result<Namespace, Malformed> {
+    if text.is_empty() { Ok(Namespace::SHARED) } else { Ok(Namespace(Some(text.parse().map_err(|_| Malformed)?))) }
+}
+
+fn put_u32(out: &mut Vec<u8>, number: u32) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.push(u8::try_from(text.len()).expect("names are shorter than 256 bytes"));
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// What is left to read of a payload.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn u32(&mut self) -> Result<u32, Malformed> {
+        Ok(u32::from_le_bytes(self.take(4)?.try_into().map_err(|_| Malformed)?))
+    }
+
+    fn u64(&mut self) -> Result<u64, Malformed> {
+        Ok(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| Malformed)?))
+    }
+
+    fn id(&mut self) -> Result<JobId, Malformed> {
+        self.u64().map(JobId)
+    }
+
+    fn text(&mut self) -> Result<&'a str, Malformed> {
+        let len = self.take(1)?[0];
+        std::str::from_utf8(self.take(usize::from(len))?).map_err(|_| Malformed)
+    }
+
+    fn tube(&mut self) -> Result<TubeRef<'a>, Malformed> {
+        let space = self.text()?;
+        let tube = TubeName::check(self.text()?.as_bytes()).ok_or(Malformed)?;
+        Ok(TubeRef { space, tube })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn back(record: &Record<'_>) {
+        let mut bytes = Vec::new();
+        let kind = record.encode(&mut bytes);
+        assert_eq!(Record::decode(kind, &bytes).as_ref(), Ok(record));
+    }
+
+    #[test]
+    fn every_record_is_read_back_as_it_was_written() {
+        let at = TubeRef { space: "shop/production", tube: "orders" };
+        let shared = TubeRef { space: "", tube: "default" };
+        let totals = Totals { jobs: 5, deletes: 3, pauses: 1, timeouts: 2 };
+        let attrs = Attrs {
+            trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
+            counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },
+            buried_turn: Some(9),
+            others: &[],
+        };
+        let (id, pri, delay_s, due_ms) = (JobId(7), 3, 60, 1_800_000_000_000);
+        let body_len = 0;
+        let job = JobRecord { id, created_ms: 17, due_ms, pri, ttr_s: 60, delay_s, body_len, at: at.clone(), attrs };
+        back(&Record::Put(job.clone()));
+        back(&Record::Moved(JobRecord { at: shared, attrs: Attrs::default(), ..job }));
+        back(&Record::Deleted { id });
+        back(&Record::Released { id, pri, delay_s, due_ms });
+        back(&Record::Buried { id, pri });
+        back(&Record::Reserved { id, times: 4 });
+        for after in [After::Ready, After::Buried, After::Delayed { until_ms: due_ms }] {
+            back(&Record::LeaseOver { id, times: 1, after });
+        }
+        back(&Record::Paused { at: at.clone(), asked_ms: 5000, until_ms: due_ms });
+        back(&Record::TubeTotals { at, totals });
+        back(&Record::SpaceTotals { space: "", totals });
+        back(&Record::NextId { id });
+    }
+
+    #[test]
+    fn an_attribute_of_a_later_version_is_skipped_and_copied_forward() {
+        let mut others = Vec::new();
+        Encoder::new(&mut others).str(3, "order-17").str(77, "what the future holds");
+        let at = TubeRef { space: "", tube: "t" };
+        let attrs = Attrs { counts: Counts { reserves: 1, ..Counts::default() }, others: &others, ..Attrs::default() };
+        let job =
+            JobRecord { id: JobId(1), created_ms: 0, due_ms: 0, pri: 0, ttr_s: 1, delay_s: 0, body_len: 2, at, attrs };
+        let mut payload = Vec::new();
+        Record::Put(job).encode(&mut payload);
+        payload.extend_from_slice(b"hi");
+        let Ok(Record::Put(read)) = Record::decode(1, &payload) else { panic!("not a put") };
+        assert_eq!(read.attrs.counts.reserves, 1);
+        assert_eq!(unknown_attrs(&payload), Ok(others));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(kind in 0u8..14, bytes: Vec<u8>) {
+            if let Ok(record) = Record::decode(kind, &bytes) {
+                let mut again = Vec::new();
+                record.encode(&mut again);
+            }
+        }
+    }
+}

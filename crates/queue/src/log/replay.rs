@@ -1,0 +1,174 @@
+//! From the log's records to the state they describe.
+
+use std::collections::BTreeMap;
+
+use wal::{Found, Lsn};
+
+use super::journal::SegmentUse;
+use super::record::{JobRecord, Malformed, Record, TubeRef, space_from_text};
+use crate::engine::{After, Engine, Extra, Job, JobState, Pause, SpaceIx, TubeIx};
+use crate::names::JobId;
+
+/// Reads a log into an engine, record by record in LSN order.
+pub(crate) struct Replay {
+    pub(crate) engine: Engine,
+    pub(crate) segments: BTreeMap<u64, SegmentUse>,
+    /// The first record that made no sense, and what it was.
+    pub(crate) failed: Option<(Lsn, u8)>,
+}
+
+impl Replay {
+    pub(crate) fn new(engine: Engine) -> Replay {
+        Replay { engine, segments: BTreeMap::new(), failed: None }
+    }
+
+    /// Takes the next record.
+    pub(crate) fn visit(&mut self, found: Found<'_>) {
+        self.segments.entry(found.position.segment).or_default().bytes += u64::from(found.position.len);
+        let applied = Record::decode(found.kind, found.payload).and_then(|record| self.apply(&found, record));
+        if applied.is_err() && self.failed.is_none() {
+            self.failed = Some((found.lsn, found.kind));
+        }
+    }
+
+    fn apply(&mut self, found: &Found<'_>, record: Record<'_>) -> Result<(), Malformed> {
+        match record {
+            Record::Put(job) => {
+                let tube = self.insert(found, &job)?;
+                self.engine.count_put(tube);
+            }
+            Record::Moved(job) => {
+                self.insert(found, &job)?;
+            }
+            Record::Deleted { id } => {
+                if let Some(tube) = self.remove(id) {
+                    self.engine.count_delete(tube);
+                }
+            }
+            // A job may be unknown: its own record may have been in a damaged stretch of the log.
+            Record::Released { id, .. }
+            | Record::Buried { id, .. }
+            | Record::Reserved { id, .. }
+            | Record::LeaseOver { id, .. }
+                if self.engine.job(id).is_none() => {}
+            Record::Released { id, pri, delay_s, due_ms } => self.release(id, pri, delay_s, due_ms),
+            Record::Buried { id, pri } => {
+                // Out of the order of priorities before the priority changes.
+                self.engine.bury(id, found.lsn.0);
+                self.engine.set_pri(id, pri);
+                self.extra(id, |extra| extra.counts.buries += 1);
+            }
+            Record::Kicked { ids } => {
+                for id in ids.to_vec() {
+                    self.extra(id, |extra| extra.counts.kicks += 1);
+                    self.make_ready(id);
+                }
+            }
+            Record::Reserved { id, times } => {
+                self.extra(id, |extra| extra.counts.reserves = times);
+                self.make_ready(id);
+            }
+            Record::LeaseOver { id, times, after } => self.lease_over(found.lsn, id, times, after),
+            Record::Paused { at, asked_ms, until_ms } => {
+                let tube = self.tube(&at)?;
+                self.engine.pause(tube, Pause { asked_ms, until_ms });
+                self.engine.tube_mut(tube).totals.pauses += 1;
+            }
+            Record::TubeTotals { at, totals } => {
+                let tube = self.tube(&at)?;
+                self.engine.tube_mut(tube).totals = totals;
+            }
+            Record::SpaceTotals { space, totals } => {
+                let space = self.space(space)?;
+                self.engine.space_mut(space).totals = totals;
+            }
+            Record::NextId { id } => self.engine.never_again(JobId(id.0.saturating_sub(1))),
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, found: &Found<'_>, record: &JobRecord<'_>) -> Result<TubeIx, Malformed> {
+        let tube = self.tube(&record.at)?;
+        self.remove(record.id);
+        let state = match (record.attrs.buried_turn, record.due_ms) {
+            (Some(turn), _) => JobState::Buried { turn },
+            (None, 0) => JobState::Ready,
+            (None, until_ms) => JobState::Delayed { until_ms },
+        };
+        let (counts, trace) = (record.attrs.counts, record.attrs.trace);
+        let extra = Extra { counts, trace, reserved_lsn: Lsn(0) };
+        let used = self.segments.entry(found.position.segment).or_default();
+        used.jobs.push(record.id);
+        used.live_jobs += 1;
+        used.live_bytes += u64::from(found.position.len);
+        self.engine.insert(Job {
+            id: record.id,
+            created_ms: record.created_ms,
+            lsn: found.lsn,
+            at: found.position,
+            body_len: record.body_len,
+            pri: record.pri,
+            ttr_s: record.ttr_s,
+            delay_s: record.delay_s,
+            tube,
+            state,
+            extra: (extra != Extra::default()).then(|| Box::new(extra)),
+        });
+        Ok(tube)
+    }
+
+    fn remove(&mut self, id: JobId) -> Option<TubeIx> {
+        let job = self.engine.remove(id)?;
+        if let Some(used) = self.segments.get_mut(&job.at.segment) {
+            used.live_jobs -= 1;
+            used.live_bytes -= u64::from(job.at.len);
+        }
+        Some(job.tube)
+    }
+
+    fn release(&mut self, id: JobId, pri: u32, delay_s: u32, due_ms: u64) {
+        // Through a state without priorities, for the same reason as above.
+        self.engine.delay(id, due_ms);
+        self.engine.set_pri(id, pri);
+        self.extra(id, |extra| extra.counts.releases += 1);
+        if let Some(job) = self.engine.job_mut(id) {
+            job.delay_s = delay_s;
+        }
+        if due_ms == 0 {
+            self.engine.make_ready(id);
+        }
+    }
+
+    fn lease_over(&mut self, lsn: Lsn, id: JobId, times: u32, after: After) {
+        self.extra(id, |extra| extra.counts.timeouts = times);
+        if let Some(tube) = self.engine.job(id).map(|job| job.tube) {
+            self.engine.count_timeout(tube);
+        }
+        match after {
+            After::Ready => self.make_ready(id),
+            After::Delayed { until_ms } => self.engine.delay(id, until_ms),
+            After::Buried => self.engine.bury(id, lsn.0),
+        }
+    }
+
+    fn make_ready(&mut self, id: JobId) {
+        if self.engine.job(id).is_some() {
+            self.engine.make_ready(id);
+        }
+    }
+
+    fn extra(&mut self, id: JobId, change: impl FnOnce(&mut Extra)) {
+        if let Some(job) = self.engine.job_mut(id) {
+            change(job.extra_mut());
+        }
+    }
+
+    fn space(&mut self, text: &str) -> Result<SpaceIx, Malformed> {
+        Ok(self.engine.space_ix(&space_from_text(text)?))
+    }
+
+    fn tube(&mut self, at: &TubeRef<'_>) -> Result<TubeIx, Malformed> {
+        let space = self.space(at.space)?;
+        Ok(self.engine.tube_or_new(space, at.tube))
+    }
+}

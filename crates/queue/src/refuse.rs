@@ -1,0 +1,54 @@
+//! What is left of the plane after a panic: every client is told, in the protocol's words, and its connection closed.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::handle::Request;
+use crate::proto::reply::Reply;
+
+/// After an accept that failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Refuses until somebody stops the plane.
+pub(crate) async fn serve(
+    listeners: Vec<TcpListener>,
+    mut requests: mpsc::Receiver<Request>,
+) -> Option<oneshot::Sender<()>> {
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        tasks.spawn(refuse(listener));
+    }
+    loop {
+        match requests.recv().await {
+            Some(Request::Stop(done)) => return Some(done),
+            // Those who ask see that their question was dropped.
+            Some(_) => {}
+            None => return None,
+        }
+    }
+}
+
+async fn refuse(listener: TcpListener) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(cause) => return tracing::error!(%cause, "the failed queue cannot refuse"),
+    };
+    let mut words = Vec::new();
+    Reply::InternalError.write(&mut words);
+    loop {
+        let told = match listener.accept().await {
+            Ok((mut stream, _)) => stream.write_all(&words).await,
+            Err(cause) => {
+                tokio::time::sleep(PAUSE).await;
+                Err(cause)
+            }
+        };
+        if let Err(cause) = told {
+            tracing::debug!(%cause, "a client was not told that the queue has failed");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What the tasks of the queue's thread share.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use control::plane::PlaneStatus;
+use stdx::clock::{Mono, SharedClock};
+use stdx::io::Io;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use wal::{CommitThread, Committed, CommitError, Committer};
+
+use crate::broker::Broker;
+use crate::engine::{ClientId, Now};
+
+/// What the committer's thread reports.
+pub(super) type Results = mpsc::UnboundedReceiver<Result<Committed, CommitError>>;
+
+/// Bytes read from a socket at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// How long the last batch may take when the plane stops; a full disk never takes it.
+const FINISH_MAX: Duration = Duration::from_secs(10);
+
+/// The state, the sockets, and the ways to wake each other.
+pub(super) struct Shell<D: Io> {
+    pub(super) broker: RefCell<Broker<D>>,
+    pub(super) clock: SharedClock,
+    pub(super) status: PlaneStatus,
+    sockets: RefCell<Vec<Option<Rc<Socket>>>>,
+    pub(super) connections: Cell<u32>,
+    /// Bytes of bodies that are being received, and how many may be.
+    pub(super) receiving: Cell<usize>,
+    pub(super) receiving_max: usize,
+    pub(super) read_buffer: RefCell<Vec<u8>>,
+    pub(super) commit_thread: RefCell<Option<CommitThread>>,
+    /// Whether the committer has nothing to do.
+    pub(super) committer_idle: Cell<bool>,
+    /// There may be a batch to commit.
+    pub(super) commit: Notify,
+    /// A batch was committed: there is room for more, and who waits for the end looks again.
+    pub(super) committed: Notify,
+    /// Something is due earlier than the timer knows.
+    pub(super) timer: Notify,
+    /// When the timer will look next.
+    pub(super) timer_at: Cell<Mono>,
+    pub(super) stopping: Cell<bool>,
+}
+
+/// One connection's socket.
+pub(super) struct Socket {
+    pub(super) stream: TcpStream,
+    /// Wakes the connection's task.
+    pub(super) wake: Notify,
+    /// The task waits for its output or its job, not only for input.
+    pub(super) wants_wake: Cell<bool>,
+    /// Writing failed.
+    pub(super) broken: Cell<bool>,
+    /// Since when the client takes nothing although there is something for it.
+    pub(super) blocked_since: Cell<Option<Instant>>,
+}
+
+impl<D: Io> Shell<D> {
+    pub(super) fn new(
+        mut broker: Broker<D>,
+        committer: Committer<D>,
+        clock: SharedClock,
+        status: PlaneStatus,
+    ) -> io::Result<(Rc<Shell<D>>, Results)> {
+        let (report, results) = mpsc::unbounded_channel();
+        let thread = CommitThread::spawn("queue-commit", committer, move |result| {
+            if report.send(result).is_err() {
+                tracing::debug!("a batch was committed after the queue's thread had ended");
+            }
+        })?;
+        broker.started(Now { mono: clock.mono(), wall: clock.wall() });
+        let receiving_max = broker.config().input_bytes_max;
+        let shell = Rc::new(Shell {
+            broker: RefCell::new(broker),
+            clock,
+            status,
+            sockets: RefCell::new(Vec::new()),
+            connections: Cell::new(0),
+            receiving: Cell::new(0),
+            receiving_max,
+            read_buffer: RefCell::new(vec![0; READ_BYTES]),
+            commit_thread: RefCell::new(Some(thread)),
+            committer_idle: Cell::new(true),
+            commit: Notify::new(),
+            committed: Notify::new(),
+            timer: Notify::new(),
+            timer_at: Cell::new(Mono(u64::MAX)),
+            stopping: Cell::new(false),
+        });
+        Ok((shell, results))
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { mono: self.clock.mono(), wall: self.clock.wall() }
+    }
+
+    /// A new connection takes its place.
+    pub(super) fn open(&self, stream: TcpStream) -> (ClientId, Rc<Socket>) {
+        let id = self.broker.borrow_mut().connect();
+        let socket = Rc::new(Socket {
+            stream,
+            wake: Notify::new(),
+            wants_wake: Cell::new(false),
+            broken: Cell::new(false),
+            blocked_since: Cell::new(None),
+        });
+        let mut sockets = self.sockets.borrow_mut();
+        let ix = id.0 as usize;
+        if sockets.len() <= ix {
+            sockets.resize(ix + 1, None);
+        }
+        sockets[ix] = Some(Rc::clone(&socket));
+        (id, socket)
+    }
+
+    /// A connection leaves its place.
+    pub(super) fn close(&self, id: ClientId) {
+        self.sockets.borrow_mut()[id.0 as usize] = None;
+        self.broker.borrow_mut().disconnect(id, self.now());
+        self.after_change();
+    }
+
+    /// After anything that may have changed the state: sends what may be sent, and wakes whom it concerns.
+    pub(super) fn after_change(&self) {
+        self.flush();
+        let mut broker = self.broker.borrow_mut();
+        if self.committer_idle.get() && broker.has_batch() {
+            self.commit.notify_one();
+        }
+        for id in broker.take_resumed() {
+            self.wake(id);
+        }
+        let now = self.now();
+        if let Some(idle) = broker.idle_for(now)
+            && now.mono + idle < self.timer_at.get()
+        {
+            self.timer.notify_one();
+        }
+    }
+
+    /// Sends all output that may leave: one write per connection.
+    pub(super) fn flush(&self) {
+        let dirty = self.broker.borrow_mut().take_dirty();
+        for &id in &dirty {
+            let socket = self.sockets.borrow()[id.0 as usize].clone();
+            if let Some(socket) = socket {
+                self.send(id, &socket);
+                if socket.wants_wake.get() {
+                    socket.wake.notify_one();
+                }
+            }
+        }
+        self.broker.borrow_mut().recycle_dirty(dirty);
+    }
+
+    /// Sends what one connection may be sent, as far as its socket takes it.
+    pub(super) fn send(&self, id: ClientId, socket: &Socket) {
+        let mut broker = self.broker.borrow_mut();
+        while !broker.output(id).is_empty() {
+            match socket.stream.try_write(broker.output(id)) {
+                Ok(bytes) => {
+                    broker.sent(id, bytes);
+                    socket.blocked_since.set(None);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    socket.blocked_since.set(socket.blocked_since.get().or_else(|| Some(Instant::now())));
+                    socket.wake.notify_one();
+                    return;
+                }
+                Err(_) => {
+                    socket.broken.set(true);
+                    socket.wake.notify_one();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn wake(&self, id: ClientId) {
+        if let Some(Some(socket)) = self.sockets.borrow().get(id.0 as usize)
+            && socket.wants_wake.get()
+        {
+            socket.wake.notify_one();
+        }
+    }
+
+    /// Everything appended goes to disk, then the committer ends.
+    pub(super) async fn finish(&self) {
+        self.stopping.set(true);
+        self.commit.notify_one();
+        let drained = async {
+            while !(self.committer_idle.get() && self.broker.borrow().is_drained()) {
+                self.committed.notified().await;
+            }
+        };
+        if tokio::time::timeout(FINISH_MAX, drained).await.is_err() {
+            tracing::error!("the queue stops although its last records are not on disk; none of them was acknowledged");
+        }
+        self.flush();
+        let thread = self.commit_thread.borrow_mut().take();
+        if let Some(thread) = thread {
+            thread.stop();
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What happens by itself: leases, delays, waits; and once a second the housekeeping.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use stdx::clock::Mono;
+use stdx::io::Io;
+
+use super::commits::submit;
+use super::shell::Shell;
+
+/// The timer looks at least this often, so that a jump of the wall clock is noticed.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// Lets things happen when they are due.
+pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>) {
+    loop {
+        let now = shell.now();
+        let more = shell.broker.borrow_mut().tick(now);
+        let idle = shell.broker.borrow().idle_for(now).unwrap_or(LOOK_MAX).min(LOOK_MAX);
+        shell.timer_at.set(if more { Mono(0) } else { now.mono + idle });
+        shell.after_change();
+        if more {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(idle) => {}
+            () = shell.timer.notified() => {}
+        }
+    }
+}
+
+/// Once a second: is there space on the disk, and do records wait that nobody else waits for?
+pub(super) async fn keep_house<D: Io>(shell: Rc<Shell<D>>) {
+    loop {
+        shell.broker.borrow_mut().look_at_the_disk();
+        if shell.committer_idle.get() {
+            let batch = shell.broker.borrow_mut().next_batch_now();
+            if let Some(batch) = batch {
+                submit(&shell, batch);
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,11 @@
+//! The queue over its sockets: what a client sees.
+
+mod admin;
+mod bad_input;
+mod clients;
+mod differential;
+mod failing_disk;
+mod namespaces;
+mod restart;
+mod rig;
+mod transcripts;

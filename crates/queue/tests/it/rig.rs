@@ -1,0 +1,220 @@
+//! A server to talk to, ours or Debian's beanstalkd, and a client that says lines and hears lines.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use queue::config::Config;
+use queue::{Deps, Handle, JobSink, NoSink, NoTokens, StartError, TokenSource};
+use stdx::clock::SystemClock;
+use tempfile::TempDir;
+
+/// How long an answer may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server under test.
+pub enum Server {
+    Forebay(Forebay),
+    Beanstalkd(Beanstalkd),
+}
+
+/// Ours, in this process.
+pub struct Forebay {
+    pub handle: Handle,
+    pub folder: TempDir,
+}
+
+/// Debian's.
+pub struct Beanstalkd {
+    child: Child,
+    addr: SocketAddr,
+}
+
+/// The configuration of a test: one free port on loopback.
+pub fn config() -> Config {
+    Config { listen: vec!["127.0.0.1:0".parse().unwrap()], disk_reserve_bytes: 0, ..Config::default() }
+}
+
+/// What a plane without applications gets.
+pub fn deps() -> Deps {
+    deps_with(Arc::new(NoTokens), Arc::new(NoSink))
+}
+
+pub fn deps_with(tokens: Arc<dyn TokenSource>, sink: Arc<dyn JobSink>) -> Deps {
+    Deps { clock: SystemClock::shared(), tokens, sink }
+}
+
+impl Forebay {
+    pub fn start() -> Forebay {
+        Forebay::start_with(config())
+    }
+
+    pub fn start_with(config: Config) -> Forebay {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = start_in(folder.path(), config).unwrap();
+        Forebay { handle, folder }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.handle.bound()[0]
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.addr())
+    }
+
+    /// Stops it and starts it again on the same folder.
+    pub fn restart(self) -> Forebay {
+        self.restart_with(config())
+    }
+
+    pub fn restart_with(self, config: Config) -> Forebay {
+        block_on(self.handle.stop());
+        let handle = start_in(self.folder.path(), config).unwrap();
+        Forebay { handle, folder: self.folder }
+    }
+}
+
+pub fn start_in(folder: &Path, config: Config) -> Result<Handle, StartError> {
+    queue::start(config, folder.join("queue"), deps())
+}
+
+/// Runs a future to its end.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+impl Beanstalkd {
+    /// Starts Debian's beanstalkd where it is installed.
+    pub fn start() -> Option<Beanstalkd> {
+        // Another process may take the port between our look and its bind, so try a few.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let addr: SocketAddr = ([127, 0, 0, 1], port).into();
+            let mut child = Command::new("beanstalkd")
+                .args(["-l", "127.0.0.1", "-p", &port.to_string()])
+                .stderr(Stdio::null())
+                .spawn()
+                .ok()?;
+            let until = Instant::now() + PATIENCE;
+            while Instant::now() < until && child.try_wait().unwrap().is_none() {
+                if TcpStream::connect(addr).is_ok() {
+                    return Some(Beanstalkd { child, addr });
+                }
+                std::thread::yield_now();
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Beanstalkd {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Server {
+    pub fn connect(&self) -> Client {
+        match self {
+            Server::Forebay(ours) => ours.connect(),
+            Server::Beanstalkd(theirs) => Client::connect(theirs.addr),
+        }
+    }
+}
+
+/// A client.
+pub struct Client {
+    input: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub fn connect(addr: SocketAddr) -> Client {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { input: BufReader::new(stream) }
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.input.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Sends bytes, and is content when the server has closed the connection.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.input.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Sends a line.
+    pub fn say(&mut self, line: &str) {
+        self.send(format!("{line}\r\n").as_bytes());
+    }
+
+    /// Sends a line and hears one.
+    pub fn ask(&mut self, line: &str) -> String {
+        self.say(line);
+        self.hear()
+    }
+
+    /// Puts a job and returns its id.
+    pub fn put(&mut self, args: &str, body: &str) -> u64 {
+        let answer = self.ask(&format!("put {args} {}\r\n{body}", body.len()));
+        answer.strip_prefix("INSERTED ").unwrap_or_else(|| panic!("{answer}")).parse().unwrap()
+    }
+
+    /// Hears a line.
+    pub fn hear(&mut self) -> String {
+        let mut line = Vec::new();
+        self.input.read_until(b'\n', &mut line).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        line.strip_suffix("\r\n").or_else(|| line.strip_suffix('\n')).unwrap_or(&line).to_owned()
+    }
+
+    /// Sends a line and hears an answer that may have a body, as one text.
+    pub fn ask_all(&mut self, line: &str) -> String {
+        self.say(line);
+        self.hear_all()
+    }
+
+    pub fn hear_all(&mut self) -> String {
+        let head = self.hear();
+        let words: Vec<&str> = head.split(' ').collect();
+        let bytes = match words[..] {
+            ["OK", bytes] | ["RESERVED" | "FOUND", _, bytes] => bytes.parse::<usize>().unwrap(),
+            _ => return head,
+        };
+        let mut body = vec![0; bytes + 2];
+        self.input.read_exact(&mut body).unwrap();
+        assert!(body.ends_with(b"\r\n"), "{head}");
+        body.truncate(bytes);
+        format!("{head}\n{}", String::from_utf8_lossy(&body))
+    }
+
+    /// One field of a stats command.
+    pub fn stat(&mut self, command: &str, field: &str) -> String {
+        let all = self.ask_all(command);
+        let value = all.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "));
+        value.unwrap_or_else(|| panic!("no {field} in {all}")).to_owned()
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish_sending(&mut self) {
+        self.input.get_mut().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Hears everything up to the end.
+    pub fn hear_to_the_end(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A connection that was reset has ended too.
+        if let Err(e) = self.input.read_to_end(&mut rest) {
+            assert_eq!(e.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+        rest
+    }
+}
