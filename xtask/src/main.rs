@@ -1,1 +1,49 @@
-fn main() {}
+//! What is done to the repository by command: `cargo xtask test`, `tidy`, `bench`.
+
+mod bench;
+mod packages;
+mod rust;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Everything that must hold before a commit lands: format, clippy, tidy, docs, licences, all tests.
+    Test,
+    /// What can be checked of the house's rules.
+    Tidy {
+        /// Lower the ratchets of `xtask/tidy.toml` to what is true now.
+        #[arg(long)]
+        tighten: bool,
+    },
+    /// What a node costs, and the router and the queue beside their peers.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Test => test::run(),
+        Verb::Tidy { tighten } => tidy::run(tighten),
+        Verb::Bench(args) => bench::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

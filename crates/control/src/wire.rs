@@ -89,6 +89,17 @@ pub struct ReleaseRow {
     pub reason: Option<String>,
 }
 
+/// What serves of an application: by this `forebay up` tells whether a folder has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServingRow {
+    /// The serving release; absent before the first deploy has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseNo>,
+    /// SHA-256 of its source, 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
 /// One row of `forebay queue ls`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueueRow {
@@ -193,4 +204,15 @@ pub enum Progress {
         /// Why.
         error: crate::error::ApiError,
     },
+}
+
+/// One row of `forebay secrets ls`: never the value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretRow {
+    /// The secret's name.
+    pub key: String,
+    /// Counts up with each `set`.
+    pub version: u32,
+    /// When this version was set, nanoseconds since the epoch.
+    pub set_ns: u64,
 }

@@ -1,1 +1,37 @@
-fn main() {}
+//! One binary: it deploys applications, routes requests to them, queues their work and keeps their logs.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod args;
+mod node;
+mod notify;
+mod output;
+mod paths;
+mod self_log;
+mod verbs;
+mod wire;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    if matches!(cli.verb, args::Verb::Init) {
+        // Before any runtime: an init process stays single-threaded and small.
+        return runtime::init_main();
+    }
+    let json = cli.global.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(quit) => quit.report(json),
+    }
+}
+
+/// Everything but an init process runs on one thread with its own reactor; planes start their own threads.
+fn run(cli: args::Cli) -> output::Done {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    let done = local.block_on(&runtime, verbs::run(cli));
+    drop(local);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}

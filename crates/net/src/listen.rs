@@ -15,7 +15,7 @@ const BACKLOG: i32 = 1024;
 /// An address to listen on, as somebody wrote it: `127.0.0.1:8080`, `[::1]:0`, `localhost:8080`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", inline, extend("format" = "listen-address"))]
 pub struct ListenAddr(String);
 
 /// Why a listening address cannot be used.

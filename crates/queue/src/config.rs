@@ -8,19 +8,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Addresses to serve the beanstalkd protocol on.
+    /// Addresses to serve the beanstalkd protocol on. A node without any takes 127.0.0.1:11300.
     pub listen: Vec<ListenAddr>,
     /// Client connections open at once.
+    #[schemars(range(min = 1))]
     pub connections_max: u32,
     /// Jobs in all tubes together; beyond it `put` is refused.
+    #[schemars(range(min = 1))]
     pub jobs_max: u64,
     /// Bytes of job bodies in all tubes together; beyond it `put` is refused.
+    #[schemars(range(min = 1))]
     pub bytes_max: u64,
     /// Bytes of one job's body; beyond it JOB_TOO_BIG.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub job_bytes_max: u32,
     /// Tubes that may exist at once.
+    #[schemars(range(min = 1))]
     pub tubes_max: u32,
     /// Bytes of one segment of the log.
+    #[schemars(range(min = 8_192, max = 4_294_967_295_i64))]
     pub segment_bytes_max: u64,
     /// Bytes of job bodies kept in memory beside the disk.
     pub body_cache_bytes_max: u64,
@@ -64,8 +70,10 @@ impl Default for Config {
 #[serde(deny_unknown_fields, default)]
 pub struct TubeConfig {
     /// Jobs in the tube, in whatever state; beyond it `put` is refused.
+    #[schemars(range(min = 1))]
     pub jobs_max: u64,
     /// Bytes of job bodies in the tube; beyond it `put` is refused.
+    #[schemars(range(min = 1))]
     pub bytes_max: u64,
     /// Times a job may be reserved; when the last of them times out or is released, the job is buried. 0: no limit.
     pub attempts_max: u32,

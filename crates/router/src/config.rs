@@ -8,39 +8,52 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Addresses to serve HTTP on.
+    /// Addresses to serve HTTP on. A node without any takes 127.0.0.1:8080.
     pub listen: Vec<ListenAddr>,
     /// Worker threads; 0 means one per core.
+    #[schemars(range(max = 1_024))]
     pub workers: u16,
     /// Peers whose `traceparent`, `X-Forwarded-*` and deadline headers are believed: addresses or networks.
+    #[schemars(with = "Vec<Network>")]
     pub trusted_peers: Vec<String>,
     /// Client connections open at once.
+    #[schemars(range(min = 1))]
     pub connections_max: u32,
     /// Bytes of a request target; beyond it 414.
+    #[schemars(range(min = 64, max = 1_048_576))]
     pub target_bytes_max: u32,
     /// Bytes of a request's header block; beyond it 431.
+    #[schemars(range(min = 1_024, max = 16_777_216))]
     pub header_bytes_max: u32,
     /// Header fields of a request; beyond it 431.
+    #[schemars(range(min = 8, max = 10_000))]
     pub header_fields_max: u16,
     /// Time for a client to send its header block; beyond it 408.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub header_timeout_ms: u32,
     /// Time between two pieces of a request's body; beyond it 408.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub body_timeout_ms: u32,
     /// Time for a client to take the next piece of a reply; beyond it the connection is closed.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub write_timeout_ms: u32,
     /// Time a client connection may idle between requests.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub idle_timeout_ms: u32,
     /// Bytes of a request's body unless the route says otherwise; beyond it 413.
     pub body_bytes_max: u64,
     /// Time to connect to an endpoint.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub connect_timeout_ms: u32,
     /// Idle connections kept per endpoint and worker.
     pub pool_idle_max: u16,
     /// Time an idle connection to an endpoint is kept.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub pool_idle_timeout_ms: u32,
     /// Requests held while no endpoint of their upstream is up; beyond it 503 at once.
     pub held_max: u32,
     /// Time for requests in flight to finish when the router drains.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub drain_timeout_ms: u32,
 }
 
@@ -68,17 +81,27 @@ impl Default for Config {
     }
 }
 
+/// A trusted peer in the schema.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("format" = "network"))]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Network(String);
+
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoutePolicy {
     /// From the request's arrival to the head of its reply, all tries and waiting included; beyond it 504.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub deadline_ms: u32,
     /// From the start of a try to the head of its reply; beyond it the next try, where that is safe.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub try_timeout_ms: u32,
     /// Tries after the first, on another endpoint, of safe and idempotent requests only.
+    #[schemars(range(max = 10))]
     pub retries_max: u8,
     /// How long a request is held while no endpoint is up; beyond it 503.
+    #[schemars(range(max = 3_600_000))]
     pub hold_ms: u32,
     /// Bytes of a request's body; beyond it 413. Absent: the router's own limit.
     pub body_bytes_max: Option<u64>,
@@ -98,15 +121,18 @@ impl Default for RoutePolicy {
 
 /// One `[[routes]]` of a manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("unevaluatedProperties" = false))]
 pub struct RouteConfig {
     /// The host that the route is for, without a port; absent: any host.
     #[serde(default)]
+    #[schemars(extend("format" = "host-name"))]
     pub host: Option<String>,
     /// The beginning of the path, by whole segments: `/shop` takes `/shop` and `/shop/cart`, not `/shopping`.
     #[serde(default = "root_path")]
+    #[schemars(extend("format" = "url-path"))]
     pub path_prefix: String,
     /// The process that answers.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "process-name"))]
     pub process: stdx::ids::ProcessName,
     /// Times and sizes.
     #[serde(flatten)]

@@ -1,3 +1,41 @@
 //! One HTTP request, from accept to reply.
+//!
+//! The way through, in order: [`serve`] (sockets) → [`gate`] (may it come in) → [`route`] (whose is it) → [`tries`]
+//! (which endpoint, how often, how long) → [`forward`] (one try, over the worker's own [`pool`]) → [`reply`]. One
+//! [`exchange::Exchange`] value carries a request's facts along and ends as its access record.
+//!
+//! Workers share nothing on that way but atomics per endpoint; each has its sockets, its pool and its generator. The
+//! routing is an immutable [`snapshot`]; a change gives every worker a new one, and requests that wait look again.
 
+pub mod access;
+mod body;
 pub mod config;
+mod conn;
+mod endpoint;
+mod exchange;
+mod fields;
+mod forward;
+mod gate;
+mod handle;
+mod peers;
+mod pick;
+mod pool;
+mod reply;
+mod rescue;
+mod retry;
+mod route;
+pub mod routing;
+mod serve;
+mod shared;
+mod snapshot;
+pub mod standalone;
+mod sweep;
+mod tracing_context;
+mod tries;
+mod wire;
+mod witness;
+mod worker;
+
+pub use access::{AccessRecord, AccessRing, AccessSink};
+pub use handle::{Handle, StartError, start};
+pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};

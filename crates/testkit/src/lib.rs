@@ -1,1 +1,10 @@
-//! Fake disk, fake clock and rigs for tests
+//! What tests put in the place of the machine: a disk that loses power, fills up and lies, a disk with a set pace, and a
+//! clock that is turned by hand.
+
+mod clock;
+mod disk;
+mod slow;
+
+pub use clock::FakeClock;
+pub use disk::{Call, FakeDisk, FakeFile, SECTOR};
+pub use slow::SlowDisk;

@@ -131,3 +131,58 @@ pub fn take_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn all_types_come_back() {
+        let mut out = b"before".to_vec();
+        Encoder::new(&mut out).u64(1, 0).u64(2, 300).u64(3, u64::MAX).str(4, "tube").flag(5).bytes(6, &[7; 200]);
+        let attrs: Vec<Attr<'_>> = decode(&out[6..]).collect::<Result<_, _>>().unwrap();
+        assert_eq!(attrs.iter().map(|attr| attr.tag).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(attrs[..3].iter().map(|attr| attr.u64().unwrap()).collect::<Vec<_>>(), [0, 300, u64::MAX]);
+        assert_eq!(attrs[1].value.len(), 2, "small numbers are short");
+        assert_eq!(attrs[3].str(), Ok("tube"));
+        assert_eq!(attrs[4].value, []);
+        assert_eq!(attrs[5].array::<200>(), Ok([7; 200]));
+        assert_eq!(attrs[5].u64(), Err(Malformed));
+    }
+
+    #[test]
+    fn a_list_cut_anywhere_is_malformed_or_ends_between_two() {
+        let mut out = Vec::new();
+        Encoder::new(&mut out).u64(1, 70_000).str(2, "abc");
+        let ends: Vec<usize> = (0..out.len()).filter(|cut| decode(&out[..*cut]).all(|attr| attr.is_ok())).collect();
+        assert_eq!(ends, [0, 5]);
+    }
+
+    #[test]
+    fn lengths_that_no_list_has_are_malformed() {
+        for bytes in [&[1, 0xFF, 0xFF, 0xFF, 0xFF, 0x1F][..], &[1, 0x80, 0x80, 0x80, 0x80, 0x80, 0][..], &[1][..]] {
+            assert_eq!(decode(bytes).collect::<Vec<_>>(), [Err(Malformed)]);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_end(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(decode(&bytes).count() <= bytes.len());
+        }
+
+        #[test]
+        fn what_is_encoded_is_decoded(list in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..300)), 0..10)) {
+            let mut out = Vec::new();
+            for (tag, value) in &list {
+                Encoder::new(&mut out).bytes(*tag, value);
+            }
+            let back: Vec<(u8, Vec<u8>)> = decode(&out).map(|attr| attr.map(|a| (a.tag, a.value.to_vec())).unwrap()).collect();
+            prop_assert_eq!(back, list);
+        }
+    }
+}

@@ -42,6 +42,8 @@ pub struct Committer<D: Io> {
     current: Option<(u64, D::File)>,
     next_lsn: Lsn,
     chain: u32,
+    /// Where the last batch ends.
+    end: u32,
     /// The floor of the newest durable batch.
     floor: u64,
     /// Segments that have left the log and still have their file.
@@ -83,6 +85,7 @@ impl<D: Io> Committer<D> {
             current,
             next_lsn: tail.next_lsn,
             chain: tail.chain,
+            end: tail.end,
             floor: tail.floor,
             doomed: Vec::new(),
             damaged,
@@ -115,9 +118,10 @@ impl<D: Io> Committer<D> {
             Err(Fault::Broken(cause)) => return Err(self.poison(cause).into()),
         }
         self.chain = crc;
+        self.end = batch.offset + batch.bytes.len() as u32;
         self.next_lsn = batch.last_lsn().next();
         self.floor = self.floor.max(batch.floor);
-        self.shared.grown(batch.segment, batch.first_lsn, batch.offset + batch.bytes.len() as u32);
+        self.shared.grown(batch.segment, batch.first_lsn, self.end);
         Ok(Committed {
             durable: batch.last_lsn(),
             records: batch.count,
@@ -191,6 +195,7 @@ impl<D: Io> Committer<D> {
             first_lsn: batch.first_lsn.0,
             floor: batch.floor,
             chain: self.chain,
+            previous_end: self.end,
         };
         let create = || {
             let file = self.io.open(&temporary, OpenMode::CreateNew)?;

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 /// The file that holds the reserve of disk space.
 pub(crate) const RESERVE: &str = "reserve";
 
+/// No log gets that far; it leaves room to count on from whatever a name says.
+const NUMBER_MAX: u64 = u64::MAX >> 1;
+
 /// What a name in the folder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
@@ -24,9 +27,12 @@ impl Name {
         if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Name::Other;
         }
-        let Ok(number) = digits.parse() else { return Name::Other };
+        let Ok(number) = digits.parse::<u64>() else { return Name::Other };
+        if !(1..=NUMBER_MAX).contains(&number) {
+            return Name::Other;
+        }
         match kind {
-            "wal" if number > 0 => Name::Segment(number),
+            "wal" => Name::Segment(number),
             "wal.new" => Name::Temporary(number),
             "wal.damaged" => Name::Quarantined(number),
             _ => Name::Other,

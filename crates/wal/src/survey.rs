@@ -1,5 +1,6 @@
 //! What lies in a log's folder, seen before anything is delivered or changed.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -59,20 +60,23 @@ impl Survey {
     }
 }
 
-fn read_header<D: Io>(io: &D, config: &Config, number: u64) -> Result<Listed, OpenError> {
+fn read_header<D: Io>(disk: &D, config: &Config, number: u64) -> Result<Listed, OpenError> {
     let path = names::segment(&config.folder, number);
-    let file = io.open(&path, OpenMode::Read).map_err(|e| DiskError::new("open", &path, e))?;
-    let len = io.len(&file).map_err(|e| DiskError::new("measure", &path, e))?;
+    let file = disk.open(&path, OpenMode::Read).map_err(|e| DiskError::new("open", &path, e))?;
+    let len = disk.len(&file).map_err(|e| DiskError::new("measure", &path, e))?;
     let len = u32::try_from(len).unwrap_or(u32::MAX);
-    let mut window = Window::new(io, &file, len.min(SEGMENT_DATA));
     let mut copies = Vec::with_capacity(2);
+    let mut failed = None;
     for at in [0, HEADER_COPY] {
-        let bytes = window.get(at, SEGMENT_HEADER).map_err(|e| DiskError::new("read", &path, e))?;
-        let header = match <&[u8; SEGMENT_HEADER]>::try_from(bytes) {
-            Ok(bytes) => SegmentHeader::decode(bytes),
-            Err(_) => Err(HeaderFault::Damaged),
-        };
-        match header {
+        let mut bytes = [0; SEGMENT_HEADER];
+        if let Err(e) = disk.read_exact_at(&file, &mut bytes, u64::from(at))
+            && e.kind() != io::ErrorKind::UnexpectedEof
+            && let Some(e) = failed.replace(e)
+        {
+            // Not one bad sector: the device does not read.
+            return Err(DiskError::new("read", &path, e).into());
+        }
+        match SegmentHeader::decode(&bytes) {
             Ok(header) if header.number == number => copies.push(header),
             Err(HeaderFault::Newer(found)) => return Err(OpenError::Newer { path, found, known: VERSION }),
             Ok(_) | Err(HeaderFault::Damaged) => {}

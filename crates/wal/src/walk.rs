@@ -36,8 +36,10 @@ pub(crate) struct WalkEnd {
     pub(crate) offset: u32,
     /// Bytes after it that are not a valid batch and are followed by none.
     pub(crate) trailing: u32,
-    /// Where the last valid batch starts.
-    pub(crate) last_batch: Option<u32>,
+    /// Some of the trailing bytes could not be read, so nobody knows that nothing follows.
+    pub(crate) unreadable: bool,
+    /// Where the last valid batch starts and ends.
+    pub(crate) last_batch: Option<(u32, u32)>,
 }
 
 /// One segment, open for a walk.
@@ -67,7 +69,8 @@ impl<'a, D: Io> Walk<'a, D> {
                 _ => match self.find_batch(at, cursor.next_lsn.unwrap_or(0))? {
                     None => {
                         let trailing = self.window.end().saturating_sub(at);
-                        return Ok(WalkEnd { offset: at, trailing, last_batch });
+                        let unreadable = trailing > 0 && self.window.is_bad_from(at);
+                        return Ok(WalkEnd { offset: at, trailing, unreadable, last_batch });
                     }
                     Some((found, header)) => {
                         damage.push(self.salvage(at..found, Some(header.first_lsn), cursor, visit)?);
@@ -77,10 +80,11 @@ impl<'a, D: Io> Walk<'a, D> {
                 },
             };
             self.deliver(at, &header, cursor, visit)?;
-            last_batch = Some(at);
-            at += BATCH_HEADER as u32 + header.body_len;
+            let end = at + BATCH_HEADER as u32 + header.body_len;
+            last_batch = Some((at, end));
+            at = end;
             if cursor.stopped {
-                return Ok(WalkEnd { offset: at, trailing: 0, last_batch });
+                return Ok(WalkEnd { offset: at, trailing: 0, unreadable: false, last_batch });
             }
         }
     }

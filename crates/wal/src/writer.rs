@@ -44,6 +44,8 @@ pub(crate) struct Tail {
     pub(crate) fresh: bool,
     pub(crate) next_lsn: Lsn,
     pub(crate) chain: u32,
+    /// Where the last batch ends, in the segment before if this one is fresh.
+    pub(crate) end: u32,
     pub(crate) floor: u64,
 }
 

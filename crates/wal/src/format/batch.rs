@@ -1,6 +1,6 @@
 //! The batch header: what was written and synced together.
 
-use super::{Seed, u32_at, u64_at};
+use super::{Seed, lsn_is_sound, u32_at, u64_at};
 
 /// Length of the header in front of each batch.
 pub(crate) const BATCH_HEADER: usize = 40;
@@ -57,11 +57,12 @@ impl BatchHeader {
         if u32_at(head, 36) != crc32c::crc32c_append(seed.at(offset), &head[..36]) {
             return None;
         }
-        Some(BatchHeader {
+        let first_lsn = u64_at(head, 16);
+        lsn_is_sound(first_lsn).then(|| BatchHeader {
             body_len: u32_at(head, 4),
             count: u32_at(head, 8),
             chain: u32_at(head, 12),
-            first_lsn: u64_at(head, 16),
+            first_lsn,
             floor: u64_at(head, 24),
             crc: u32_at(head, 32),
         })

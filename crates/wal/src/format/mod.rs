@@ -28,6 +28,11 @@ impl Seed {
     }
 }
 
+/// LSNs start at 1 and never come near the end of their range; a checksum that happens to fit proves less than this.
+fn lsn_is_sound(lsn: u64) -> bool {
+    (1..=u64::MAX >> 1).contains(&lsn)
+}
+
 /// Reads a little-endian `u32`; the caller has checked the length.
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut raw = [0; 4];

@@ -1,6 +1,6 @@
 //! The segment header: 64 bytes at the start of the file and once more at [`HEADER_COPY`], on another disk sector.
 
-use super::{VERSION, u32_at, u64_at};
+use super::{VERSION, lsn_is_sound, u32_at, u64_at};
 
 /// Length of one copy of the header.
 pub(crate) const SEGMENT_HEADER: usize = 64;
@@ -24,6 +24,9 @@ pub(crate) struct SegmentHeader {
     pub(crate) floor: u64,
     /// The checksum of the batch before the first one in this segment; 0 for a new log.
     pub(crate) chain: u32,
+    /// Where the segment before this one ends; 0 for a new log. What its file holds beyond was cut, even if the cut
+    /// itself did not reach the disk.
+    pub(crate) previous_end: u32,
 }
 
 /// Why a header cannot be used.
@@ -38,7 +41,7 @@ pub(crate) enum HeaderFault {
 impl SegmentHeader {
     /// ```text
     ///  0 magic 8 | 8 version u32 | 12 chain u32 | 16 uuid 16 | 32 number u64 | 40 first LSN u64 | 48 floor u64
-    /// 56 zero 4  | 60 CRC32C of bytes 0..60
+    /// 56 end of the previous segment u32 | 60 CRC32C of bytes 0..60
     /// ```
     pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER] {
         let mut out = [0; SEGMENT_HEADER];
@@ -49,6 +52,7 @@ impl SegmentHeader {
         out[32..40].copy_from_slice(&self.number.to_le_bytes());
         out[40..48].copy_from_slice(&self.first_lsn.to_le_bytes());
         out[48..56].copy_from_slice(&self.floor.to_le_bytes());
+        out[56..60].copy_from_slice(&self.previous_end.to_le_bytes());
         let crc = crc32c::crc32c(&out[..60]);
         out[60..64].copy_from_slice(&crc.to_le_bytes());
         out
@@ -71,7 +75,7 @@ impl SegmentHeader {
         }
         match u32_at(bytes, 8) {
             0 => Err(HeaderFault::Damaged),
-            VERSION => {
+            VERSION if lsn_is_sound(u64_at(bytes, 40)) => {
                 let mut uuid = [0; 16];
                 uuid.copy_from_slice(&bytes[16..32]);
                 Ok(SegmentHeader {
@@ -80,8 +84,10 @@ impl SegmentHeader {
                     first_lsn: u64_at(bytes, 40),
                     floor: u64_at(bytes, 48),
                     chain: u32_at(bytes, 12),
+                    previous_end: u32_at(bytes, 56),
                 })
             }
+            VERSION => Err(HeaderFault::Damaged),
             newer => Err(HeaderFault::Newer(newer)),
         }
     }

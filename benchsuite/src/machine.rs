@@ -1,0 +1,115 @@
+//! The machine that is measured on: its processors, its disk, a process's CPU time.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Which half of the machine: what is measured, or what measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// The first processor: the servers that are compared.
+    Subject,
+    /// The others: load and backends.
+    Driver,
+}
+
+/// Moves the calling thread, and what it starts from now on, to one half of the machine. `false` on a machine with a
+/// single processor, where nothing can be kept apart.
+///
+/// # Errors
+/// What the system says.
+pub fn move_to(half: Half) -> Result<bool> {
+    let all = machine_cpus()?;
+    let Some((first, rest)) = all.split_first() else { return Ok(false) };
+    if rest.is_empty() {
+        return Ok(false);
+    }
+    let mut wanted = CpuSet::new();
+    match half {
+        Half::Subject => wanted.set(*first),
+        Half::Driver => rest.iter().for_each(|cpu| wanted.set(*cpu)),
+    }
+    sched_setaffinity(None, &wanted).context("cannot choose a processor")?;
+    Ok(true)
+}
+
+/// The processors that this process had when it was first asked.
+fn machine_cpus() -> Result<Vec<usize>> {
+    static FIRST: std::sync::OnceLock<Vec<usize>> = std::sync::OnceLock::new();
+    if let Some(cpus) = FIRST.get() {
+        return Ok(cpus.clone());
+    }
+    let set = sched_getaffinity(None).context("cannot ask for the processors")?;
+    let cpus = (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect();
+    Ok(FIRST.get_or_init(|| cpus).clone())
+}
+
+/// User and system time of a process and all its threads so far: fields 14 and 15 of `/proc/PID/stat`, in ticks of
+/// which Linux counts 100 a second on every machine (proc(5)).
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_time(pid: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("no process {pid}"))?;
+    parse_cpu_time(&stat).with_context(|| format!("/proc/{pid}/stat is not as expected"))
+}
+
+fn parse_cpu_time(stat: &str) -> Option<Duration> {
+    const MS_PER_TICK: u64 = 10;
+    // The name in brackets may hold anything, also blanks and brackets.
+    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * MS_PER_TICK))
+}
+
+/// How often a second this folder's disk takes an append of 300 bytes made durable. What any durable queue is up against.
+///
+/// # Errors
+/// What the system says.
+pub fn syncs_per_second(folder: &Path, during: Duration) -> Result<f64> {
+    let path = folder.join("sync-rate");
+    let mut file = File::create(&path).context("cannot create a file to measure the disk")?;
+    let started = Instant::now();
+    let mut syncs = 0u32;
+    while started.elapsed() < during {
+        file.write_all(&[0x5a; 300]).context("cannot append")?;
+        file.sync_data().context("cannot sync")?;
+        syncs += 1;
+    }
+    let rate = f64::from(syncs) / started.elapsed().as_secs_f64();
+    std::fs::remove_file(&path).context("cannot remove what was measured with")?;
+    Ok(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_user_and_system_time() {
+        let stat = "42 (a ) b) S 1 42 42 0 -1 4194304 99 0 0 0 123 77 5 6 20 0 1 0 100 200 300";
+        assert_eq!(parse_cpu_time(stat), Some(Duration::from_secs(2)));
+        assert_eq!(parse_cpu_time("42 (a) S 1"), None);
+    }
+
+    #[test]
+    fn a_process_that_works_takes_time() {
+        let before = cpu_time(std::process::id()).unwrap();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(50) {
+            std::hint::spin_loop();
+        }
+        assert!(cpu_time(std::process::id()).unwrap() >= before);
+    }
+
+    #[test]
+    fn the_disk_takes_some() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(syncs_per_second(folder.path(), Duration::from_millis(20)).unwrap() > 0.0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,51 @@
+//! Forebay's queue on a disk that is slowed down through its `Io` seam, so that what group commit is worth can be seen on a
+//! machine whose own disk is fast: a server that syncs for each job does as many puts as there are syncs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use queue::{NoSink, NoTokens};
+use stdx::clock::SystemClock;
+use stdx::io::Disk;
+use testkit::SlowDisk;
+
+use crate::figures::{FOREBAY, Figure, round};
+use crate::machine::{self, Half};
+use crate::queue::driver::{self, Protocol};
+
+const SYNCS_PER_SECOND: u32 = 300;
+const CONNECTIONS: usize = 64;
+
+/// Puts over 64 connections, and how many of them share a sync.
+pub(super) fn measure(during: Duration, folder: &Path) -> Result<[Figure; 2]> {
+    let disk = SlowDisk::new(Disk, SYNCS_PER_SECOND);
+    let listen = "127.0.0.1:0".parse().context("the address of loopback")?;
+    let config = queue::config::Config { listen: vec![listen], ..queue::config::Config::default() };
+    let deps = queue::Deps { clock: SystemClock::shared(), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
+    // Its threads inherit the half of the machine that they are started on.
+    machine::move_to(Half::Subject)?;
+    let started = queue::start_on(disk, config, folder.join("slow"), deps);
+    machine::move_to(Half::Driver)?;
+    let queue = started.context("cannot start the queue on a slow disk")?;
+    let addr = *queue.bound().first().context("the queue listens nowhere")?;
+    let outcome = driver::put(Protocol::Beanstalk, addr, CONNECTIONS, during);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().context("no runtime to stop the queue with")?;
+    runtime.block_on(queue.stop());
+    let outcome = outcome?;
+    let figure = |metric, value| Figure {
+        bench: "queue",
+        scenario: format!("put-{CONNECTIONS}-slow"),
+        variant: format!("{SYNCS_PER_SECOND}-syncs"),
+        subject: FOREBAY.into(),
+        metric,
+        value,
+        ratio: BTreeMap::new(),
+    };
+    Ok([
+        figure("puts_per_s", round(outcome.puts_per_s, 0)),
+        figure("puts_per_sync", round(outcome.puts_per_s / f64::from(SYNCS_PER_SECOND), 1)),
+    ])
+}

@@ -1,0 +1,130 @@
+//! The router beside haproxy and nginx: CPU time per request.
+//!
+//! On a machine that does other things too, throughput and latency say little, but the processor time that a proxy spends
+//! on a request can be compared. Each proxy has one worker on the first processor; load and backend are on the others.
+//! Rounds are interleaved, so that a slow minute is everybody's.
+
+mod backend;
+mod clients;
+mod proxies;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::figures::{self, Figure, Format, round};
+use crate::machine::{self, Half};
+use crate::router::backend::Backend;
+use crate::router::proxies::{Log, Proxy};
+use crate::server::{self, Server};
+
+/// What the requests ask for.
+struct Scenario {
+    name: &'static str,
+    target: &'static str,
+}
+
+const SCENARIOS: &[Scenario] =
+    &[Scenario { name: "small", target: "/100" }, Scenario { name: "100kB", target: "/100000" }];
+
+const CONNECTIONS: usize = 32;
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// How much is measured.
+struct Effort {
+    rounds: usize,
+    round: Duration,
+}
+
+const FULL: Effort = Effort { rounds: 7, round: Duration::from_secs(3) };
+const QUICK: Effort = Effort { rounds: 3, round: Duration::from_secs(1) };
+
+/// What one round of one proxy gave.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    cpu_us_per_request: f64,
+    requests_per_s: f64,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When a proxy that is there cannot be started or does not answer. One that is not installed is left out.
+pub fn run(forebay: &Path, quick: bool, format: Format) -> Result<()> {
+    let effort = if quick { QUICK } else { FULL };
+    if !machine::move_to(Half::Driver)? {
+        eprintln!("one processor only: load and proxies share it, compare with care");
+    }
+    let folder = server::work_folder()?;
+    let backend = Backend::start()?;
+    let mut figures = Vec::new();
+    for log in [Log::Off, Log::On] {
+        let proxies = start_all(forebay, backend.addr, log, folder.path())?;
+        for scenario in SCENARIOS {
+            figures.extend(measure(&proxies, scenario, log, &effort)?);
+        }
+    }
+    figures::print(figures, format)
+}
+
+fn start_all(
+    forebay: &Path,
+    backend: std::net::SocketAddr,
+    log: Log,
+    folder: &Path,
+) -> Result<Vec<(&'static str, Server)>> {
+    let mut running = Vec::new();
+    for proxy in [Proxy::Forebay(forebay.into()), Proxy::Haproxy, Proxy::Nginx] {
+        match proxy.start(backend, log, folder)? {
+            Some(server) => running.push((proxy.name(), server)),
+            None => eprintln!("without {}: it is not there", proxy.name()),
+        }
+    }
+    Ok(running)
+}
+
+fn measure(proxies: &[(&'static str, Server)], scenario: &Scenario, log: Log, effort: &Effort) -> Result<Vec<Figure>> {
+    let mut rounds: Vec<Vec<Round>> = vec![Vec::new(); proxies.len()];
+    for (_, server) in proxies {
+        clients::closed_loop(server.addr, scenario.target, CONNECTIONS, WARM_UP)?;
+    }
+    for _ in 0..effort.rounds {
+        for (of_proxy, (name, server)) in rounds.iter_mut().zip(proxies) {
+            of_proxy.push(one_round(server, scenario, effort).with_context(|| format!("{name}, {}", scenario.name))?);
+        }
+    }
+    Ok(proxies.iter().zip(rounds).flat_map(|((name, _), rounds)| summarise(name, scenario, log, &rounds)).collect())
+}
+
+fn one_round(server: &Server, scenario: &Scenario, effort: &Effort) -> Result<Round> {
+    let before = server.cpu_time()?;
+    let load = clients::closed_loop(server.addr, scenario.target, CONNECTIONS, effort.round)?;
+    let cpu = server.cpu_time()?.saturating_sub(before);
+    Ok(Round {
+        cpu_us_per_request: cpu.as_secs_f64() * 1e6 / load.requests.max(1) as f64,
+        requests_per_s: load.requests as f64 / load.took.as_secs_f64(),
+    })
+}
+
+fn summarise(name: &str, scenario: &Scenario, log: Log, rounds: &[Round]) -> [Figure; 3] {
+    let mut cpu: Vec<f64> = rounds.iter().map(|round| round.cpu_us_per_request).collect();
+    let mut rate: Vec<f64> = rounds.iter().map(|round| round.requests_per_s).collect();
+    cpu.sort_by(f64::total_cmp);
+    rate.sort_by(f64::total_cmp);
+    let figure = |metric, value| Figure {
+        bench: "router",
+        scenario: scenario.name.into(),
+        variant: log.variant().into(),
+        subject: name.into(),
+        metric,
+        value,
+        ratio: std::collections::BTreeMap::new(),
+    };
+    [
+        // The best round is the one that the rest of the machine disturbed least.
+        figure("cpu_us_per_request", round(cpu[0], 2)),
+        figure("cpu_us_per_request_median", round(cpu[cpu.len() / 2], 2)),
+        figure("requests_per_s_median", round(rate[rate.len() / 2], 0)),
+    ]
+}

@@ -1,0 +1,156 @@
+//! The proxies, each told the same: one worker, keep-alive on both sides, `X-Forwarded-For`, an access log or none.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::server::{self, Server};
+
+/// Whether requests are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Log {
+    Off,
+    On,
+}
+
+impl Log {
+    pub(super) fn variant(self) -> &'static str {
+        match self {
+            Log::Off => "log-off",
+            Log::On => "log-on",
+        }
+    }
+}
+
+/// A proxy to measure.
+pub(super) enum Proxy {
+    Forebay(PathBuf),
+    Haproxy,
+    Nginx,
+}
+
+impl Proxy {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Proxy::Forebay(_) => crate::figures::FOREBAY,
+            Proxy::Haproxy => "haproxy",
+            Proxy::Nginx => "nginx",
+        }
+    }
+
+    /// Starts it in front of `backend`; `None` when it is not installed.
+    pub(super) fn start(&self, backend: SocketAddr, log: Log, folder: &Path) -> Result<Option<Server>> {
+        let listen = server::free_addr()?;
+        let home = folder.join(format!("{}-{}", self.name(), log.variant()));
+        std::fs::create_dir_all(&home).context("cannot make a folder for a proxy")?;
+        let config = home.join("config");
+        let (program, text) = match self {
+            Proxy::Forebay(path) => (Some(path.clone()).filter(|path| path.is_file()), forebay(listen, backend)),
+            Proxy::Haproxy => (server::find("haproxy"), haproxy(listen, backend, log)),
+            Proxy::Nginx => (server::find("nginx"), nginx(listen, backend, log, &home)),
+        };
+        let Some(program) = program else { return Ok(None) };
+        std::fs::write(&config, text).context("cannot write a proxy's configuration")?;
+        let mut command = Command::new(program);
+        match self {
+            Proxy::Forebay(_) => {
+                command.args(["router", "serve", "--data"]).arg(&home).arg("--config").arg(&config);
+                if log == Log::On {
+                    command.arg("--access-log").arg(home.join("access.log"));
+                }
+            }
+            Proxy::Haproxy => {
+                command.args(["-db", "-f"]).arg(&config);
+            }
+            Proxy::Nginx => {
+                command.arg("-p").arg(&home).arg("-c").arg(&config);
+            }
+        }
+        // Access logs of a proxy that writes them to its standard output end up here too, on the disk like nginx's.
+        Server::start(command, listen, &home.join("output")).map(Some)
+    }
+}
+
+fn forebay(listen: SocketAddr, backend: SocketAddr) -> String {
+    format!(
+        r#"schema = 1
+[router]
+listen = ["{listen}"]
+workers = 1
+[upstreams.backend]
+endpoints = ["{backend}"]
+[[routes]]
+upstream = "backend"
+"#
+    )
+}
+
+fn haproxy(listen: SocketAddr, backend: SocketAddr, log: Log) -> String {
+    let (target, format) = match log {
+        Log::Off => ("", ""),
+        Log::On => ("  log stdout format raw local0\n", "  log global\n  option httplog\n"),
+    };
+    format!(
+        "global
+  nbthread 1
+  maxconn 4000
+{target}defaults
+  mode http
+{format}  option forwardfor
+  http-reuse always
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend front
+  bind {listen}
+  default_backend back
+backend back
+  server one {backend}
+"
+    )
+}
+
+fn nginx(listen: SocketAddr, backend: SocketAddr, log: Log, home: &Path) -> String {
+    let home = home.display();
+    let access_log = match log {
+        Log::Off => "off".to_string(),
+        Log::On => format!("{home}/access.log"),
+    };
+    format!(
+        "daemon off;
+master_process off;
+worker_processes 1;
+pid {home}/pid;
+error_log {home}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log {access_log};
+  keepalive_requests 100000000;
+  client_body_temp_path {home}/body;
+  proxy_temp_path {home}/proxy;
+  fastcgi_temp_path {home}/fastcgi;
+  uwsgi_temp_path {home}/uwsgi;
+  scgi_temp_path {home}/scgi;
+  proxy_buffers 8 32k;
+  proxy_busy_buffers_size 64k;
+  proxy_buffer_size 32k;
+  upstream back {{
+    server {backend};
+    keepalive 64;
+    keepalive_requests 100000000;
+  }}
+  server {{
+    listen {listen};
+    location / {{
+      proxy_pass http://back;
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }}
+  }}
+}}
+"
+    )
+}

@@ -1,0 +1,113 @@
+//! All memory budgets of a node add up to one number.
+//!
+//! The sum is a ceiling and no reservation: an idle node has a small part of it. What is counted by number (connections,
+//! jobs, waiting records) is charged at what one of them may cost.
+
+use std::fmt;
+
+/// What the budgets may add up to when nobody says.
+pub(crate) const BYTES_MAX: u64 = 4 << 30;
+/// What one job's entry in the queue's index costs, heaps and tables included.
+const JOB_INDEX_BYTES: u64 = 160;
+/// What one client connection of the queue may hold besides a job's body: its line, its watch list, its unsent replies.
+const QUEUE_CONNECTION_BYTES: u64 = 4 << 10;
+/// What one record in a tail's waiting line costs, on average; the tail holds records that the store shares.
+const TAIL_RECORD_BYTES: u64 = 256;
+/// The code, the stacks, SQLite's cache and what else does not grow with the load.
+const BASE_BYTES: u64 = 48 << 20;
+
+/// One budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The keys that set it: `queue.jobs_max x 160`.
+    pub what: String,
+    /// Bytes at most.
+    pub bytes: u64,
+}
+
+/// The memory budgets of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// `memory_bytes_max` of `node.toml`.
+    pub bytes_max: u64,
+    /// The budgets, the largest first.
+    pub rows: Vec<Row>,
+}
+
+impl Budget {
+    /// What the budgets add up to.
+    pub fn sum(&self) -> u64 {
+        self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.bytes))
+    }
+
+    /// Whether they add up to more than the node may use.
+    pub fn is_exceeded(&self) -> bool {
+        self.sum() > self.bytes_max
+    }
+}
+
+impl fmt::Display for Budget {
+    /// A line for each budget, the largest first, and the sum.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for row in &self.rows {
+            writeln!(f, "{:>12}  {}", mib(row.bytes), row.what)?;
+        }
+        write!(f, "{:>12}  in all; memory_bytes_max is {}", mib(self.sum()), mib(self.bytes_max))
+    }
+}
+
+/// The budgets that the planes' limits make.
+pub(crate) fn budget(
+    bytes_max: u64,
+    router: &router::config::Config,
+    queue: &queue::config::Config,
+    logs: &logs::config::Config,
+) -> Budget {
+    let head = u64::from(router.header_bytes_max) + u64::from(router.target_bytes_max);
+    let tails = u64::from(logs.tails_max).saturating_mul(logs.tail_records_max.into());
+    let row = |what: String, count: u64, each: u64| Row { what, bytes: count.saturating_mul(each) };
+    let mut rows = vec![
+        row("code, stacks, control state".into(), 1, BASE_BYTES),
+        row(
+            "router.connections_max x (header_bytes_max + target_bytes_max)".into(),
+            router.connections_max.into(),
+            head,
+        ),
+        row(format!("queue.jobs_max x {JOB_INDEX_BYTES}"), queue.jobs_max, JOB_INDEX_BYTES),
+        row("queue.body_cache_bytes_max".into(), 1, queue.body_cache_bytes_max),
+        row(
+            format!("queue.connections_max x {QUEUE_CONNECTION_BYTES}"),
+            queue.connections_max.into(),
+            QUEUE_CONNECTION_BYTES,
+        ),
+        row("logs.pending_bytes_max x 2 (waiting, being written)".into(), 2, logs.pending_bytes_max),
+        row(format!("logs.tails_max x tail_records_max x {TAIL_RECORD_BYTES}"), tails, TAIL_RECORD_BYTES),
+    ];
+    rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
+    Budget { bytes_max, rows }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_fit_the_default_limit() {
+        let budget = budget(BYTES_MAX, &Default::default(), &Default::default(), &Default::default());
+        assert!(!budget.is_exceeded(), "{budget}");
+        assert_eq!(budget.sum(), budget.rows.iter().map(|row| row.bytes).sum::<u64>());
+    }
+
+    #[test]
+    fn absurd_limits_do_not_overflow_the_sum() {
+        let queue = queue::config::Config { jobs_max: u64::MAX, ..Default::default() };
+        let budget = budget(BYTES_MAX, &Default::default(), &queue, &Default::default());
+        assert!(budget.is_exceeded());
+        assert_eq!(budget.sum(), u64::MAX);
+        assert_eq!(budget.rows[0].what, "queue.jobs_max x 160");
+    }
+}

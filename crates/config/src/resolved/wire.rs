@@ -1,0 +1,250 @@
+//! Version 1 of the stored JSON. These structs are the format: a key may be added with a default, none may change.
+//!
+//! The defaults here are what version 1 meant when it was written; they stay when the manifest's own defaults change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
+use queue::config::TubeConfig;
+use router::config::{RouteConfig, RoutePolicy};
+use serde::{Deserialize, Serialize};
+use stdx::ids::{AppName, EnvName, ProcessName, Scope};
+
+use super::{Resolved, VERSION};
+
+/// What every version has.
+#[derive(Deserialize)]
+pub(super) struct Version {
+    pub(super) resolved: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Manifest {
+    resolved: u32,
+    app: AppName,
+    environment: EnvName,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    secrets: BTreeSet<String>,
+    #[serde(default)]
+    processes: BTreeMap<ProcessName, Process>,
+    #[serde(default)]
+    routes: Vec<Route>,
+    #[serde(default)]
+    queues: BTreeMap<String, Tube>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Process {
+    command: String,
+    #[serde(default = "one")]
+    instances: u16,
+    #[serde(default)]
+    health: Option<Health>,
+    #[serde(default = "stop_timeout_ms")]
+    stop_timeout_ms: u32,
+    #[serde(default = "stdout_block_ms")]
+    stdout_block_ms: u32,
+    #[serde(default)]
+    secrets_env: Vec<String>,
+    #[serde(default)]
+    limits: Limits,
+}
+
+fn one() -> u16 {
+    1
+}
+
+fn stop_timeout_ms() -> u32 {
+    10_000
+}
+
+fn stdout_block_ms() -> u32 {
+    250
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Health {
+    path: String,
+    interval_ms: u32,
+    timeout_ms: u32,
+    rise: u16,
+    fall: u16,
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health { path: "/".into(), interval_ms: 1_000, timeout_ms: 1_000, rise: 1, fall: 3 }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Limits {
+    memory_bytes_max: u64,
+    pids_max: u32,
+    open_files_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { memory_bytes_max: 512 << 20, pids_max: 256, open_files_max: 4_096 }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Route {
+    #[serde(default)]
+    host: Option<String>,
+    #[serde(default = "root_path")]
+    path_prefix: String,
+    process: ProcessName,
+    #[serde(flatten)]
+    policy: Policy,
+}
+
+fn root_path() -> String {
+    "/".into()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Policy {
+    deadline_ms: u32,
+    try_timeout_ms: u32,
+    retries_max: u8,
+    hold_ms: u32,
+    body_bytes_max: Option<u64>,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy { deadline_ms: 30_000, try_timeout_ms: 10_000, retries_max: 1, hold_ms: 5_000, body_bytes_max: None }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Tube {
+    jobs_max: u64,
+    bytes_max: u64,
+    attempts_max: u32,
+    retry_delay_ms: u64,
+}
+
+impl Default for Tube {
+    fn default() -> Tube {
+        Tube { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0 }
+    }
+}
+
+impl From<&Resolved> for Manifest {
+    fn from(from: &Resolved) -> Manifest {
+        Manifest {
+            resolved: VERSION,
+            app: from.scope.app.clone(),
+            environment: from.scope.env.clone(),
+            owner: from.owner.clone(),
+            env: from.env.clone(),
+            secrets: from.secrets.clone(),
+            processes: from.processes.iter().map(|(name, process)| (name.clone(), process.into())).collect(),
+            routes: from.routes.iter().map(Route::from).collect(),
+            queues: from.queues.iter().map(|(name, tube)| (name.clone(), tube.into())).collect(),
+        }
+    }
+}
+
+impl From<Manifest> for Resolved {
+    fn from(from: Manifest) -> Resolved {
+        Resolved {
+            scope: Scope { app: from.app, env: from.environment },
+            owner: from.owner,
+            env: from.env,
+            secrets: from.secrets,
+            processes: from.processes.into_iter().map(|(name, process)| (name, process.into())).collect(),
+            routes: from.routes.into_iter().map(RouteConfig::from).collect(),
+            queues: from.queues.into_iter().map(|(name, tube)| (name, tube.into())).collect(),
+        }
+    }
+}
+
+impl From<&ProcessConfig> for Process {
+    fn from(from: &ProcessConfig) -> Process {
+        let ProcessConfig { command, instances, health, stop_timeout_ms, stdout_block_ms, secrets_env, limits } = from;
+        let ProcessLimits { memory_bytes_max, pids_max, open_files_max } = *limits;
+        Process {
+            command: command.clone(),
+            instances: *instances,
+            health: health.as_ref().map(Health::from),
+            stop_timeout_ms: *stop_timeout_ms,
+            stdout_block_ms: *stdout_block_ms,
+            secrets_env: secrets_env.clone(),
+            limits: Limits { memory_bytes_max, pids_max, open_files_max },
+        }
+    }
+}
+
+impl From<Process> for ProcessConfig {
+    fn from(from: Process) -> ProcessConfig {
+        let Limits { memory_bytes_max, pids_max, open_files_max } = from.limits;
+        ProcessConfig {
+            command: from.command,
+            instances: from.instances,
+            health: from.health.map(HealthConfig::from),
+            stop_timeout_ms: from.stop_timeout_ms,
+            stdout_block_ms: from.stdout_block_ms,
+            secrets_env: from.secrets_env,
+            limits: ProcessLimits { memory_bytes_max, pids_max, open_files_max },
+        }
+    }
+}
+
+impl From<&HealthConfig> for Health {
+    fn from(from: &HealthConfig) -> Health {
+        let HealthConfig { path, interval_ms, timeout_ms, rise, fall } = from.clone();
+        Health { path, interval_ms, timeout_ms, rise, fall }
+    }
+}
+
+impl From<Health> for HealthConfig {
+    fn from(from: Health) -> HealthConfig {
+        let Health { path, interval_ms, timeout_ms, rise, fall } = from;
+        HealthConfig { path, interval_ms, timeout_ms, rise, fall }
+    }
+}
+
+impl From<&RouteConfig> for Route {
+    fn from(from: &RouteConfig) -> Route {
+        let RouteConfig { host, path_prefix, process, policy } = from.clone();
+        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
+        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
+        Route { host, path_prefix, process, policy }
+    }
+}
+
+impl From<Route> for RouteConfig {
+    fn from(from: Route) -> RouteConfig {
+        let Route { host, path_prefix, process, policy } = from;
+        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
+        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
+        RouteConfig { host, path_prefix, process, policy }
+    }
+}
+
+impl From<&TubeConfig> for Tube {
+    fn from(from: &TubeConfig) -> Tube {
+        let TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms } = *from;
+        Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms }
+    }
+}
+
+impl From<Tube> for TubeConfig {
+    fn from(from: Tube) -> TubeConfig {
+        let Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms } = from;
+        TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms }
+    }
+}

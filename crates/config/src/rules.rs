@@ -1,0 +1,115 @@
+//! What a schema cannot say about a manifest: the keys at odds with each other, the reserved names.
+
+use std::collections::BTreeMap;
+
+use deploy::config::ProcessConfig;
+use router::config::RouteConfig;
+
+use crate::document::Finding;
+use crate::key_path::KeyPath;
+use crate::manifest::Manifest;
+use crate::suggest::nearest;
+
+/// Process names that mean something else to Forebay, now or in the release command to come.
+const RESERVED_PROCESSES: [&str; 2] = ["forebay", "release"];
+/// Bytes of all environment variables together; they travel through one `execve`.
+const ENV_BYTES_MAX: usize = 64 << 10;
+
+/// Everything about the manifest that does not fit together.
+pub(crate) fn manifest(manifest: &Manifest) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    variables(manifest, &mut findings);
+    processes(manifest, &mut findings);
+    routes(manifest, &mut findings);
+    findings
+}
+
+fn variables(manifest: &Manifest, findings: &mut Vec<Finding>) {
+    let at = KeyPath::root().key("env");
+    for (name, value) in &manifest.env {
+        let at = at.key(name);
+        if name.starts_with("FOREBAY_") || name == "PORT" {
+            let message = format!("`{name}` is set by Forebay itself");
+            findings.push(Finding::invalid(at, message).on_key().hint("take another name"));
+        } else if value.contains('\0') {
+            findings.push(Finding::invalid(at, format!("`{name}` has a NUL character, which no variable can hold")));
+        } else if manifest.secrets.contains(name) {
+            let message = format!("`{name}` is both a variable and a secret");
+            findings.push(Finding::invalid(at, message).on_key().hint("keep it as a secret only"));
+        }
+    }
+    let bytes: usize = manifest.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    if bytes > ENV_BYTES_MAX {
+        let finding = Finding::invalid(at, format!("the variables have {bytes} bytes together"));
+        findings.push(finding.expected(format!("at most {ENV_BYTES_MAX}")));
+    }
+}
+
+fn processes(manifest: &Manifest, findings: &mut Vec<Finding>) {
+    let at = KeyPath::root().key("processes");
+    if manifest.processes.is_empty() {
+        let finding = Finding::invalid(at.clone(), "there is no process").expected("at least one [processes.NAME]");
+        findings.push(finding.hint("write [processes.web] with command = \"...\""));
+    }
+    for (name, process) in &manifest.processes {
+        let at = at.key(name.as_str());
+        if RESERVED_PROCESSES.contains(&name.as_str()) {
+            findings.push(reserved(&at, name.as_str()));
+        }
+        command(&at, process, findings);
+        for (n, secret) in process.secrets_env.iter().enumerate() {
+            if !manifest.secrets.contains(secret) {
+                let hint = nearest(secret, manifest.secrets.iter().map(String::as_str))
+                    .map_or_else(|| format!("add it: secrets = [\"{secret}\"]"), |s| format!("did you mean `{s}`?"));
+                let message = format!("`{secret}` is not among the application's `secrets`");
+                findings.push(Finding::invalid(at.key("secrets_env").index(n), message).hint(hint));
+            }
+        }
+    }
+}
+
+fn reserved(at: &KeyPath, name: &str) -> Finding {
+    let finding = Finding::invalid(at.clone(), format!("the process name `{name}` is reserved")).on_key();
+    match name {
+        "release" => finding.hint(
+            "this Forebay runs no release command; run it by hand or at the start of another process, and remove this one",
+        ),
+        _ => finding.hint("take another name"),
+    }
+}
+
+fn command(at: &KeyPath, process: &ProcessConfig, findings: &mut Vec<Finding>) {
+    let text = &process.command;
+    let at = at.key("command");
+    if text.trim().is_empty() {
+        findings
+            .push(Finding::invalid(at, "`command` is empty").expected("a command line, such as \"python3 web.py\""));
+    } else if text.contains(['\0', '\n']) {
+        findings.push(Finding::invalid(at, "`command` has a line break or a NUL").expected("one line"));
+    }
+}
+
+fn routes(manifest: &Manifest, findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
+    for (n, route) in manifest.routes.iter().enumerate() {
+        let at = KeyPath::root().key("routes").index(n);
+        if !manifest.processes.contains_key(&route.process) {
+            findings.push(unknown_process(&at, route, manifest));
+        }
+        if let Some(first) = seen.insert(route_key(route.host.as_deref(), &route.path_prefix), n) {
+            findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));
+        }
+    }
+}
+
+fn unknown_process(at: &KeyPath, route: &RouteConfig, manifest: &Manifest) -> Finding {
+    let known: Vec<&str> = manifest.processes.keys().map(|name| name.as_str()).collect();
+    let hint = nearest(route.process.as_str(), known.iter().copied())
+        .map_or_else(|| format!("known processes: {}", known.join(", ")), |name| format!("did you mean `{name}`?"));
+    Finding::invalid(at.key("process"), format!("there is no process `{}`", route.process)).hint(hint)
+}
+
+/// What makes a route distinct: `/shop/` and `/shop` take the same requests.
+pub(crate) fn route_key<'r>(host: Option<&'r str>, path_prefix: &'r str) -> (Option<&'r str>, &'r str) {
+    (host, path_prefix.trim_end_matches('/'))
+}

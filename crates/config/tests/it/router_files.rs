@@ -1,0 +1,94 @@
+//! `router.toml`: a router alone.
+
+use config::RouterFile;
+
+const GOOD: &str = r#"
+schema = 1
+
+[router]
+listen = ["127.0.0.1:8080"]
+workers = 2
+
+[upstreams.shop]
+endpoints = ["127.0.0.1:9000", "[::1]:9001"]
+
+[[routes]]
+host = "shop.example.com"
+upstream = "shop"
+retries_max = 0
+
+[[routes]]
+path_prefix = "/api"
+upstream = "shop"
+"#;
+
+#[test]
+fn a_router_file_means_what_it_says() {
+    let file = RouterFile::parse("router.toml", GOOD).unwrap();
+    assert_eq!(file.router.workers, 2);
+    let endpoints: Vec<_> = file.upstreams["shop"].endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(endpoints, ["127.0.0.1:9000", "[::1]:9001"]);
+    let routes: Vec<_> = file.routes.iter().map(|r| (r.host.as_deref(), r.path_prefix.as_str())).collect();
+    assert_eq!(routes, [(Some("shop.example.com"), "/"), (None, "/api")]);
+    assert_eq!((file.routes[0].policy.retries_max, file.routes[1].policy.retries_max), (0, 1));
+}
+
+#[test]
+fn slips_are_told() {
+    let error =
+        RouterFile::parse("router.toml", &GOOD.replace("upstream = \"shop\"", "upstream = \"shpo\"")).unwrap_err();
+    insta::assert_snapshot!(error, @r#"
+    there is no upstream `shpo`
+      at routes[0].upstream (router.toml:13:12)
+      13 | upstream = "shpo"
+         |            ^^^^^^
+    hint: did you mean `shop`?
+
+    there is no upstream `shpo`
+      at routes[1].upstream (router.toml:18:12)
+      18 | upstream = "shpo"
+         |            ^^^^^^
+    hint: did you mean `shop`?
+    "#);
+    let text = "schema = 1\n[upstreams.a]\nendpoints = [\"localhost:80\"]\n[upstreams.b]\nendpoints = []\n[upstreams.c]\n[[routes]]\nprocess = \"a\"\n";
+    insta::assert_snapshot!(RouterFile::parse("router.toml", text).unwrap_err(), @r#"
+    `endpoints` is "localhost:80": expected ADDRESS:PORT, such as 127.0.0.1:9000 or [::1]:9000
+      at upstreams.a.endpoints[0] (router.toml:3:14)
+      3 | endpoints = ["localhost:80"]
+        |              ^^^^^^^^^^^^^^
+
+    `endpoints` has 0 entries: expected 1 to 1024
+      at upstreams.b.endpoints (router.toml:5:13)
+      5 | endpoints = []
+        |             ^^
+
+    `endpoints` is missing in upstreams.c: expected a list
+      at upstreams.c.endpoints (router.toml:6:1)
+      6 | [upstreams.c]
+        | ^^^^^^^^^^^^^
+
+    `upstream` is missing in routes[0]: expected a text in quotes
+      at routes[0].upstream (router.toml:7:1)
+      7 | [[routes]]
+        | ^^^^^^^^^^
+
+    unknown key `process` in routes[0]
+      at routes[0].process (router.toml:8:1)
+      8 | process = "a"
+        | ^^^^^^^
+    hint: known here: body_bytes_max, deadline_ms, hold_ms, host, path_prefix, retries_max, try_timeout_ms, upstream
+    "#);
+    let twice =
+        GOOD.replace("[::1]:9001", "127.0.0.1:9000").replace("host = \"shop.example.com\"", "path_prefix = \"/api/\"");
+    insta::assert_snapshot!(RouterFile::parse("router.toml", &twice).unwrap_err(), @r#"
+    127.0.0.1:9000 is there twice
+      at upstreams.shop.endpoints[1] (router.toml:9:32)
+      9 | endpoints = ["127.0.0.1:9000", "127.0.0.1:9000"]
+        |                                ^^^^^^^^^^^^^^^^
+
+    the route is the same as routes[0]
+      at routes[1] (router.toml:16:1)
+      16 | [[routes]]
+         | ^^^^^^^^^^
+    "#);
+}

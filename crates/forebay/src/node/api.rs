@@ -1,0 +1,22 @@
+//! The admin API of a node: the planes' own routes, put together.
+
+use axum::routing::get;
+use axum::{Json, Router};
+use control::plane::PlaneStatus;
+use control::wire::{Listing, PlaneRow};
+
+use super::Planes;
+
+/// All routes.
+pub(super) fn routes(planes: &Planes) -> Router {
+    let statuses = [planes.router.status(), planes.queue.status(), planes.logs.status(), planes.deploy.status()];
+    Router::new()
+        .route("/v1/planes", get(move || list_planes(statuses.clone())))
+        .merge(logs::admin::routes(planes.logs.clone()))
+        .merge(queue::admin::routes(planes.queue.clone()))
+        .merge(deploy::admin::routes(planes.deploy.clone()))
+}
+
+async fn list_planes(statuses: [PlaneStatus; 4]) -> Json<Listing<PlaneRow>> {
+    Json(Listing::new(statuses.iter().map(PlaneStatus::row).collect()))
+}

@@ -1,0 +1,94 @@
+//! The one table from what keeps a plane from starting to what the operator is told.
+
+use config::node::Origin;
+use control::error::{ApiError, Kind};
+use net::listen::ListenError;
+use stdx::format::FormatError;
+use stdx::lock::LockError;
+
+/// A plane folder that another process has.
+pub(crate) fn lock(error: &LockError) -> ApiError {
+    match error {
+        LockError::Held { .. } => ApiError::new(Kind::Conflict, "data_folder_locked", error.to_string())
+            .hint("stop that process, or name another folder with --data"),
+        LockError::Io { .. } => ApiError::new(Kind::Failed, "data_folder_unusable", error.to_string())
+            .hint("name a folder that you may write with --data"),
+    }
+}
+
+/// A plane folder that this Forebay cannot read.
+pub(crate) fn format(error: &FormatError) -> ApiError {
+    ApiError::new(Kind::Failed, error.code(), error.to_string()).hint(error.hint())
+}
+
+/// An address that cannot be listened on; `at` says who asked for it.
+pub(crate) fn listen(error: &ListenError, at: String) -> ApiError {
+    let hint = match error {
+        ListenError::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            "another process has the port; stop it, or choose another (port 0 takes a free one)"
+        }
+        ListenError::Bind { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+        }
+        _ => "write HOST:PORT with an address of this machine",
+    };
+    ApiError::new(Kind::Failed, error.code(), error.to_string()).at(at).hint(hint)
+}
+
+/// A write-ahead log that cannot be opened.
+fn wal(error: &wal::OpenError) -> ApiError {
+    ApiError::new(Kind::Failed, "log_unreadable", error.to_string())
+        .hint("check the disk and the folder's permissions; nothing was changed")
+}
+
+/// The log plane.
+pub(crate) fn logs(error: logs::StartError) -> ApiError {
+    match error {
+        logs::StartError::Lock(error) => lock(&error),
+        logs::StartError::Format(error) => format(&error),
+        logs::StartError::Log(error) => wal(&error),
+        other => ApiError::new(Kind::Failed, "logs_start_failed", other.to_string()),
+    }
+}
+
+/// The control store.
+pub(crate) fn state(error: state::StateError) -> ApiError {
+    match error {
+        state::StateError::Locked(error) => lock(&error),
+        state::StateError::Format(error) => format(&error),
+        other => {
+            let api = ApiError::new(Kind::Failed, other.code(), other.to_string());
+            match other.hint() {
+                Some(hint) => api.hint(hint),
+                None => api,
+            }
+        }
+    }
+}
+
+/// The deploy plane.
+pub(crate) fn deploy(error: deploy::StartError) -> ApiError {
+    match error {
+        deploy::StartError::State(error) => state(error),
+        deploy::StartError::Folder { .. } => ApiError::new(Kind::Failed, "data_folder_unusable", error.to_string())
+            .hint("name a folder that you may write with --data"),
+    }
+}
+
+/// The queue.
+pub(crate) fn queue(error: queue::StartError, origin: &Origin) -> ApiError {
+    match error {
+        queue::StartError::Lock(error) => lock(&error),
+        queue::StartError::Format(error) => format(&error),
+        queue::StartError::Listen(error) => listen(&error, origin.at("queue.listen")),
+        other => ApiError::new(Kind::Failed, other.code(), other.to_string()).hint(other.hint()),
+    }
+}
+
+/// The router.
+pub(crate) fn router(error: router::StartError, origin: &Origin) -> ApiError {
+    match error {
+        router::StartError::Listen(error) => listen(&error, origin.at("router.listen")),
+        other => ApiError::new(Kind::Failed, other.code(), other.to_string()).at("[router]"),
+    }
+}

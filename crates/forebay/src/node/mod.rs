@@ -1,0 +1,189 @@
+//! A node: its planes started in the order in which they need each other, and stopped in the order in which work flows.
+
+pub(crate) mod alone;
+mod api;
+mod errors;
+mod ports;
+mod reload;
+pub(crate) mod settings;
+mod stop;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::auth::AdminToken;
+use control::error::{ApiError, Kind};
+use control::serve::{Server, bind_unix};
+use deploy::AtStop;
+use runtime::Cgroups;
+use stdx::clock::SystemClock;
+use stdx::lock::FolderLock;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::ports::Ports;
+use self::settings::Settings;
+use self::stop::StopRequest;
+use crate::output::{self, Done, Quit};
+use crate::self_log::SelfLog;
+use crate::wire;
+
+/// A running node.
+pub(crate) struct Node {
+    settings: Settings,
+    ports: Ports,
+    planes: Planes,
+    admin: Admin,
+    stop: StopRequest,
+    _router_lock: FolderLock,
+}
+
+/// The planes' handles.
+pub(crate) struct Planes {
+    pub(crate) logs: logs::Handle,
+    pub(crate) queue: queue::Handle,
+    pub(crate) router: router::Handle,
+    pub(crate) deploy: deploy::Handle,
+}
+
+impl Node {
+    /// Starts every plane, writes `ports.json` and tells the service manager. Runs on a `LocalSet`.
+    pub(crate) async fn start(settings: Settings) -> Result<Node, Quit> {
+        let data = &settings.data;
+        data.create()?;
+        let router_lock = FolderLock::take(&data.plane("router"), "forebay node").map_err(|e| errors::lock(&e))?;
+        ports::withdraw(&data.ports_json())?;
+        let self_log = SelfLog::install(&data.node_log())?;
+        if let Err(error) = runtime::raise_nofile() {
+            tracing::warn!(%error, "the limit of open files stays as it was");
+        }
+        let stop = StopRequest::on_signals()?;
+        let runtime_folder = data.runtime()?;
+        let (planes, admin, ports) = start_planes(&settings, &self_log, runtime_folder).await?;
+        ports.publish(&data.ports_json())?;
+        crate::notify::notify("READY=1");
+        tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");
+        let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
+        reload::drain_on_usr1(node.planes.queue.clone())?;
+        Ok(node)
+    }
+
+    /// Says on stderr where everything is.
+    pub(crate) fn print_ports(&self) {
+        let list = |addrs: &[SocketAddr]| {
+            addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let all = &self.ports.all;
+        let or_none = |text: String| if text.is_empty() { "only on the socket".to_string() } else { text };
+        output::progress(&format!("http   {}", list(&all.http)));
+        output::progress(&format!("queue  {}", list(&all.queue)));
+        output::progress(&format!("admin  {}", or_none(list(&all.admin))));
+        output::progress(&format!("data   {}", self.settings.data.path().display()));
+    }
+
+    /// Asks the node to stop, as a signal does.
+    pub(crate) fn request_stop(&self) {
+        self.stop.ask();
+    }
+
+    /// Waits until somebody wants the node to stop.
+    pub(crate) async fn stop_requested(&self) {
+        self.stop.asked().await;
+    }
+
+    /// Runs until somebody wants it to stop, then drains: no new requests, those in flight finish within their limit,
+    /// instances stop or are left, and what the queue and the logs were given is on disk.
+    pub(crate) async fn until_stopped(self, instances: AtStop) -> Done {
+        self.stop.asked().await;
+        crate::notify::notify("STOPPING=1");
+        ports::withdraw(&self.settings.data.ports_json())?;
+        let drain = Duration::from_millis(self.settings.config.router.drain_timeout_ms.into());
+        self.planes.router.drain(drain).await;
+        self.planes.deploy.stop(instances).await;
+        self.admin.stop().await;
+        self.planes.queue.stop().await;
+        self.planes.logs.stop().await;
+        Ok(())
+    }
+}
+
+/// Starts the planes in the order in which they need each other, and the admin API over all of them.
+async fn start_planes(
+    settings: &Settings,
+    self_log: &SelfLog,
+    runtime_folder: PathBuf,
+) -> Result<(Planes, Admin, Ports), Quit> {
+    let (config, data, clock) = (&settings.config, &settings.data, SystemClock::shared());
+    let logs = logs::start(config.logs.clone(), data.plane("logs"), clock.clone()).map_err(errors::logs)?;
+    wire::self_logs::connect(self_log, &logs);
+    let store = state::Store::open(&data.plane("state"), &config.key_file).map_err(errors::state)?;
+    let queue = queue::start(
+        config.queue.clone(),
+        data.plane("queue"),
+        queue::Deps {
+            clock: clock.clone(),
+            tokens: Arc::new(wire::queue_tokens::StoredTokens(store.clone())),
+            sink: Arc::new(wire::queue_logs::JobLog(logs.clone())),
+        },
+    )
+    .map_err(|error| errors::queue(error, &config.origins.queue))?;
+    let traffic = wire::deploy_router::Traffic::new();
+    let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
+    let router = router::start(config.router.clone(), traffic.source(), access, clock.clone()).map_err(|error| errors::router(error, &config.origins.http))?;
+    traffic.connect(router.clone(), queue.clone());
+    let doors = settings.admin_doors()?;
+    let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);
+    let deps = deploy::Deps {
+        clock,
+        store,
+        planner: Arc::new(wire::deploy_config::Manifests),
+        sink: Arc::new(wire::deploy_logs::InstanceLog(logs.clone())),
+        traffic: Arc::new(traffic),
+        releases_folder: data.releases(),
+        runtime_folder: runtime_folder.clone(),
+        exe: std::env::current_exe()?,
+        queue: reachable(&queue.bound()),
+        router: reachable(&router.bound()),
+        cgroups: Cgroups::WhereAllowed,
+        users: rustix::process::geteuid().is_root(),
+    };
+    let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
+    let planes = Planes { logs, queue, router, deploy };
+    let admin = Admin::start(&planes, doors.token, doors.tcp, &runtime_folder.join("admin.sock"))?;
+    Ok((planes, admin, ports))
+}
+
+/// Where instances on this machine reach a listener: its first loopback address, else loopback at its first port.
+fn reachable(bound: &[SocketAddr]) -> Option<SocketAddr> {
+    let first = *bound.first()?;
+    let loopback = bound.iter().copied().find(|addr| addr.ip().is_loopback());
+    Some(loopback.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), first.port())))
+}
+
+/// The admin API, running.
+struct Admin {
+    stop: watch::Sender<bool>,
+    running: JoinHandle<()>,
+}
+
+impl Admin {
+    fn start(planes: &Planes, token: AdminToken, tcp: Vec<TcpListener>, socket: &Path) -> Result<Admin, ApiError> {
+        let unix = bind_unix(socket).map_err(|error| {
+            ApiError::new(Kind::Failed, "admin_socket_failed", format!("cannot open the admin socket: {error}"))
+                .at(socket.display().to_string())
+        })?;
+        let (stop, stopped) = watch::channel(false);
+        let server = Server::new(api::routes(planes), token);
+        Ok(Admin { stop, running: tokio::task::spawn_local(server.run(unix, tcp, stopped)) })
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.running.await {
+            tracing::error!(%error, "the admin API ended badly");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! One file per verb: its steps, and how its result is printed.
+
+mod completion;
+mod deploy;
+mod logs;
+mod node;
+mod ps;
+mod queue;
+mod releases;
+mod router;
+mod scale;
+mod schema;
+mod secrets;
+mod trace;
+mod up;
+
+use control::client::Client;
+use control::error::ApiError;
+
+use crate::args::{Cli, Global, Verb};
+use crate::output::Done;
+use crate::paths::DataDir;
+
+/// Runs the verb that was typed.
+pub(crate) async fn run(cli: Cli) -> Done {
+    let global = cli.global;
+    match cli.verb {
+        Verb::Up(args) => up::run(&global, args).await,
+        Verb::Node(args) => node::run(&global, args).await,
+        Verb::Deploy(args) => deploy::run(&global, args).await,
+        Verb::Rollback(args) => deploy::rollback(&global, args).await,
+        Verb::Ps(args) => ps::run(&global, args).await,
+        Verb::Releases(args) => releases::run(&global, args).await,
+        Verb::Scale(args) => scale::run(&global, args).await,
+        Verb::Logs(args) => logs::run(&global, args).await,
+        Verb::Trace(args) => trace::run(&global, args).await,
+        Verb::Queue(verb) => queue::run(&global, verb).await,
+        Verb::Router(verb) => router::run(verb).await,
+        Verb::Secrets(verb) => secrets::run(&global, verb).await,
+        Verb::Schema(args) => schema::run(&args),
+        Verb::Completion(args) => completion::run(&args),
+        // main() has taken it before a runtime was started.
+        Verb::Init => Ok(()),
+    }
+}
+
+/// The data folder that was asked for: by flag, environment or node.toml, else the default one.
+fn data_dir(global: &Global) -> Result<DataDir, ApiError> {
+    Ok(crate::node::settings::load_quietly(global)?.data)
+}
+
+/// A client of the node on the data folder that was asked for.
+fn client(global: &Global) -> Result<Client, ApiError> {
+    Ok(Client::new(data_dir(global)?.admin_socket()))
+}
+
+/// A query string from the pairs that have a value, percent-encoded.
+fn query(pairs: &[(&str, Option<String>)]) -> String {
+    let mut text = String::new();
+    for (key, value) in pairs {
+        let Some(value) = value else { continue };
+        text.push(if text.is_empty() { '?' } else { '&' });
+        text.push_str(key);
+        text.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(char::from(byte)),
+                _ => text.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::query;
+
+    #[test]
+    fn a_query_is_encoded_and_leaves_out_what_is_absent() {
+        let pairs = [("q", Some("a b&\"ü\"".to_string())), ("env", None), ("n", Some("5".into()))];
+        assert_eq!(query(&pairs), "?q=a%20b%26%22%C3%BC%22&n=5");
+        assert_eq!(query(&[("x", None)]), "");
+    }
+}

@@ -1,0 +1,35 @@
+//! Deploy reads manifests through the configuration.
+
+use std::path::Path;
+
+use config::{Manifest, Resolved};
+use control::error::ApiError;
+use deploy::{Plan, Planner};
+use stdx::ids::EnvName;
+
+/// `forebay.toml` and `Procfile`.
+pub(crate) struct Manifests;
+
+impl Planner for Manifests {
+    fn plan(&self, folder: &Path) -> Result<Plan, ApiError> {
+        let loaded = Manifest::load(folder)?;
+        Ok(plan(Resolved::new(loaded.manifest, EnvName::production())))
+    }
+
+    fn restore(&self, resolved: &str) -> Result<Plan, ApiError> {
+        Ok(plan(Resolved::from_json(resolved)?))
+    }
+}
+
+fn plan(resolved: Resolved) -> Plan {
+    Plan {
+        app: resolved.app().clone(),
+        owner: resolved.owner.clone(),
+        routed: resolved.routed(),
+        resolved_schema: config::resolved::VERSION,
+        resolved: resolved.to_json(),
+        processes: resolved.processes,
+        env: resolved.env,
+        secrets: resolved.secrets,
+    }
+}

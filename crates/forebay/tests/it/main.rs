@@ -1,0 +1,10 @@
+//! The node from outside, as somebody has it who types commands and sends requests: what issue 2 promises, run against
+//! the real binary, real processes and `examples/shop`.
+
+mod backlog;
+mod bad_input;
+mod crash;
+mod first_steps;
+mod rejected;
+mod rig;
+mod traffic;

@@ -1,0 +1,104 @@
+//! The last line stored of each instance, so that lines sent again after a crash are not stored twice.
+
+use std::collections::HashMap;
+
+use stdx::ids::Scope;
+
+/// Instances that are remembered; beyond it those are forgotten that were silent longest.
+const INSTANCES_MAX: usize = 10_000;
+
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    origin_seq: u64,
+    /// The record's number.
+    seq: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    scopes: HashMap<Scope, HashMap<String, Origin>>,
+    count: usize,
+    /// The scope of the last record recovered; the next one is mostly of the same.
+    newest: Option<Scope>,
+}
+
+impl Origins {
+    /// The highest number stored of an instance.
+    pub(crate) fn last(&self, scope: &Scope, instance: &str) -> Option<u64> {
+        self.scopes.get(scope)?.get(instance).map(|origin| origin.origin_seq)
+    }
+
+    /// Notes that record `seq` is line `origin_seq` of the instance.
+    pub(crate) fn note(&mut self, scope: &Scope, instance: &str, origin_seq: u64, seq: u64) {
+        let origin = Origin { origin_seq, seq };
+        if let Some(known) = self.scopes.get_mut(scope).and_then(|instances| instances.get_mut(instance)) {
+            *known = origin;
+            return;
+        }
+        if self.count >= INSTANCES_MAX {
+            self.forget_silent();
+        }
+        self.scopes.entry(scope.clone()).or_default().insert(instance.to_owned(), origin);
+        self.count += 1;
+    }
+
+    /// The same with the names as they stand in the log; such as are no names are no instance's.
+    pub(crate) fn note_parts(&mut self, app: &str, env: &str, instance: &str, origin_seq: u64, seq: u64) {
+        if self.newest.as_ref().is_none_or(|scope| scope.app.as_str() != app || scope.env.as_str() != env) {
+            let (Ok(app), Ok(env)) = (app.parse(), env.parse()) else { return };
+            self.newest = Some(Scope { app, env });
+        }
+        if let Some(scope) = self.newest.take() {
+            self.note(&scope, instance, origin_seq, seq);
+            self.newest = Some(scope);
+        }
+    }
+
+    /// Forgets the instances whose last record is older than `seq`: retention has removed all that is known of them.
+    pub(crate) fn forget_below(&mut self, seq: u64) {
+        self.scopes.retain(|_, instances| {
+            instances.retain(|_, origin| origin.seq >= seq);
+            !instances.is_empty()
+        });
+        self.count = self.scopes.values().map(HashMap::len).sum();
+    }
+
+    fn forget_silent(&mut self) {
+        let mut seqs: Vec<u64> = self.scopes.values().flat_map(|i| i.values().map(|origin| origin.seq)).collect();
+        let tenth = seqs.len() / 10;
+        let (_, &mut limit, _) = seqs.select_nth_unstable(tenth);
+        self.forget_below(limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_each_instance_is_known_per_scope() {
+        let (shop, blog): (Scope, Scope) = ("shop".parse().unwrap(), "blog/staging".parse().unwrap());
+        let mut origins = Origins::default();
+        origins.note(&shop, "web.1", 5, 100);
+        origins.note(&shop, "web.1", 6, 101);
+        origins.note(&blog, "web.1", 1, 102);
+        assert_eq!(origins.last(&shop, "web.1"), Some(6));
+        assert_eq!(origins.last(&blog, "web.1"), Some(1));
+        assert_eq!(origins.last(&shop, "web.2"), None);
+        origins.forget_below(102);
+        assert_eq!(origins.last(&shop, "web.1"), None);
+        assert_eq!(origins.last(&blog, "web.1"), Some(1));
+    }
+
+    #[test]
+    fn beyond_the_limit_those_silent_longest_are_forgotten() {
+        let shop: Scope = "shop".parse().unwrap();
+        let mut origins = Origins::default();
+        for n in 0..=INSTANCES_MAX as u64 {
+            origins.note(&shop, &format!("web.{n}"), 1, n);
+        }
+        assert_eq!(origins.last(&shop, "web.0"), None);
+        assert_eq!(origins.last(&shop, &format!("web.{INSTANCES_MAX}")), Some(1));
+        assert!(origins.count <= INSTANCES_MAX);
+    }
+}

@@ -1,0 +1,162 @@
+//! What the writer, the queries and the handles of one plane share.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use control::plane::PlaneStatus;
+use stdx::clock::SharedClock;
+use stdx::io::Io;
+use tokio::sync::watch;
+use wal::{Found, Position, ReadError, Segment};
+
+use crate::config::Config;
+use crate::inbox::{Closed, Inbox};
+use crate::live::Live;
+use crate::origins::Origins;
+use crate::queries::Running;
+use crate::stats::Stats;
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: SharedClock,
+    pub(crate) status: PlaneStatus,
+    pub(crate) inbox: Inbox,
+    pub(crate) disk: Box<dyn Segments>,
+    pub(crate) counters: Counters,
+    pub(crate) running: Running,
+    pub(crate) tails: Arc<Slots>,
+    /// Says `true` once the writer has ended.
+    pub(crate) ended: watch::Sender<bool>,
+    live: Mutex<Live>,
+    origins: Mutex<Origins>,
+}
+
+/// The committed segments, whatever disk they are on.
+pub(crate) trait Segments: Send + Sync {
+    /// Those that are part of the log, oldest first.
+    fn list(&self) -> Vec<Segment>;
+    /// Hands the records of one to `visit`, in order, until it breaks.
+    fn scan(&self, number: u64, visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>) -> Result<(), ReadError>;
+    /// Reads one record.
+    fn read(&self, at: Position, into: &mut Vec<u8>) -> Result<(), ReadError>;
+}
+
+impl<D: Io> Segments for wal::Reader<D> {
+    fn list(&self) -> Vec<Segment> {
+        self.segments()
+    }
+
+    fn scan(&self, number: u64, visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>) -> Result<(), ReadError> {
+        for damage in self.scan_segment(number, visit)? {
+            tracing::warn!(target: "logs", %damage, "records could not be read");
+        }
+        Ok(())
+    }
+
+    fn read(&self, at: Position, into: &mut Vec<u8>) -> Result<(), ReadError> {
+        wal::Reader::read(self, at, into).map(|_kind| ())
+    }
+}
+
+/// Counts since the start, written by the writer.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) records: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) repeated: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) damaged: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+/// So many of something at once.
+pub(crate) struct Slots {
+    used: AtomicU16,
+    max: u16,
+}
+
+/// One of them; dropping it gives it back.
+pub(crate) struct Slot(Arc<Slots>);
+
+impl Slots {
+    pub(crate) fn new(max: u16) -> Arc<Slots> {
+        Arc::new(Slots { used: AtomicU16::new(0), max })
+    }
+
+    pub(crate) fn used(&self) -> u16 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn take(self: &Arc<Slots>) -> Option<Slot> {
+        let take = |used: u16| (used < self.max).then(|| used + 1);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        Some(Slot(Arc::clone(self)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.used.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        clock: SharedClock,
+        disk: Box<dyn Segments>,
+        live: Live,
+        origins: Origins,
+    ) -> Shared {
+        Shared {
+            clock,
+            status: PlaneStatus::running("logs"),
+            inbox: Inbox::new(config.pending_bytes_max),
+            disk,
+            counters: Counters::default(),
+            running: Running::new(config.queries_max),
+            tails: Slots::new(config.tails_max),
+            ended: watch::Sender::new(false),
+            live: Mutex::new(live),
+            origins: Mutex::new(origins),
+            config,
+        }
+    }
+
+    /// No panic can leave these half changed in a way that matters to a reader, so their locks are taken all the same.
+    pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn origins(&self) -> MutexGuard<'_, Origins> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let inbox = self.inbox.stats();
+        let segments = self.disk.list();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            records: read(&self.counters.records),
+            bytes: read(&self.counters.bytes),
+            dropped: inbox.dropped,
+            refused: inbox.refused,
+            repeated: read(&self.counters.repeated),
+            commits: read(&self.counters.commits),
+            pending_bytes: inbox.pending,
+            segments: segments.len() as u64,
+            disk_bytes: segments.iter().map(|segment| u64::from(segment.bytes)).sum(),
+            oldest: self.live().index.oldest(),
+            is_full: inbox.closed == Some(Closed::DiskFull),
+            damaged: read(&self.counters.damaged),
+            queries: self.running.count(),
+            tails: self.tails.used(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A request's content on its way to an endpoint: streamed, counted, never collected.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::conn::Conn;
+use crate::fields;
+
+/// Why content could not be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ContentFault {
+    #[error("the request's content is longer than the route allows")]
+    TooLarge,
+    #[error("the request's content did not come in time")]
+    TooSlow,
+    #[error("the request's content broke off")]
+    Broken,
+}
+
+/// What is known about a request's content while somebody else reads it.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    pub(crate) bytes: Cell<u64>,
+    pub(crate) ended: Cell<bool>,
+    pub(crate) fault: Cell<Option<ContentFault>>,
+}
+
+/// The content of an outbound request.
+#[derive(Debug)]
+pub(crate) enum ClientBody {
+    Empty,
+    Stream(Box<Stream>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    incoming: Incoming,
+    bytes_max: u64,
+    meter: Rc<Meter>,
+    conn: Rc<Conn>,
+}
+
+impl ClientBody {
+    /// Content of at most `bytes_max` bytes; more than that is a fault in the middle of it.
+    pub(crate) fn stream(incoming: Incoming, bytes_max: u64, meter: Rc<Meter>, conn: Rc<Conn>) -> ClientBody {
+        ClientBody::Stream(Box::new(Stream { incoming, bytes_max, meter, conn }))
+    }
+}
+
+impl Stream {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ContentFault>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Pending if self.conn.content_is_late() => self.fault(ContentFault::TooSlow),
+            Poll::Pending => {
+                self.conn.wants_content(cx.waker());
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.conn.got_content();
+                self.meter.ended.set(true);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => self.fault(ContentFault::Broken),
+            Poll::Ready(Some(Ok(mut frame))) => {
+                self.conn.got_content();
+                if let Some(data) = frame.data_ref() {
+                    self.meter.bytes.set(self.meter.bytes.get() + data.len() as u64);
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    fields::clean_trailers(trailers);
+                }
+                if self.meter.bytes.get() > self.bytes_max {
+                    return self.fault(ContentFault::TooLarge);
+                }
+                self.meter.ended.set(self.incoming.is_end_stream());
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn fault(&self, fault: ContentFault) -> Poll<Option<Result<Frame<Bytes>, ContentFault>>> {
+        self.meter.fault.set(Some(fault));
+        Poll::Ready(Some(Err(fault)))
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = ContentFault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ContentFault>>> {
+        match self.get_mut() {
+            ClientBody::Empty => Poll::Ready(None),
+            ClientBody::Stream(stream) => stream.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ClientBody::Empty => true,
+            ClientBody::Stream(stream) => stream.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            ClientBody::Empty => SizeHint::with_exact(0),
+            ClientBody::Stream(stream) => stream.incoming.size_hint(),
+        }
+    }
+}

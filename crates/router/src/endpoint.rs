@@ -1,0 +1,134 @@
+//! What all workers know together about one endpoint: requests in flight, latency, and whether it refused lately.
+//! It outlives snapshots; a swap of the routing forgets nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use stdx::clock::Mono;
+use stdx::ids::ReleaseNo;
+use stdx::rng::Rng;
+
+/// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
+const DECAY: Duration = Duration::from_secs(10);
+/// What is assumed of an endpoint before its first answer.
+const FIRST_GUESS_NANOS: f64 = 5e6;
+/// What a failure counts as, so that an endpoint that fails fast does not look fast.
+const FAILURE_NANOS: f64 = 1e9;
+/// How long an endpoint that refused a connection is passed over; doubles from refusal to refusal.
+const DOWN_FIRST: Duration = Duration::from_millis(100);
+/// The longest time it is passed over.
+const DOWN_MAX: Duration = Duration::from_secs(2);
+
+/// What an endpoint is known by: the same address with another release is another endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct EndpointKey {
+    pub(crate) addr: SocketAddr,
+    pub(crate) release: Option<ReleaseNo>,
+}
+
+/// The shared state of one endpoint. Workers write over each other's latency now and then; an average bears that.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) key: EndpointKey,
+    in_flight: AtomicU32,
+    /// Peak EWMA of the time to a reply's head: bits of an `f64` in nanoseconds, and when it was last told something.
+    latency: AtomicU64,
+    told_at: AtomicU64,
+    down_until: AtomicU64,
+    refusals: AtomicU32,
+}
+
+impl Endpoint {
+    pub(crate) fn new(key: EndpointKey, now: Mono) -> Endpoint {
+        Endpoint {
+            key,
+            in_flight: AtomicU32::new(0),
+            latency: AtomicU64::new(FIRST_GUESS_NANOS.to_bits()),
+            told_at: AtomicU64::new(now.0),
+            down_until: AtomicU64::new(0),
+            refusals: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// What picking it costs: latency times the requests that would then be in flight. Latency fades while nothing is
+    /// heard, so that an endpoint that was slow once is tried again.
+    pub(crate) fn load(&self, now: Mono) -> f64 {
+        self.faded(now) * (f64::from(self.in_flight()) + 1.0)
+    }
+
+    /// Until when it should be passed over, `None` when it may be picked.
+    pub(crate) fn down(&self, now: Mono) -> Option<Mono> {
+        let until = self.down_until.load(Relaxed);
+        (until > now.0).then_some(Mono(until))
+    }
+
+    /// A reply's head came `latency` after its request.
+    pub(crate) fn answered(&self, now: Mono, latency: Duration) {
+        self.observe(now, latency.as_nanos() as f64);
+        if self.refusals.load(Relaxed) != 0 {
+            self.refusals.store(0, Relaxed);
+            self.down_until.store(0, Relaxed);
+        }
+    }
+
+    /// A request that reached it got no reply.
+    pub(crate) fn failed(&self, now: Mono) {
+        self.observe(now, FAILURE_NANOS);
+    }
+
+    /// It could not be connected to: nobody picks it for a short, jittered time while others are up.
+    pub(crate) fn refused(&self, now: Mono, rng: &mut Rng) {
+        let before = self.refusals.fetch_add(1, Relaxed).min(8);
+        let pause = (DOWN_FIRST * (1 << before)).min(DOWN_MAX).mul_f64(0.75 + 0.5 * rng.f64());
+        self.down_until.store((now + pause).0, Relaxed);
+    }
+
+    /// Peak: a slower answer counts whole and at once, a faster one by the time that has passed.
+    fn observe(&self, now: Mono, nanos: f64) {
+        let known = self.faded(now);
+        let next = if nanos > known {
+            nanos
+        } else {
+            let weight = self.weight(now);
+            known.mul_add(weight, nanos * (1.0 - weight))
+        };
+        self.latency.store(next.to_bits(), Relaxed);
+        self.told_at.store(now.0, Relaxed);
+    }
+
+    fn faded(&self, now: Mono) -> f64 {
+        f64::from_bits(self.latency.load(Relaxed)) * self.weight(now)
+    }
+
+    fn weight(&self, now: Mono) -> f64 {
+        let passed = now.since(Mono(self.told_at.load(Relaxed)));
+        (-passed.as_secs_f64() / DECAY.as_secs_f64()).exp()
+    }
+}
+
+/// A request that an endpoint has in hand; counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Endpoint>);
+
+impl InFlight {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> InFlight {
+        endpoint.in_flight.fetch_add(1, Relaxed);
+        InFlight(Arc::clone(endpoint))
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,184 @@
+//! One request's facts on their way from the head to the access record.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{Method, StatusCode};
+use stdx::clock::Mono;
+use stdx::trace::TraceContext;
+
+use crate::access::{AccessRecord, Outcome, TARGET_BYTES_MAX, Try};
+use crate::body::Meter;
+use crate::conn::Conn;
+use crate::rescue::Failure;
+use crate::route::Routed;
+use crate::snapshot::Target;
+use crate::tracing_context::{self, Traced};
+use crate::worker::Worker;
+
+/// What stands in a record while there is no reply: the client left before it.
+const CLIENT_GONE: u16 = 499;
+
+/// Carried from the gate to the reply's last byte; when it is dropped, wherever that is, the record goes out.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) conn: Rc<Conn>,
+    pub(crate) traced: Traced,
+    pub(crate) meter: Rc<Meter>,
+    /// The request has content of its own.
+    pub(crate) has_content: bool,
+    started: Mono,
+    deadline: Mono,
+    record: Option<Box<AccessRecord>>,
+}
+
+impl Exchange {
+    /// A request whose head has arrived.
+    pub(crate) fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, head: &Parts) -> Exchange {
+        conn.request_begins();
+        let traced = tracing_context::decide(&head.headers, conn.trusted, &mut worker.rng.borrow_mut());
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+        let started = worker.now();
+        Exchange {
+            worker: Rc::clone(worker),
+            conn: Rc::clone(conn),
+            meter: Rc::default(),
+            has_content: false,
+            started,
+            deadline: started,
+            record: Some(Box::new(record(worker, conn, &traced, head.method.clone(), cut(target)))),
+            traced,
+        }
+    }
+
+    /// A head that could not be read: only its record is left to write.
+    pub(crate) fn unreadable(worker: &Rc<Worker>, conn: &Rc<Conn>, status: StatusCode, cause: String) -> TraceContext {
+        let context = TraceContext::new_root(&mut worker.rng.borrow_mut());
+        let traced = Traced { context, parent: None, link: None };
+        let mut record = record(worker, conn, &traced, Method::default(), "");
+        record.status = status.as_u16();
+        record.cause = Some(cause);
+        record.whole = true;
+        worker.record(record);
+        context
+    }
+
+    /// The request's way is known; its deadline counts from its arrival, and a nearer one of a trusted peer holds.
+    pub(crate) fn routed(&mut self, host: &str, routed: &Routed, asked: Option<Duration>) {
+        let allowed = routed.policy.deadline;
+        self.deadline = self.started + asked.map_or(allowed, |asked| asked.min(allowed));
+        if let Some(record) = &mut self.record {
+            record.host = host.into();
+            record.route = Some(Arc::clone(&routed.facts));
+        }
+    }
+
+    /// The time until the deadline.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub(crate) fn time_left(&self, now: Mono) -> Result<Duration, Failure> {
+        let left = self.deadline.since(now);
+        if left.is_zero() { Err(Failure::Deadline) } else { Ok(left) }
+    }
+
+    /// Notes a try.
+    pub(crate) fn tried(&mut self, target: &Target, outcome: Outcome, took: Duration) {
+        if let Some(record) = &mut self.record {
+            record.tries.push(Try { target: Arc::clone(&target.facts), outcome, took });
+        }
+    }
+
+    /// Whether an endpoint has been tried.
+    pub(crate) fn has_tried(&self, target: &Target) -> bool {
+        let same = |one: &Try| one.target.addr == target.facts.addr && one.target.release == target.facts.release;
+        self.record.as_ref().is_some_and(|record| record.tries.iter().any(same))
+    }
+
+    /// How long it has been held.
+    pub(crate) fn held(&self) -> Duration {
+        self.record.as_ref().map_or(Duration::ZERO, |record| record.held)
+    }
+
+    /// Notes time spent waiting for an endpoint.
+    pub(crate) fn add_held(&mut self, time: Duration) {
+        if let Some(record) = &mut self.record {
+            record.held += time;
+        }
+    }
+
+    /// The head of the reply is decided; `cause` when the router itself answers.
+    pub(crate) fn replies(&mut self, status: StatusCode, cause: Option<&Failure>) {
+        let took = self.worker.now().since(self.started);
+        if let Some(record) = &mut self.record {
+            record.status = status.as_u16();
+            record.cause = cause.map(ToString::to_string);
+            record.to_head = took;
+        }
+    }
+
+    /// Content of the reply went out.
+    pub(crate) fn add_reply_bytes(&mut self, bytes: usize) {
+        if let Some(record) = &mut self.record {
+            record.reply_bytes += bytes as u64;
+        }
+    }
+
+    /// The reply came to its end.
+    pub(crate) fn ends(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.whole = true;
+        }
+    }
+
+    /// Whether content of the request is still unread.
+    pub(crate) fn content_unread(&self) -> bool {
+        self.has_content && !self.meter.ended.get()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.conn.request_ends();
+        if let Some(mut record) = self.record.take() {
+            record.total = self.worker.now().since(self.started);
+            record.request_bytes = self.meter.bytes.get();
+            self.worker.record(*record);
+        }
+    }
+}
+
+fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Method, target: &str) -> AccessRecord {
+    AccessRecord {
+        time: worker.clock.wall(),
+        trace: traced.context,
+        parent: traced.parent,
+        link: traced.link,
+        client: conn.peer,
+        method,
+        host: Box::default(),
+        target: target.into(),
+        route: None,
+        status: CLIENT_GONE,
+        cause: None,
+        tries: Vec::new(),
+        held: Duration::ZERO,
+        to_head: Duration::ZERO,
+        total: Duration::ZERO,
+        request_bytes: 0,
+        reply_bytes: 0,
+        whole: false,
+    }
+}
+
+fn cut(target: &str) -> &str {
+    // A target that the gate lets in is ASCII; one that it refuses may not be.
+    let mut end = target.len().min(TARGET_BYTES_MAX);
+    while !target.is_char_boundary(end) {
+        end -= 1;
+    }
+    &target[..end]
+}

@@ -1,0 +1,198 @@
+//! May this request come in? The ingress gate: everything that two readers of one request could understand differently
+//! is refused here, before a route is looked for. Pure over a request's head.
+//!
+//! Source: RFC 9110, RFC 9112 section 11.2, and the measured disagreements of proxies; each rule is a row in
+//! `tests/it/smuggling.rs`. What hyper refuses by itself is tested there too. Known tolerance: bare LF as the end of a
+//! header line, which RFC 9112 section 2.2 allows; it is harmless because the request is written anew.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Method, Uri, Version};
+
+use crate::fields::FieldSet;
+use crate::witness::Seen;
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("Content-Length together with Transfer-Encoding")]
+    LengthAndCoding,
+    #[error("a transfer coding other than a single `chunked`")]
+    Coding,
+    #[error("Content-Length repeated")]
+    RepeatedLength,
+    #[error("the connection's framing is in doubt")]
+    Framing,
+    #[error("no Host")]
+    NoHost,
+    #[error("more than one Host")]
+    ManyHosts,
+    #[error("a malformed Host")]
+    Host,
+    #[error("the target names another host than Host does")]
+    HostMismatch,
+    #[error("a malformed request target")]
+    Target,
+    #[error("Connection names a field that concerns the whole way")]
+    ConnectionNames,
+    #[error("method not allowed")]
+    Method,
+    #[error("request target too long")]
+    TargetTooLong,
+    #[error("too many header fields")]
+    FieldsTooMany,
+    #[error("an expectation other than 100-continue")]
+    Expectation,
+}
+
+/// What the gate holds requests against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) target_bytes_max: usize,
+    pub(crate) header_fields_max: usize,
+}
+
+/// A request that may come in.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    /// In lower case, without the port.
+    pub(crate) host: Box<str>,
+    /// Which of the fields that a proxy treats are there.
+    pub(crate) fields: FieldSet,
+}
+
+/// Judges a request's head.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub(crate) fn admit(head: &Parts, seen: Option<Seen>, limits: &Limits) -> Result<Admitted, Refusal> {
+    let seen = seen.ok_or(Refusal::Framing)?;
+    framing(&head.headers, seen)?;
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return Err(Refusal::Method);
+    }
+    target(head, seen, limits)?;
+    if head.headers.len() > limits.header_fields_max {
+        return Err(Refusal::FieldsTooMany);
+    }
+    let host = host(&head.headers, &head.uri)?;
+    let fields = FieldSet::of(&head.headers);
+    if fields.connection {
+        connection_names(&head.headers)?;
+    }
+    expectation(&head.headers, head.version)?;
+    Ok(Admitted { host, fields })
+}
+
+fn framing(headers: &HeaderMap, seen: Seen) -> Result<(), Refusal> {
+    if seen.content_lengths > 0 && seen.transfer_encodings > 0 {
+        return Err(Refusal::LengthAndCoding);
+    }
+    if seen.content_lengths > 1 {
+        return Err(Refusal::RepeatedLength);
+    }
+    // What the witness read and what hyper read must be the same head.
+    let present = |name| u8::from(headers.contains_key(name));
+    if seen.content_lengths != present(header::CONTENT_LENGTH) {
+        return Err(Refusal::Framing);
+    }
+    match seen.transfer_encodings {
+        0 if !headers.contains_key(header::TRANSFER_ENCODING) => Ok(()),
+        0 => Err(Refusal::Framing),
+        1 => match headers.get(header::TRANSFER_ENCODING) {
+            Some(coding) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+            _ => Err(Refusal::Coding),
+        },
+        _ => Err(Refusal::Coding),
+    }
+}
+
+fn target(head: &Parts, seen: Seen, limits: &Limits) -> Result<(), Refusal> {
+    let text = head.uri.path_and_query().map_or("", |target| target.as_str());
+    let authority_bytes = head.uri.authority().map_or(0, |authority| authority.as_str().len());
+    if text.len() + authority_bytes > limits.target_bytes_max {
+        return Err(Refusal::TargetTooLong);
+    }
+    let clean = !seen.fragment && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let shaped = match text {
+        "*" => head.method == Method::OPTIONS && head.uri.authority().is_none(),
+        _ => text.starts_with('/'),
+    };
+    let scheme = head.uri.scheme_str().is_none_or(|scheme| scheme == "http" || scheme == "https");
+    if clean && shaped && scheme { Ok(()) } else { Err(Refusal::Target) }
+}
+
+/// The one host that a request is for, in lower case and without its port.
+fn host(headers: &HeaderMap, uri: &Uri) -> Result<Box<str>, Refusal> {
+    let mut all = headers.get_all(header::HOST).iter();
+    let value = all.next().ok_or(Refusal::NoHost)?;
+    if all.next().is_some() {
+        return Err(Refusal::ManyHosts);
+    }
+    let authority = authority(value)?;
+    if let Some(named) = uri.authority() {
+        let same = named.host().eq_ignore_ascii_case(authority.host())
+            && port_or(named, uri.scheme_str()) == port_or(&authority, uri.scheme_str());
+        if named.as_str().contains('@') || !same {
+            return Err(Refusal::HostMismatch);
+        }
+    }
+    Ok(authority.host().to_ascii_lowercase().into())
+}
+
+fn authority(value: &HeaderValue) -> Result<Authority, Refusal> {
+    let text = value.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte);
+    if text.is_empty() || !text.iter().all(plain) {
+        return Err(Refusal::Host);
+    }
+    let authority = Authority::try_from(text).map_err(|_| Refusal::Host)?;
+    let rest = &authority.as_str()[authority.host().len()..];
+    let port_is_sound = rest.is_empty() || authority.port_u16().is_some();
+    if authority.host().is_empty() || !port_is_sound { Err(Refusal::Host) } else { Ok(authority) }
+}
+
+fn port_or(authority: &Authority, scheme: Option<&str>) -> u16 {
+    authority.port_u16().unwrap_or(if scheme == Some("https") { 443 } else { 80 })
+}
+
+/// `Connection` may strip hop-by-hop fields; naming any other would make the endpoint see another request than we do.
+fn connection_names(headers: &HeaderMap) -> Result<(), Refusal> {
+    let protected = |name: &str| {
+        let name = name.trim();
+        let is = |other: &HeaderName| name.eq_ignore_ascii_case(other.as_str());
+        [
+            header::HOST,
+            header::CONTENT_LENGTH,
+            header::TRANSFER_ENCODING,
+            header::COOKIE,
+            header::AUTHORIZATION,
+            header::FORWARDED,
+        ]
+        .iter()
+        .any(is)
+            || begins(name, "x-forwarded-")
+            || begins(name, "forebay-")
+    };
+    for value in headers.get_all(header::CONNECTION) {
+        let text = value.to_str().map_err(|_| Refusal::ConnectionNames)?;
+        if text.split(',').any(protected) {
+            return Err(Refusal::ConnectionNames);
+        }
+    }
+    Ok(())
+}
+
+fn begins(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn expectation(headers: &HeaderMap, version: Version) -> Result<(), Refusal> {
+    match headers.get(header::EXPECT) {
+        Some(value) if version > Version::HTTP_10 && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(Refusal::Expectation)
+        }
+        _ => Ok(()),
+    }
+}

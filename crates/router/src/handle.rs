@@ -1,0 +1,260 @@
+//! Starting the router, and what others may ask of it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use control::plane::{PlaneState, PlaneStatus};
+use net::listen::{self, ListenError};
+use stdx::clock::SharedClock;
+use tokio::sync::watch;
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::access::{AccessRing, AccessSink};
+use crate::config::Config;
+use crate::peers::{PeerError, TrustedPeers};
+use crate::routing::{EndpointSource, Routing};
+use crate::serve;
+use crate::shared::{LastWords, Phase, Shared};
+use crate::sweep::Sweep;
+use crate::worker::Worker;
+
+/// How often a wait for requests in flight looks again.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// How long workers get to end after what was in flight has been cut.
+const CUT_TIME: Duration = Duration::from_secs(1);
+
+/// Why the router does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// `trusted_peers` names something that is no address and no network.
+    #[error("trusted_peers: {0}")]
+    Peer(#[from] PeerError),
+    /// A worker's thread or runtime cannot be had.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[from] io::Error),
+}
+
+impl StartError {
+    /// A stable word for machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            StartError::Listen(error) => error.code(),
+            StartError::Peer(_) => "trusted_peer_malformed",
+            StartError::Worker(_) => "router_worker_failed",
+        }
+    }
+}
+
+/// A running router, as the rest of the process sees it. Clones are the same router.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    bound: Arc<[SocketAddr]>,
+    source: watch::Receiver<Arc<Routing>>,
+}
+
+/// What the router is busy with, over all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests answered since the start, the router's own answers among them.
+    pub requests: u64,
+    /// Client connections open.
+    pub connections: u64,
+    /// Requests waiting until somebody is up.
+    pub held: u64,
+    /// Access records that found their ring full.
+    pub records_dropped: u64,
+}
+
+/// Binds, and starts the workers. When it returns, connections are taken.
+///
+/// # Errors
+/// When an address, a trusted peer or a thread cannot be had; then nothing is left bound.
+pub fn start(
+    config: Config,
+    source: Arc<dyn EndpointSource>,
+    sink: Arc<dyn AccessSink>,
+    clock: SharedClock,
+) -> Result<Handle, StartError> {
+    let trusted = TrustedPeers::parse(&config.trusted_peers)?;
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        some => usize::from(some),
+    };
+    let bound = listen::bind_all(&config.listen, workers)?;
+    let addrs = bound.iter().map(|one| one.addr).collect();
+    let mut source = source.routing();
+    let routing = Arc::clone(&source.borrow_and_update());
+    let shared = Arc::new(Shared::new(config, trusted, workers, routing, clock.mono()));
+    let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for address in bound {
+        for (worker, socket) in address.sockets.into_iter().enumerate() {
+            sockets[worker].push(socket);
+        }
+    }
+    for (index, sockets) in sockets.into_iter().enumerate() {
+        let ring = sink.ring(index);
+        let start = Start { index, sockets, ring, clock: clock.clone(), source: source.clone() };
+        spawn(start, &shared)?;
+    }
+    Ok(Handle { shared, bound: addrs, source })
+}
+
+/// What a worker's thread begins with.
+struct Start {
+    index: usize,
+    sockets: Vec<TcpListener>,
+    ring: Option<Box<dyn AccessRing>>,
+    clock: SharedClock,
+    source: watch::Receiver<Arc<Routing>>,
+}
+
+fn spawn(start: Start, shared: &Arc<Shared>) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new().name(format!("router-{}", start.index)).spawn(move || {
+        let _last_words = LastWords { shared: Arc::clone(&shared), worker: start.index };
+        LocalSet::new().block_on(&runtime, work(start, shared));
+    })?;
+    Ok(())
+}
+
+/// A worker's life.
+async fn work(start: Start, shared: Arc<Shared>) {
+    let mut phase = shared.phase.subscribe();
+    let worker = Rc::new(Worker::new(start.index, Arc::clone(&shared), start.clock, start.ring));
+    spawn_local(follow(Rc::clone(&worker)));
+    if start.index == 0 {
+        spawn_local(publish(Rc::clone(&worker), start.source));
+    }
+    let sweeping = Rc::clone(&worker);
+    spawn_local(async move { Sweep::run(&sweeping).await });
+    let mut accepting = Vec::new();
+    for socket in start.sockets {
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(listener) => accepting.push(spawn_local(serve::accept(Rc::clone(&worker), listener))),
+            Err(error) => shared.status.fail(format!("worker {} cannot accept: {error}", start.index)),
+        }
+    }
+    // The sender lives in `shared`, so these waits end by their condition only.
+    let drains = phase.wait_for(|phase| *phase != Phase::Serving).await.is_ok();
+    for one in accepting {
+        if one.await.is_err() {
+            tracing::error!(worker = start.index, "an accept loop panicked");
+        }
+    }
+    worker.sweep.wake_all();
+    tokio::select! {
+        () = worker.sweep.emptied() => {}
+        _ = phase.wait_for(|phase| *phase == Phase::Cut) => worker.sweep.cut_all(),
+    }
+    tracing::debug!(worker = start.index, drains, "worker ends");
+}
+
+/// Compiles each change of the routing for all workers; one worker does it.
+async fn publish(worker: Rc<Worker>, mut source: watch::Receiver<Arc<Routing>>) {
+    while source.changed().await.is_ok() {
+        let routing = Arc::clone(&source.borrow_and_update());
+        worker.shared.publish(routing, worker.now());
+    }
+}
+
+/// Takes each published routing into force.
+async fn follow(worker: Rc<Worker>) {
+    let mut published = worker.shared.published.subscribe();
+    loop {
+        let snapshot = Arc::clone(&published.borrow_and_update());
+        worker.adopt(snapshot);
+        if published.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Handle {
+    /// The addresses that are served, with the real port where 0 was asked for.
+    pub fn bound(&self) -> Vec<SocketAddr> {
+        self.bound.to_vec()
+    }
+
+    /// Whether it runs.
+    pub fn status(&self) -> PlaneStatus {
+        self.shared.status.clone()
+    }
+
+    /// What it is busy with.
+    pub fn counts(&self) -> Counts {
+        let shared = &self.shared;
+        let sum = |cell: fn(&crate::shared::WorkerCell) -> u64| shared.workers.iter().map(cell).sum();
+        let seats = shared.config.connections_max as usize;
+        Counts {
+            requests: sum(|worker| worker.requests.load(Relaxed)),
+            connections: shared.connections_open(seats),
+            held: u64::from(shared.held()),
+            records_dropped: sum(|worker| worker.records_dropped.load(Relaxed)),
+        }
+    }
+
+    /// Requests that the endpoint at `addr` has in hand, over all workers and releases.
+    pub fn in_flight(&self, addr: SocketAddr) -> u64 {
+        self.shared.in_flight(addr)
+    }
+
+    /// Waits until none of `addrs` has a request in hand, at most `limit`; whether that came true. Take them out of the
+    /// routing and await [`applied`](Handle::applied) first, or new ones may come.
+    pub async fn drained(&self, addrs: &[SocketAddr], limit: Duration) -> bool {
+        let drained = async {
+            while addrs.iter().any(|addr| self.in_flight(*addr) > 0) {
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        tokio::time::timeout(limit, drained).await.is_ok()
+    }
+
+    /// Waits until all workers route by the newest routing of the source: no request picks by an older one any more,
+    /// though some that did may be in flight.
+    pub async fn applied(&self) {
+        loop {
+            let adopted = self.shared.adopted.notified();
+            let newest = Arc::clone(&self.source.borrow());
+            if self.shared.is_applied(&newest) {
+                return;
+            }
+            adopted.await;
+        }
+    }
+
+    /// Ends the router: no new connections, idle ones closed, requests in flight finish within `limit` and are cut then.
+    /// Whether nothing had to be cut.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        let begin = |phase: &mut Phase, next| {
+            let later = *phase < next;
+            *phase = next.max(*phase);
+            later
+        };
+        self.shared.status.set(PlaneState::Draining);
+        self.shared.phase.send_if_modified(|phase| begin(phase, Phase::Draining));
+        let in_time = tokio::time::timeout(limit, self.ended()).await.is_ok();
+        self.shared.phase.send_if_modified(|phase| begin(phase, Phase::Cut));
+        if tokio::time::timeout(CUT_TIME, self.ended()).await.is_err() {
+            tracing::error!("a worker of the router does not end");
+        }
+        self.shared.status.set(PlaneState::Stopped);
+        in_time
+    }
+
+    /// Waits until every worker's thread has ended.
+    async fn ended(&self) {
+        let mut running = self.shared.running.subscribe();
+        if running.wait_for(|running| *running == 0).await.is_err() {
+            tracing::debug!("nobody counts workers any more");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The reply on its way to the client: an endpoint's, streamed, or the router's own.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::endpoint::InFlight;
+use crate::exchange::Exchange;
+use crate::fields::{self, FieldSet};
+use crate::forward::Answer;
+use crate::pool::Sender;
+use crate::rescue::{Failure, METHODS};
+
+/// A reply's content. It holds the request's facts until the last byte has left, or until the client is gone.
+#[derive(Debug)]
+pub(crate) struct ReplyBody {
+    content: Content,
+    exchange: Exchange,
+}
+
+#[derive(Debug)]
+enum Content {
+    Ended,
+    Text(Bytes),
+    Endpoint { incoming: Incoming, hangs_on: Option<(Sender, InFlight)> },
+}
+
+/// An endpoint's reply, as the client gets it.
+pub(crate) fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
+    let Answer { response, sender, in_flight } = answer;
+    let (mut head, incoming) = response.into_parts();
+    exchange.replies(head.status, None);
+    let set = FieldSet::of(&head.headers);
+    fields::strip_hop_by_hop(&mut head.headers, set);
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    finish_head(&mut head.headers, &exchange, false);
+    let hangs_on = Some((sender, in_flight));
+    let mut body = ReplyBody { content: Content::Endpoint { incoming, hangs_on }, exchange };
+    if body.is_end_stream() {
+        body.end();
+    }
+    Response::from_parts(head, body)
+}
+
+/// The router's own reply to a request that it could not pass on.
+pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<ReplyBody> {
+    let rescue = failure.rescue();
+    exchange.replies(rescue.status, Some(&failure));
+    let text = format!("{}\n{}\ntrace {}\n", rescue.status, rescue.sentence, exchange.traced.context.trace);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if let Some(seconds) = rescue.retry_after_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if rescue.status == http::StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
+    }
+    finish_head(&mut headers, &exchange, failure.closes());
+    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange });
+    *response.status_mut() = rescue.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Every reply names its trace; one that leaves content of the request unread is the connection's last.
+fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
+    let mut digits = [0; 32];
+    exchange.traced.context.trace.write_hex(&mut digits);
+    if let Ok(value) = HeaderValue::from_bytes(&digits) {
+        headers.insert(fields::TRACE, value);
+    }
+    let unread = exchange.content_unread();
+    if unread || closes {
+        exchange.conn.linger.set(true);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+impl ReplyBody {
+    fn end(&mut self) {
+        if let Content::Endpoint { hangs_on, .. } = &mut self.content {
+            if let Some((sender, in_flight)) = hangs_on.take() {
+                let worker = &self.exchange.worker;
+                worker.pool.put(in_flight.endpoint().key, sender, worker.now());
+            }
+        }
+        self.content = Content::Ended;
+        self.exchange.ends();
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        let polled = match &mut this.content {
+            Content::Ended => Poll::Ready(None),
+            Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Content::Endpoint { incoming, .. } => Pin::new(incoming).poll_frame(cx),
+        };
+        match polled {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    this.exchange.add_reply_bytes(data.len());
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    fields::clean_trailers(trailers);
+                }
+                if this.is_end_stream() {
+                    this.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                this.end();
+                Poll::Ready(None)
+            }
+            broken_or_pending => broken_or_pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Ended => true,
+            Content::Text(text) => text.is_empty(),
+            Content::Endpoint { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Ended => SizeHint::with_exact(0),
+            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Endpoint { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The one table from what went wrong to what the client is told. Causes are for operators, in the access record; the
+//! client gets a status, a sentence that gives nothing away, and the trace to ask about.
+
+use http::StatusCode;
+
+use crate::access::Outcome;
+use crate::body::ContentFault;
+use crate::gate::Refusal;
+
+/// Why the router answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("refused at the gate: {0}")]
+    Refused(#[from] Refusal),
+    #[error("no route takes this host and path")]
+    NoRoute,
+    #[error("{0}")]
+    Content(#[from] ContentFault),
+    #[error("the deadline passed")]
+    Deadline,
+    #[error("no endpoint was up within the time that requests are held")]
+    NobodyUp,
+    #[error("no endpoint is up, and as many requests are held as may be")]
+    HeldFull,
+    #[error("the last try: {0}")]
+    NoReply(Outcome),
+}
+
+/// What the client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rescue {
+    pub(crate) status: StatusCode,
+    pub(crate) sentence: &'static str,
+    /// `Retry-After`, in seconds.
+    pub(crate) retry_after_s: Option<u32>,
+}
+
+/// The methods that a 405 lists.
+pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+impl Failure {
+    /// The row of the table.
+    pub(crate) fn rescue(self) -> Rescue {
+        use StatusCode as S;
+        let (status, sentence) = match self {
+            Failure::Refused(Refusal::Method) => (S::METHOD_NOT_ALLOWED, "this method is not allowed here"),
+            Failure::Refused(Refusal::TargetTooLong) => (S::URI_TOO_LONG, "the request target is too long"),
+            Failure::Refused(Refusal::FieldsTooMany) => {
+                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request has too many header fields")
+            }
+            Failure::Refused(Refusal::Expectation) => (S::EXPECTATION_FAILED, "this expectation cannot be met"),
+            Failure::Refused(_) => (S::BAD_REQUEST, "the request is malformed or ambiguous"),
+            Failure::NoRoute => (S::NOT_FOUND, "nothing is served here"),
+            Failure::Content(ContentFault::TooLarge) => (S::PAYLOAD_TOO_LARGE, "the request's content is too large"),
+            Failure::Content(ContentFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's content came too slowly"),
+            Failure::Content(ContentFault::Broken) => (S::BAD_REQUEST, "the request's content broke off"),
+            Failure::Deadline | Failure::NoReply(Outcome::TimedOut) => {
+                (S::GATEWAY_TIMEOUT, "the application did not answer in time")
+            }
+            Failure::NobodyUp | Failure::HeldFull => (S::SERVICE_UNAVAILABLE, "the application is not up right now"),
+            Failure::NoReply(_) => (S::BAD_GATEWAY, "the application gave no valid answer"),
+        };
+        let retry_after_s = (status == S::SERVICE_UNAVAILABLE).then_some(1);
+        Rescue { status, sentence, retry_after_s }
+    }
+
+    /// Whether the connection may carry no further request: its framing is in doubt.
+    pub(crate) fn closes(self) -> bool {
+        matches!(self, Failure::Refused(_) | Failure::Content(_))
+    }
+}

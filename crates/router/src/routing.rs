@@ -1,0 +1,95 @@
+//! What the router is told about applications: routes, upstreams, endpoints. Plain data; the router compiles it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use stdx::ids::{ReleaseNo, Scope};
+use tokio::sync::watch;
+
+use crate::config::RoutePolicy;
+
+/// The name of a set of endpoints that answer alike: `shop/production/web`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamName(Arc<str>);
+
+impl UpstreamName {
+    /// A name; any text will do.
+    pub fn new(name: &str) -> UpstreamName {
+        UpstreamName(name.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UpstreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Everything that the router routes by, at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Routing {
+    /// The routes; of two that take the same host and prefix the first counts.
+    pub routes: Vec<RouteSpec>,
+    /// The upstreams that routes name.
+    pub upstreams: Vec<UpstreamSpec>,
+}
+
+/// Which requests go to which upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteSpec {
+    /// What access records call it.
+    pub name: String,
+    /// The host, without a port; `None`: any.
+    pub host: Option<String>,
+    /// The beginning of the path, by whole segments.
+    pub path_prefix: String,
+    /// Who answers. A name that no upstream has is an upstream without endpoints: requests are held, then 503.
+    pub upstream: UpstreamName,
+    /// Whose route it is.
+    pub scope: Option<Scope>,
+    /// Times and sizes.
+    pub policy: RoutePolicy,
+}
+
+/// A set of endpoints.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamSpec {
+    /// Its name.
+    pub name: UpstreamName,
+    /// Where it answers.
+    pub endpoints: Vec<EndpointSpec>,
+}
+
+/// One address that answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSpec {
+    /// Where to connect.
+    pub addr: SocketAddr,
+    /// The instance behind it: `web.17`.
+    pub instance: Option<String>,
+    /// The release that it runs.
+    pub release: Option<ReleaseNo>,
+    /// Whether its health check passes.
+    pub healthy: bool,
+    /// Whether it is on its way out: it finishes what it has and gets nothing new.
+    pub draining: bool,
+}
+
+impl EndpointSpec {
+    /// A healthy endpoint that nothing but its address is known of.
+    pub fn at(addr: SocketAddr) -> EndpointSpec {
+        EndpointSpec { addr, instance: None, release: None, healthy: true, draining: false }
+    }
+}
+
+/// Where the router learns its routing from, and each change of it.
+pub trait EndpointSource: Send + Sync {
+    /// The present routing and its changes. When the sender goes away the last routing stays in force.
+    fn routing(&self) -> watch::Receiver<Arc<Routing>>;
+}

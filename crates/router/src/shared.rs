@@ -1,0 +1,169 @@
+//! What all workers and the handle share: atomics per endpoint, the published routing, counters, the way to the end.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use control::plane::PlaneStatus;
+use stdx::clock::Mono;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::config::Config;
+use crate::endpoint::{Endpoint, EndpointKey};
+use crate::peers::TrustedPeers;
+use crate::routing::Routing;
+use crate::snapshot::Snapshot;
+
+/// How far the router's life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// No new connections, no new requests on old ones; what is in flight goes on.
+    Draining,
+    /// What is in flight is cut.
+    Cut,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) trusted: TrustedPeers,
+    pub(crate) status: PlaneStatus,
+    pub(crate) workers: Box<[WorkerCell]>,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) published: watch::Sender<Arc<Snapshot>>,
+    /// Seats for client connections.
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) adopted: Notify,
+    /// Workers whose thread has not ended.
+    pub(crate) running: watch::Sender<usize>,
+    held: AtomicU32,
+    endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
+}
+
+/// What one worker tells the others; written by it alone.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerCell {
+    version: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) records_dropped: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        trusted: TrustedPeers,
+        workers: usize,
+        routing: Arc<Routing>,
+        now: Mono,
+    ) -> Shared {
+        let endpoints = Mutex::default();
+        let first = compile(&endpoints, routing, 1, &config, now);
+        Shared {
+            trusted,
+            status: PlaneStatus::running("router"),
+            workers: (0..workers).map(|_| WorkerCell::default()).collect(),
+            phase: watch::Sender::new(Phase::Serving),
+            published: watch::Sender::new(Arc::new(first)),
+            connections: Arc::new(Semaphore::new(config.connections_max as usize)),
+            adopted: Notify::new(),
+            running: watch::Sender::new(workers),
+            held: AtomicU32::new(0),
+            endpoints,
+            config,
+        }
+    }
+
+    /// Compiles a routing and gives it to all workers.
+    pub(crate) fn publish(&self, routing: Arc<Routing>, now: Mono) {
+        let version = self.published.borrow().version + 1;
+        let snapshot = compile(&self.endpoints, routing, version, &self.config, now);
+        self.published.send_replace(Arc::new(snapshot));
+    }
+
+    /// A worker has taken a version into force.
+    pub(crate) fn applied(&self, worker: usize, version: u64) {
+        self.workers[worker].version.store(version, SeqCst);
+        self.adopted.notify_waiters();
+    }
+
+    /// Whether `routing` is published and every worker routes by it or by a later one.
+    pub(crate) fn is_applied(&self, routing: &Arc<Routing>) -> bool {
+        let published = self.published.borrow();
+        let version = published.version;
+        Arc::ptr_eq(&published.source, routing)
+            && self.workers.iter().all(|worker| worker.version.load(SeqCst) >= version)
+    }
+
+    /// Requests that an address has in hand, over all workers and releases.
+    pub(crate) fn in_flight(&self, addr: SocketAddr) -> u64 {
+        let endpoints = lock(&self.endpoints);
+        endpoints.values().filter(|one| one.key.addr == addr).map(|one| u64::from(one.in_flight())).sum()
+    }
+
+    /// Client connections open, of `seats` in all.
+    pub(crate) fn connections_open(&self, seats: usize) -> u64 {
+        seats.saturating_sub(self.connections.available_permits()) as u64
+    }
+
+    pub(crate) fn held(&self) -> u32 {
+        self.held.load(Relaxed)
+    }
+}
+
+fn compile(
+    endpoints: &Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
+    routing: Arc<Routing>,
+    version: u64,
+    config: &Config,
+    now: Mono,
+) -> Snapshot {
+    let mut endpoints = lock(endpoints);
+    // Only this map holds what no snapshot and no request holds any more.
+    endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+    Snapshot::compile(routing, version, config, |key| {
+        Arc::clone(endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(key, now))))
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One of the places for requests that wait until somebody is up.
+#[derive(Debug)]
+pub(crate) struct HeldSeat(Arc<Shared>);
+
+impl HeldSeat {
+    /// A place, `None` when all are taken.
+    pub(crate) fn take(shared: &Arc<Shared>) -> Option<HeldSeat> {
+        let most = shared.config.held_max;
+        let taken = shared.held.fetch_update(Relaxed, Relaxed, |held| (held < most).then_some(held + 1));
+        taken.is_ok().then(|| HeldSeat(Arc::clone(shared)))
+    }
+}
+
+impl Drop for HeldSeat {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Says how a worker's thread ended, however it ended.
+#[derive(Debug)]
+pub(crate) struct LastWords {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) worker: usize,
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if *self.shared.phase.borrow() == Phase::Serving {
+            self.shared.status.fail(format!("worker {} ended", self.worker));
+        }
+        // Nobody waits for a routing to reach a worker that is gone.
+        self.shared.applied(self.worker, u64::MAX);
+        self.shared.running.send_modify(|running| *running -= 1);
+    }
+}

@@ -1,0 +1,147 @@
+//! The routing, compiled: immutable, swapped whole. A request holds the one it began with until it has to look again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stdx::ids::{ReleaseNo, Scope};
+
+use crate::config::Config;
+use crate::endpoint::{Endpoint, EndpointKey};
+use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName};
+
+/// All routes at one moment.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Counts up from one compiled snapshot to the next.
+    pub(crate) version: u64,
+    /// What it was compiled from.
+    pub(crate) source: Arc<Routing>,
+    pub(crate) routes: Vec<Route>,
+    /// Indexes of a host's routes, longest prefix first.
+    pub(crate) by_host: HashMap<Box<str>, Vec<usize>>,
+    /// Indexes of the routes of any host, longest prefix first.
+    pub(crate) any_host: Vec<usize>,
+}
+
+/// One worker's hold on a snapshot. Its requests count their references here, where no other worker does.
+#[derive(Debug)]
+pub(crate) struct View(pub(crate) Arc<Snapshot>);
+
+impl std::ops::Deref for View {
+    type Target = Snapshot;
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+/// One route, ready to be asked.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// Without a trailing slash; empty for `/`.
+    pub(crate) prefix: Box<str>,
+    /// What access records say about it.
+    pub(crate) facts: Arc<RouteFacts>,
+    pub(crate) policy: Policy,
+    pub(crate) targets: Arc<[Target]>,
+}
+
+/// The route as an access record names it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RouteFacts {
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub scope: Option<Scope>,
+    /// Who answers.
+    pub upstream: UpstreamName,
+}
+
+/// `RoutePolicy` in the units that the code computes with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) deadline: Duration,
+    pub(crate) try_timeout: Duration,
+    pub(crate) retries_max: u8,
+    pub(crate) hold: Duration,
+    pub(crate) body_bytes_max: u64,
+}
+
+/// One endpoint in one upstream.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) facts: Arc<TargetFacts>,
+    /// Healthy and not draining.
+    pub(crate) in_rotation: bool,
+}
+
+/// The endpoint as an access record names it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TargetFacts {
+    /// Where it listens.
+    pub addr: std::net::SocketAddr,
+    /// The instance behind it.
+    pub instance: Option<String>,
+    /// The release that it runs.
+    pub release: Option<ReleaseNo>,
+}
+
+impl Snapshot {
+    /// Compiles a routing; `endpoint` finds or makes the shared state of an address.
+    pub(crate) fn compile(
+        source: Arc<Routing>,
+        version: u64,
+        config: &Config,
+        mut endpoint: impl FnMut(EndpointKey) -> Arc<Endpoint>,
+    ) -> Snapshot {
+        let upstreams: HashMap<&UpstreamName, Arc<[Target]>> = source
+            .upstreams
+            .iter()
+            .map(|spec| (&spec.name, spec.endpoints.iter().map(|one| target(one, &mut endpoint)).collect()))
+            .collect();
+        let routes: Vec<Route> = source
+            .routes
+            .iter()
+            .map(|spec| route(spec, upstreams.get(&spec.upstream).cloned().unwrap_or_default(), config))
+            .collect();
+        let mut by_host: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut any_host = Vec::new();
+        for (index, spec) in source.routes.iter().enumerate() {
+            match &spec.host {
+                Some(host) => by_host.entry(host.to_ascii_lowercase().into()).or_default().push(index),
+                None => any_host.push(index),
+            }
+        }
+        // Stable: of two equal prefixes the first that was named stays first.
+        for list in by_host.values_mut().chain([&mut any_host]) {
+            list.sort_by_key(|index| std::cmp::Reverse(routes[*index].prefix.len()));
+        }
+        Snapshot { version, source: Arc::clone(&source), routes, by_host, any_host }
+    }
+}
+
+fn route(spec: &RouteSpec, targets: Arc<[Target]>, config: &Config) -> Route {
+    let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+    let facts = RouteFacts { name: spec.name.clone(), scope: spec.scope.clone(), upstream: spec.upstream.clone() };
+    Route {
+        prefix: spec.path_prefix.trim_end_matches('/').into(),
+        facts: Arc::new(facts),
+        policy: Policy {
+            deadline: ms(spec.policy.deadline_ms),
+            try_timeout: ms(spec.policy.try_timeout_ms),
+            retries_max: spec.policy.retries_max,
+            hold: ms(spec.policy.hold_ms),
+            body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
+        },
+        targets,
+    }
+}
+
+fn target(spec: &EndpointSpec, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Target {
+    Target {
+        endpoint: endpoint(EndpointKey { addr: spec.addr, release: spec.release }),
+        facts: Arc::new(TargetFacts { addr: spec.addr, instance: spec.instance.clone(), release: spec.release }),
+        in_rotation: spec.healthy && !spec.draining,
+    }
+}

@@ -1,0 +1,115 @@
+//! The worker's coarse clock: one timer for all waits on clients, instead of one per request.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::conn::{Conn, Expiry, Patience, Tick};
+use crate::worker::Worker;
+
+/// The longest and the shortest time between two looks.
+const TICK_MAX: Duration = Duration::from_millis(100);
+const TICK_MIN: Duration = Duration::from_millis(5);
+
+/// All open connections of a worker.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    now: Rc<Cell<Tick>>,
+    tick: Duration,
+    patience: Patience,
+    conns: RefCell<Slab<Rc<Conn>>>,
+    awake: Notify,
+    empty: Notify,
+}
+
+impl Sweep {
+    pub(crate) fn new(config: &Config) -> Sweep {
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        let waits = [config.idle_timeout_ms, config.header_timeout_ms, config.body_timeout_ms, config.write_timeout_ms];
+        let shortest = ms(waits.into_iter().min().unwrap_or_default());
+        let tick = (shortest / 8).clamp(TICK_MIN, TICK_MAX);
+        let ticks = |wait: u32| Tick::try_from(ms(wait).as_millis() / tick.as_millis()).unwrap_or(Tick::MAX).max(1);
+        let patience = Patience {
+            idle: ticks(config.idle_timeout_ms),
+            head: ticks(config.header_timeout_ms),
+            content: ticks(config.body_timeout_ms),
+            write: ticks(config.write_timeout_ms),
+        };
+        let conns = RefCell::default();
+        Sweep { now: Rc::default(), tick, patience, conns, awake: Notify::new(), empty: Notify::new() }
+    }
+
+    /// The clock that connections read.
+    pub(crate) fn clock(&self) -> Rc<Cell<Tick>> {
+        Rc::clone(&self.now)
+    }
+
+    /// Watches a connection until the guard is dropped.
+    pub(crate) fn watch(worker: &Rc<Worker>, conn: Rc<Conn>) -> Watched {
+        let key = worker.sweep.conns.borrow_mut().insert(conn);
+        worker.sweep.awake.notify_one();
+        Watched { worker: Rc::clone(worker), key }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.conns.borrow().len()
+    }
+
+    /// Waits until no connection is open.
+    pub(crate) async fn emptied(&self) {
+        while self.len() > 0 {
+            self.empty.notified().await;
+        }
+    }
+
+    /// Makes every connection look at the world again.
+    pub(crate) fn wake_all(&self) {
+        for (_, conn) in self.conns.borrow().iter() {
+            conn.wake();
+        }
+    }
+
+    /// Ends every connection.
+    pub(crate) fn cut_all(&self) {
+        for (_, conn) in self.conns.borrow().iter() {
+            conn.expire(Expiry::Cut);
+        }
+    }
+
+    /// Looks at all connections once a tick; sleeps while there is nothing to look at.
+    pub(crate) async fn run(worker: &Worker) {
+        let sweep = &worker.sweep;
+        loop {
+            if sweep.len() == 0 && worker.pool.is_empty() {
+                sweep.awake.notified().await;
+            }
+            tokio::time::sleep(sweep.tick).await;
+            sweep.now.set(sweep.now.get().wrapping_add(1));
+            for (_, conn) in sweep.conns.borrow().iter() {
+                conn.sweep(&sweep.patience);
+            }
+            worker.pool.sweep(worker.now());
+        }
+    }
+}
+
+/// A connection that the sweep looks at.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let sweep = &self.worker.sweep;
+        sweep.conns.borrow_mut().remove(self.key);
+        if sweep.len() == 0 {
+            sweep.empty.notify_one();
+        }
+    }
+}

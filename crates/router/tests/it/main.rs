@@ -1,0 +1,5 @@
+//! The router over real sockets: two workers, raw clients, and endpoints that record every byte.
+
+mod basics;
+mod endpoint;
+mod rig;

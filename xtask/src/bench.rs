@@ -1,0 +1,84 @@
+//! `cargo xtask bench`: builds what is measured, finds the peers, and hands over to `benchsuite`.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::packages::{self, Program};
+use crate::workspace;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// `node`, `router` or `queue`; all when absent.
+    name: Option<String>,
+    /// Fewer and shorter rounds: to see that it works, not to quote.
+    #[arg(long)]
+    quick: bool,
+    /// One JSON object per line on standard output instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+struct Bench {
+    name: &'static str,
+    peers: &'static [Program],
+}
+
+const BENCHES: &[Bench] = &[
+    Bench { name: "node", peers: &[packages::PYTHON] },
+    Bench { name: "router", peers: &[packages::HAPROXY, packages::NGINX] },
+    Bench { name: "queue", peers: &[packages::BEANSTALKD, packages::REDIS] },
+];
+
+/// Runs one benchmark or all.
+///
+/// # Errors
+/// When there is none of that name, the build fails, or a benchmark does.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let wanted: Vec<&Bench> =
+        BENCHES.iter().filter(|bench| args.name.as_deref().is_none_or(|name| name == bench.name)).collect();
+    if wanted.is_empty() {
+        bail!(
+            "there is no such benchmark; there are: {}",
+            BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", ")
+        );
+    }
+    let benchsuite = build()?;
+    for bench in wanted {
+        for peer in bench.peers {
+            if let Err(why) = packages::ensure(peer) {
+                eprintln!("without {}: {why}", peer.name);
+            }
+        }
+        measure(&benchsuite, bench.name, args)?;
+    }
+    Ok(())
+}
+
+fn build() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace::root()).args(["build", "--release", "--locked"]);
+    command.args(["--package", "forebay", "--package", "benchsuite"]).stdin(Stdio::null());
+    if !command.status().context("cannot run cargo")?.success() {
+        bail!("the build failed");
+    }
+    Ok(workspace::target().join("release/benchsuite"))
+}
+
+fn measure(benchsuite: &PathBuf, name: &str, args: &Args) -> Result<()> {
+    let mut command = Command::new(benchsuite);
+    command.arg(name).arg("--forebay").arg(workspace::target().join("release/forebay"));
+    if args.quick {
+        command.arg("--quick");
+    }
+    if args.json {
+        command.arg("--json");
+    }
+    if !command.stdin(Stdio::null()).status().context("cannot run benchsuite")?.success() {
+        bail!("the benchmark {name} failed");
+    }
+    Ok(())
+}
