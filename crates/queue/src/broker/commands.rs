@@ -7,7 +7,7 @@ use stdx::io::Io;
 
 use super::{AUTH_TRIES_MAX, Broker};
 use crate::engine::{ClientId, Now, Refused, SpaceIx};
-use crate::names::{JobId, Namespace, TubeName};
+use crate::names::{JobId, Namespace};
 use crate::proto::command::Command;
 use crate::proto::reply::Reply;
 
@@ -154,10 +154,6 @@ impl<D: Io> Broker<D> {
     fn list_tubes(&mut self, client: ClientId) {
         let mut yaml = crate::proto::yaml::Yaml::new();
         let space = self.engine.space(self.space_of(client));
-        // It is always there, as in beanstalkd.
-        if !space.tubes.contains_key(TubeName::DEFAULT) {
-            yaml.item(TubeName::DEFAULT);
-        }
         for &ix in space.by_birth.values() {
             yaml.item(&self.engine.tube(ix).name);
         }

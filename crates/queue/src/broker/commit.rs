@@ -109,9 +109,4 @@ impl<D: Io> Broker<D> {
         }
         self.awaiting.clear();
     }
-
-    /// Whether the log has failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.is_some()
-    }
 }

@@ -175,11 +175,6 @@ impl<D: Io> Broker<D> {
         self.conns[id.0 as usize].outbox.len()
     }
 
-    /// Bodies may be this long.
-    pub(crate) fn job_bytes_max(&self) -> u32 {
-        self.config.job_bytes_max
-    }
-
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }

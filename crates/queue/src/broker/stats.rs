@@ -104,12 +104,10 @@ impl<D: Io> Broker<D> {
         }
         let cpu = cpu_time();
         let uptime = self.identity.started.map_or(0, |started| now.wall.since(started).as_secs());
-        // `default` is always there, as in beanstalkd.
-        let tubes = space.tubes.len() + usize::from(!space.tubes.contains_key("default"));
         yaml.line("job-timeouts", space.totals.timeouts)
             .line("total-jobs", space.totals.jobs)
             .line("max-job-size", self.config.job_bytes_max)
-            .line("current-tubes", tubes)
+            .line("current-tubes", space.tubes.len())
             .line("current-connections", space.clients)
             .line("current-producers", space.producers)
             .line("current-workers", space.workers)

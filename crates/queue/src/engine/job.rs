@@ -132,10 +132,6 @@ impl Jobs {
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Job> {
-        self.slots.iter().map(|(_, job)| job)
-    }
 }
 
 /// Ids count up, so one multiplication spreads them well enough; nobody can choose them.

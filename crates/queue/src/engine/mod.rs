@@ -128,10 +128,6 @@ impl Engine {
         self.jobs.get(id).filter(|job| self.tube(job.tube).space == space)
     }
 
-    pub(crate) fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.jobs.iter()
-    }
-
     /// How many jobs there are in all tubes.
     pub(crate) fn jobs_len(&self) -> u64 {
         self.jobs.len() as u64
@@ -191,6 +187,7 @@ impl Engine {
         let ix = SpaceIx(u32::try_from(self.spaces.len()).expect("namespaces are few"));
         self.spaces.push(Space::new(name.clone()));
         self.space_index.insert(name.clone(), ix);
+        self.tube_or_new(ix, TubeName::DEFAULT);
         ix
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stdx::clock::Wall;
 
-use super::{After, Engine, Event, JobState, Now, Pause, TubeIx};
+use super::{After, Engine, Event, Now, Pause, TubeIx};
 use crate::names::JobId;
 
 /// Behind all others, until the caller knows the LSN of the record and buries the job with that.
@@ -121,13 +121,5 @@ impl Engine {
             self.make_ready(id);
         }
         true
-    }
-
-    /// Whether the job waits for its time; its due time in milliseconds then.
-    pub(crate) fn due_ms(&self, id: JobId) -> Option<u64> {
-        match self.jobs.get(id)?.state {
-            JobState::Delayed { until_ms } => Some(until_ms),
-            _ => None,
-        }
     }
 }

@@ -89,9 +89,13 @@ impl Tube {
         }
     }
 
-    /// A tube exists while it is used, watched, paused or holds a job.
+    /// A tube exists while it is used, watched, paused or holds a job; `default` always.
     pub(crate) fn is_forgotten(&self) -> bool {
-        self.using == 0 && self.watching == 0 && self.figures.jobs() == 0 && self.pause.is_none()
+        self.name.as_str() != TubeName::DEFAULT
+            && self.using == 0
+            && self.watching == 0
+            && self.figures.jobs() == 0
+            && self.pause.is_none()
     }
 
     /// The next job that a client would get.

@@ -44,6 +44,8 @@ async fn converse<D: Io>(shell: &Shell<D>, socket: &Socket, session: &mut Sessio
                 shell.broker.borrow_mut().half_closed(id);
                 continue;
             }
+            // What stood in the way may be gone with what was just sent.
+            Next::Output if shell.has_room(id) => continue,
             Next::Input | Next::Job | Next::Output | Next::Log => {}
         }
         let reads = !ended

@@ -184,6 +184,12 @@ impl<D: Io> Shell<D> {
         }
     }
 
+    /// Whether the connection has taken enough of its answers to get more.
+    pub(super) fn has_room(&self, id: ClientId) -> bool {
+        let broker = self.broker.borrow();
+        broker.output_len(id) < broker.config().connection_output_bytes_max
+    }
+
     fn wake(&self, id: ClientId) {
         if let Some(Some(socket)) = self.sockets.borrow().get(id.0 as usize)
             && socket.wants_wake.get()

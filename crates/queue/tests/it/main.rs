@@ -2,9 +2,7 @@
 
 mod admin;
 mod bad_input;
-mod clients;
 mod differential;
-mod failing_disk;
 mod namespaces;
 mod restart;
 mod rig;

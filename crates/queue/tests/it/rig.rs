@@ -16,80 +16,80 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server under test.
-pub enum Server {
+pub(crate) enum Server {
     Forebay(Forebay),
     Beanstalkd(Beanstalkd),
 }
 
 /// Ours, in this process.
-pub struct Forebay {
-    pub handle: Handle,
-    pub folder: TempDir,
+pub(crate) struct Forebay {
+    pub(crate) handle: Handle,
+    pub(crate) folder: TempDir,
 }
 
 /// Debian's.
-pub struct Beanstalkd {
+pub(crate) struct Beanstalkd {
     child: Child,
     addr: SocketAddr,
 }
 
 /// The configuration of a test: one free port on loopback.
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config { listen: vec!["127.0.0.1:0".parse().unwrap()], disk_reserve_bytes: 0, ..Config::default() }
 }
 
 /// What a plane without applications gets.
-pub fn deps() -> Deps {
+pub(crate) fn deps() -> Deps {
     deps_with(Arc::new(NoTokens), Arc::new(NoSink))
 }
 
-pub fn deps_with(tokens: Arc<dyn TokenSource>, sink: Arc<dyn JobSink>) -> Deps {
+pub(crate) fn deps_with(tokens: Arc<dyn TokenSource>, sink: Arc<dyn JobSink>) -> Deps {
     Deps { clock: SystemClock::shared(), tokens, sink }
 }
 
 impl Forebay {
-    pub fn start() -> Forebay {
+    pub(crate) fn start() -> Forebay {
         Forebay::start_with(config())
     }
 
-    pub fn start_with(config: Config) -> Forebay {
+    pub(crate) fn start_with(config: Config) -> Forebay {
         let folder = tempfile::tempdir().unwrap();
         let handle = start_in(folder.path(), config).unwrap();
         Forebay { handle, folder }
     }
 
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.handle.bound()[0]
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::connect(self.addr())
     }
 
     /// Stops it and starts it again on the same folder.
-    pub fn restart(self) -> Forebay {
+    pub(crate) fn restart(self) -> Forebay {
         self.restart_with(config())
     }
 
-    pub fn restart_with(self, config: Config) -> Forebay {
+    pub(crate) fn restart_with(self, config: Config) -> Forebay {
         block_on(self.handle.stop());
         let handle = start_in(self.folder.path(), config).unwrap();
         Forebay { handle, folder: self.folder }
     }
 }
 
-pub fn start_in(folder: &Path, config: Config) -> Result<Handle, StartError> {
+pub(crate) fn start_in(folder: &Path, config: Config) -> Result<Handle, StartError> {
     queue::start(config, folder.join("queue"), deps())
 }
 
 /// Runs a future to its end.
-pub fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 impl Beanstalkd {
     /// Starts Debian's beanstalkd where it is installed.
-    pub fn start() -> Option<Beanstalkd> {
+    pub(crate) fn start() -> Option<Beanstalkd> {
         // Another process may take the port between our look and its bind, so try a few.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -109,6 +109,10 @@ impl Beanstalkd {
         }
         None
     }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.addr)
+    }
 }
 
 impl Drop for Beanstalkd {
@@ -119,21 +123,21 @@ impl Drop for Beanstalkd {
 }
 
 impl Server {
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         match self {
             Server::Forebay(ours) => ours.connect(),
-            Server::Beanstalkd(theirs) => Client::connect(theirs.addr),
+            Server::Beanstalkd(theirs) => theirs.connect(),
         }
     }
 }
 
 /// A client.
-pub struct Client {
+pub(crate) struct Client {
     input: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub fn connect(addr: SocketAddr) -> Client {
+    pub(crate) fn connect(addr: SocketAddr) -> Client {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -142,34 +146,34 @@ impl Client {
     }
 
     /// Sends bytes as they are.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.input.get_mut().write_all(bytes).unwrap();
     }
 
     /// Sends bytes, and is content when the server has closed the connection.
-    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.input.get_mut().write_all(bytes).is_ok()
     }
 
     /// Sends a line.
-    pub fn say(&mut self, line: &str) {
+    pub(crate) fn say(&mut self, line: &str) {
         self.send(format!("{line}\r\n").as_bytes());
     }
 
     /// Sends a line and hears one.
-    pub fn ask(&mut self, line: &str) -> String {
+    pub(crate) fn ask(&mut self, line: &str) -> String {
         self.say(line);
         self.hear()
     }
 
     /// Puts a job and returns its id.
-    pub fn put(&mut self, args: &str, body: &str) -> u64 {
+    pub(crate) fn put(&mut self, args: &str, body: &str) -> u64 {
         let answer = self.ask(&format!("put {args} {}\r\n{body}", body.len()));
         answer.strip_prefix("INSERTED ").unwrap_or_else(|| panic!("{answer}")).parse().unwrap()
     }
 
     /// Hears a line.
-    pub fn hear(&mut self) -> String {
+    pub(crate) fn hear(&mut self) -> String {
         let mut line = Vec::new();
         self.input.read_until(b'\n', &mut line).unwrap();
         let line = String::from_utf8(line).unwrap();
@@ -177,12 +181,12 @@ impl Client {
     }
 
     /// Sends a line and hears an answer that may have a body, as one text.
-    pub fn ask_all(&mut self, line: &str) -> String {
+    pub(crate) fn ask_all(&mut self, line: &str) -> String {
         self.say(line);
         self.hear_all()
     }
 
-    pub fn hear_all(&mut self) -> String {
+    pub(crate) fn hear_all(&mut self) -> String {
         let head = self.hear();
         let words: Vec<&str> = head.split(' ').collect();
         let bytes = match words[..] {
@@ -197,19 +201,19 @@ impl Client {
     }
 
     /// One field of a stats command.
-    pub fn stat(&mut self, command: &str, field: &str) -> String {
+    pub(crate) fn stat(&mut self, command: &str, field: &str) -> String {
         let all = self.ask_all(command);
         let value = all.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "));
         value.unwrap_or_else(|| panic!("no {field} in {all}")).to_owned()
     }
 
     /// Says that nothing more will be sent.
-    pub fn finish_sending(&mut self) {
+    pub(crate) fn finish_sending(&mut self) {
         self.input.get_mut().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Hears everything up to the end.
-    pub fn hear_to_the_end(&mut self) -> Vec<u8> {
+    pub(crate) fn hear_to_the_end(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         // A connection that was reset has ended too.
         if let Err(e) = self.input.read_to_end(&mut rest) {
