@@ -89,6 +89,17 @@ pub struct ReleaseRow {
     pub reason: Option<String>,
 }
 
+/// What serves of an application: by this `forebay up` tells whether a folder has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServingRow {
+    /// The serving release; absent before the first deploy has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseNo>,
+    /// SHA-256 of its source, 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
 /// One row of `forebay queue ls`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueueRow {

@@ -9,6 +9,9 @@ use tokio::sync::mpsc;
 
 use crate::seams::{OutputSink, SinkError, Speaker};
 
+/// Batches that wait to be stored. Each has a line, and init has no more unacknowledged than its `output_bytes_max` (1 MiB)
+/// holds of the shortest, so hearing never waits for storing, and an end is told at once.
+pub(crate) const HEARD_MAX: usize = 1 << 15;
 /// Lines stored at a time.
 const BATCH_LINES_MAX: usize = 1_000;
 /// Pause before lines are offered again to a store that is full, and to one that has failed.
@@ -31,7 +34,7 @@ pub(crate) async fn store(
     sink: Arc<dyn OutputSink>,
     speaker: Arc<Speaker>,
     control: Control,
-    mut hearing: mpsc::UnboundedReceiver<Heard>,
+    mut hearing: mpsc::Receiver<Heard>,
     stored: Option<u64>,
 ) {
     let stored = stored.unwrap_or(0);
@@ -63,13 +66,13 @@ fn collect(heard: Heard, lines: &mut Vec<Output>) -> Option<u64> {
 
 /// Returns when the lines are on disk, or when an instance that has ended has waited long enough for a store that does
 /// not take them.
-async fn keep(sink: &dyn OutputSink, speaker: &Speaker, control: &Control, lines: &[Output], ended: bool) {
+async fn keep(sink: &dyn OutputSink, speaker: &Arc<Speaker>, control: &Control, lines: &[Output], ended: bool) {
     if lines.is_empty() {
         return;
     }
     let mut tries = 0;
     loop {
-        match sink.ingest(speaker, lines).await {
+        match sink.ingest(speaker.clone(), lines.to_vec()).await {
             Ok(()) => {
                 if tries > 0 {
                     control.store(StoreState::Healthy);

@@ -101,11 +101,7 @@ impl Check {
             Check::Http(_, config) => config.clone(),
             Check::Connect(_) | Check::Settled => HealthConfig::default(),
         };
-        Settings {
-            interval: Duration::from_millis(config.interval_ms.into()),
-            rise: config.rise,
-            fall: config.fall,
-        }
+        Settings { interval: Duration::from_millis(config.interval_ms.into()), rise: config.rise, fall: config.fall }
     }
 
     async fn once(&self) -> Result<(), Failure> {

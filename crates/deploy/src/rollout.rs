@@ -160,7 +160,9 @@ impl Rollout {
                 healthy.remove(&place);
                 Vec::new()
             }
-            (State::Starting { .. } | State::Switching, Event::Down(place, failure)) if self.places.contains(&place) => {
+            (State::Starting { .. } | State::Switching, Event::Down(place, failure))
+                if self.places.contains(&place) =>
+            {
                 self.fail(failure)
             }
             (State::Starting { .. } | State::Switching, Event::Cancel(failure)) => self.fail(failure),
@@ -219,11 +221,7 @@ impl Rollout {
         let State::Starting { healthy, .. } = &self.state else { return Vec::new() };
         let late = self.places.iter().find(|place| !healthy.contains(place)).cloned();
         let seconds = self.times.healthy_timeout.as_secs_f64();
-        self.fail(Failure {
-            code: "release_unhealthy",
-            rule: format!("not healthy within {seconds} s"),
-            place: late,
-        })
+        self.fail(Failure { code: "release_unhealthy", rule: format!("not healthy within {seconds} s"), place: late })
     }
 
     fn fail(&mut self, failure: Failure) -> Vec<Command> {

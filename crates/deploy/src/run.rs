@@ -91,7 +91,7 @@ pub(crate) struct Desk {
     pub(crate) node: Arc<Node>,
     pub(crate) speaker: Arc<Speaker>,
     pub(crate) words: LastWords,
-    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) news: mpsc::Sender<News>,
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn start(desk: Desk, wanted: Wanted) {
 
 /// Stays with an instance that was adopted.
 pub(crate) async fn adopted(desk: Desk, instance: Instance) {
-    let last = desk.node.sink.last_seq(&desk.speaker).await;
+    let last = desk.node.sink.last_seq(desk.speaker.clone()).await;
     stay(desk, instance, last).await;
 }
 
@@ -180,7 +180,7 @@ async fn stay(mut desk: Desk, instance: Instance, stored: Option<u64>) {
     }
     let Instance { ticket, mut events, control, .. } = instance;
     tell(&desk.news, serial, Report::Started(Box::new(ticket.clone()))).await;
-    let (heard, hearing) = mpsc::unbounded_channel();
+    let (heard, hearing) = mpsc::channel(output::HEARD_MAX);
     let sink = desk.node.sink.clone();
     let storing = output::store(sink, desk.speaker.clone(), control.clone(), hearing, stored);
     let hear = async {
@@ -200,7 +200,7 @@ async fn hear(
     desk: &mut Desk,
     events: &mut mpsc::Receiver<Event>,
     control: &Control,
-    heard: &mpsc::UnboundedSender<Heard>,
+    heard: &mpsc::Sender<Heard>,
     ticket: &Ticket,
 ) -> Ending {
     let mut kill_at: Option<Instant> = None;
@@ -211,10 +211,10 @@ async fn hear(
                 Some(Event::Output(lines)) => {
                     desk.words.hear(&lines);
                     // The storing task outlives this loop.
-                    heard.send(Heard::Said(lines)).ok();
+                    heard.send(Heard::Said(lines)).await.ok();
                 }
                 Some(Event::Exited(exit)) => {
-                    heard.send(Heard::Ended(exit.seq)).ok();
+                    heard.send(Heard::Ended(exit.seq)).await.ok();
                     return Ending::of(&exit);
                 }
                 Some(Event::Lost) | None => return lost(ticket).await,
@@ -240,7 +240,10 @@ async fn lost(ticket: &Ticket) -> Ending {
     match runtime::adopt(ticket).await {
         Err(AdoptError::Orphan(orphan)) => {
             let gone = orphan.kill().await;
-            Ending::new("instance_lost", if gone { "its init process was killed" } else { "its init is gone and it does not die" })
+            Ending::new(
+                "instance_lost",
+                if gone { "its init process was killed" } else { "its init is gone and it does not die" },
+            )
         }
         Err(AdoptError::Gone { unclaimed: Some(word) }) => Ending::new("instance_lost", word.end.to_string()),
         _ => Ending::new("instance_lost", "its init process was killed"),

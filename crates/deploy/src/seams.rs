@@ -78,10 +78,10 @@ pub enum SinkError {
 /// Where the output of instances goes.
 pub trait OutputSink: Send + Sync + 'static {
     /// Stores lines; `Ok` means that they are on disk.
-    fn ingest<'a>(&'a self, from: &'a Speaker, lines: &'a [Output]) -> Wait<'a, Result<(), SinkError>>;
+    fn ingest(&self, from: Arc<Speaker>, lines: Vec<Output>) -> Wait<'_, Result<(), SinkError>>;
 
     /// The number of the last line of an instance that is on disk, so that an adopted one's are not stored twice.
-    fn last_seq<'a>(&'a self, from: &'a Speaker) -> Wait<'a, Option<u64>>;
+    fn last_seq(&self, from: Arc<Speaker>) -> Wait<'_, Option<u64>>;
 }
 
 /// One instance as the router sees it.

@@ -41,6 +41,13 @@ impl From<&Config> for SourceLimits {
     }
 }
 
+impl Default for SourceLimits {
+    /// Those of a node that was told nothing else.
+    fn default() -> SourceLimits {
+        SourceLimits::from(&Config::default())
+    }
+}
+
 /// Why a folder cannot be a release's source.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -103,7 +110,9 @@ impl From<SourceError> for ApiError {
             SourceError::TooLarge { .. } | SourceError::TooMany { .. } => (
                 ErrorKind::Policy,
                 "source_too_large",
-                Some("name what the application does not need in .forebayignore, or raise deploy.source_bytes_max / source_files_max"),
+                Some(
+                    "name what the application does not need in .forebayignore, or raise deploy.source_bytes_max / source_files_max",
+                ),
             ),
         };
         let error = ApiError::new(kind, code, error.to_string());

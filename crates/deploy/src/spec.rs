@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use runtime::{Cgroups, Limits, Spec};
+use runtime::{Limits, Spec};
 use state::{Sensitive, StateError};
 use stdx::ids::{ProcessName, ReleaseNo};
 
@@ -120,6 +120,3 @@ fn limits(process: &ProcessConfig) -> Limits {
 fn not_started(error: &StateError) -> Ending {
     Ending { code: error.code(), text: error.to_string() }
 }
-
-/// The cgroup setting that a node is started with.
-pub(crate) const CGROUPS_DEFAULT: Cgroups = Cgroups::WhereAllowed;

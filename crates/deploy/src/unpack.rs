@@ -190,7 +190,8 @@ impl Unpacker<'_> {
         if path.as_os_str().is_empty() {
             return Err(refused(&path, "a link needs a name"));
         }
-        let target = entry.link_name_bytes().map(|bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes.into_owned())));
+        let target =
+            entry.link_name_bytes().map(|bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes.into_owned())));
         let target = target.unwrap_or_default();
         let bytes = target.as_os_str().len();
         if bytes == 0 || bytes > PATH_BYTES_MAX || target.is_absolute() || target.as_os_str().as_bytes().contains(&0) {

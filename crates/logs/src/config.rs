@@ -16,6 +16,9 @@ pub struct Config {
     /// Records are made durable at least this often.
     #[schemars(range(min = 1, max = 60_000))]
     pub commit_interval_ms: u32,
+    /// Records that somebody awaits (lines of instances) are made durable at once, but not more often than this, so that
+    /// lines which come one by one share a sync.
+    pub commit_awaited_interval_ms: u32,
     /// Records are made durable when this many bytes wait.
     #[schemars(range(min = 1))]
     pub commit_bytes: u64,
@@ -44,6 +47,7 @@ impl Default for Config {
             retention_bytes: 2 << 30,
             segment_bytes_max: 16 << 20,
             commit_interval_ms: 1_000,
+            commit_awaited_interval_ms: 50,
             commit_bytes: 1 << 20,
             pending_bytes_max: 8 << 20,
             message_bytes_max: 64 << 10,

@@ -72,12 +72,25 @@ impl Live {
         let (bytes, cost) = newly.fold((0, 0), |(b, c), entry| (b + entry.payload.len(), c + entry.cost));
         self.durable = self.durable.max(seq);
         self.durable_bytes += bytes;
-        while self.durable_bytes > DURABLE_BYTES_KEPT
-            && let Some(entry) = self.recent.pop_front()
-        {
-            self.durable_bytes -= entry.payload.len();
+        while self.durable_bytes > DURABLE_BYTES_KEPT {
+            self.forget_first();
         }
         cost
+    }
+
+    /// Takes a durable record out of memory.
+    fn forget_first(&mut self) {
+        let bytes = self.recent.pop_front().map_or(self.durable_bytes, |entry| entry.payload.len());
+        self.durable_bytes -= bytes;
+    }
+
+    /// Retention removes the segments below `number`, all of whose records are durable.
+    pub(crate) fn forget_below(&mut self, number: u64) {
+        self.index.forget_below(number);
+        let first = self.index.first_seq().unwrap_or(0);
+        while self.recent.front().is_some_and(|entry| entry.seq < first && entry.seq <= self.durable) {
+            self.forget_first();
+        }
     }
 
     /// The records above `seq` that there are now.
@@ -127,6 +140,9 @@ mod tests {
     use crate::record::Source;
     use crate::tail::TailItem;
 
+    /// Two of these are more than is kept.
+    const BIG: usize = DURABLE_BYTES_KEPT * 3 / 4;
+
     fn append(live: &mut Live, seq: u64, bytes: usize) {
         let message = "x".repeat(bytes);
         let mut payload = Vec::new();
@@ -141,7 +157,7 @@ mod tests {
     #[test]
     fn what_is_not_durable_stays_in_memory_whatever_its_size() {
         let mut live = Live::recovered(Index::default(), 4);
-        (5..=8).for_each(|seq| append(&mut live, seq, DURABLE_BYTES_KEPT));
+        (5..=8).for_each(|seq| append(&mut live, seq, BIG));
         assert_eq!(seqs(&live.snapshot(0).recent), [5, 6, 7, 8]);
         assert_eq!(live.durable(6), 2);
         let snapshot = live.snapshot(0);
@@ -154,7 +170,7 @@ mod tests {
     #[test]
     fn a_tail_joins_only_where_nothing_is_missing() {
         let mut live = Live::recovered(Index::default(), 0);
-        (1..=3).for_each(|seq| append(&mut live, seq, DURABLE_BYTES_KEPT));
+        (1..=3).for_each(|seq| append(&mut live, seq, BIG));
         live.durable(3);
         let tail = Arc::new(Tail::new(Query::default(), 10));
         assert!(live.join(1, &tail).is_none(), "2 is on disk only");

@@ -4,18 +4,24 @@ use std::time::Duration;
 
 use stdx::clock::Mono;
 
-/// Awaited records are committed at once when the disk is idle, but two commits are at least this far apart, so that
-/// lines which arrive one by one do not cost a sync each.
-const AWAITED_GAP: Duration = Duration::from_millis(50);
-
 /// What has been appended and not yet committed, in time.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    interval: Duration,
-    bytes: usize,
+    limits: Limits,
     last_commit: Option<Mono>,
     oldest: Option<Mono>,
     awaited: bool,
+}
+
+/// How long and how much may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// What nobody awaits is committed at least this often.
+    pub(crate) interval: Duration,
+    /// What somebody awaits is committed at once when the disk is idle, but two such commits are at least this far apart.
+    pub(crate) awaited_gap: Duration,
+    /// So many bytes are committed at once.
+    pub(crate) bytes: usize,
 }
 
 /// What to do about what waits.
@@ -30,9 +36,8 @@ pub(crate) enum Due {
 }
 
 impl Pace {
-    /// Commits at least each `interval`, and when `bytes` wait.
-    pub(crate) fn new(interval: Duration, bytes: usize) -> Pace {
-        Pace { interval, bytes, last_commit: None, oldest: None, awaited: false }
+    pub(crate) fn new(limits: Limits) -> Pace {
+        Pace { limits, last_commit: None, oldest: None, awaited: false }
     }
 
     /// Something was appended.
@@ -46,10 +51,13 @@ impl Pace {
         self.awaited = true;
     }
 
-    /// A commit of all that waits begins; `rest` says whether more than a batch waits.
+    /// A commit begins. `rest` says whether more waits than fits a batch; that follows as soon as it can.
     pub(crate) fn committing(&mut self, now: Mono, rest: bool) {
-        self.last_commit = Some(now);
-        if !rest {
+        if rest {
+            self.last_commit = None;
+            self.awaited = true;
+        } else {
+            self.last_commit = Some(now);
             self.oldest = None;
             self.awaited = false;
         }
@@ -59,10 +67,10 @@ impl Pace {
     pub(crate) fn due(&self, now: Mono, pending: usize) -> Due {
         let Some(oldest) = self.oldest else { return Due::Never };
         let at = match self.last_commit {
-            _ if pending >= self.bytes => now,
-            Some(last) if self.awaited => last + AWAITED_GAP,
+            _ if pending >= self.limits.bytes => now,
+            Some(last) if self.awaited => last + self.limits.awaited_gap,
             None if self.awaited => now,
-            _ => oldest + self.interval,
+            _ => oldest + self.limits.interval,
         };
         if at <= now { Due::Now } else { Due::At(at) }
     }
@@ -77,7 +85,8 @@ mod tests {
     }
 
     fn pace() -> Pace {
-        Pace::new(Duration::from_secs(1), 1000)
+        let (interval, awaited_gap) = (Duration::from_secs(1), Duration::from_millis(50));
+        Pace::new(Limits { interval, awaited_gap, bytes: 1000 })
     }
 
     #[test]
@@ -105,10 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_fit_the_batch_is_still_due() {
+    fn what_did_not_fit_the_batch_follows_at_once() {
         let mut pace = pace();
-        pace.awaited(ms(0));
+        pace.appended(ms(0));
         pace.committing(ms(0), true);
-        assert_eq!(pace.due(ms(60), 10), Due::Now);
+        assert_eq!(pace.due(ms(1), 10), Due::Now);
     }
 }

@@ -19,7 +19,7 @@ use crate::handle::Handle;
 use crate::index::Index;
 use crate::live::Live;
 use crate::origins::Origins;
-use crate::pace::Pace;
+use crate::pace::{Limits, Pace};
 use crate::shared::{Counters, Shared};
 use crate::store::Store;
 use crate::writer::{self, DiskState, Writer};
@@ -59,7 +59,11 @@ fn open<D: Io>(
     report_damage(&report);
 
     let live = Live::recovered(recovered.index, report.last_lsn.0);
-    let pace = Pace::new(Duration::from_millis(config.commit_interval_ms.into()), bytes(config.commit_bytes));
+    let pace = Pace::new(Limits {
+        interval: Duration::from_millis(config.commit_interval_ms.into()),
+        awaited_gap: Duration::from_millis(config.commit_awaited_interval_ms.into()),
+        bytes: bytes(config.commit_bytes),
+    });
     let shared = Arc::new(Shared::new(config, clock, Box::new(reader), live, recovered.origins));
     Counters::add(&shared.counters.damaged, report.damage.len() as u64);
     let results = Arc::clone(&shared);

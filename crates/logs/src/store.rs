@@ -108,7 +108,7 @@ impl Store {
         self.wal.remove_segments_below(floor);
         let first_seq = {
             let mut live = self.shared.live();
-            live.index.forget_below(floor);
+            live.forget_below(floor);
             live.index.first_seq()
         };
         if let Some(first_seq) = first_seq {

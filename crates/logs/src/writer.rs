@@ -133,7 +133,7 @@ impl<D: Io> Writer<D> {
     fn commit(&mut self, now: Mono, stopping: bool) -> Result<(), String> {
         let held = match &mut self.disk_state {
             DiskState::Busy => return Ok(()),
-            DiskState::Full { retry, .. } if *retry > now && !stopping => {
+            DiskState::Full { retry, .. } if *retry > now => {
                 self.store.disappoint(NotDurable::DiskFull);
                 return Ok(());
             }

@@ -83,7 +83,12 @@ impl Cgroup {
     }
 
     fn group(&mut self, mount: &Path, name: &str) -> Option<PathBuf> {
-        match make_group(mount, name) {
+        // The last instance of all may remove the common folder between our making it and our using it.
+        let made = match make_group(mount, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_group(mount, name),
+            other => other,
+        };
+        match made {
             Ok(folder) => {
                 if !self.folders.contains(&folder) {
                     self.folders.push(folder.clone());
@@ -118,12 +123,13 @@ pub(crate) fn kill(folders: &[PathBuf]) {
     }
 }
 
-/// Removes these groups as far as they are empty.
+/// Removes these groups as far as they are empty, and the common folder above them with the last one.
 pub(crate) fn remove(folders: &[PathBuf]) {
-    for folder in folders {
+    let parents = folders.iter().filter_map(|folder| folder.parent());
+    for folder in folders.iter().map(PathBuf::as_path).chain(parents) {
         match fs::remove_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::debug!(%error, folder = %folder.display(), "the control group has members yet");
+                tracing::debug!(%error, folder = %folder.display(), "the control group is in use");
             }
             _ => {}
         }

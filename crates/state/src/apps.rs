@@ -44,10 +44,8 @@ impl Store {
     pub async fn app(&self, scope: Scope) -> Outcome<Option<App>> {
         self.call(move |db| {
             let mut found = db.conn.prepare_cached(&format!("{COLUMNS} WHERE app = ?1 AND env = ?2"))?;
-            Ok(found
-                .query_row(params![scope.app.as_str(), scope.env.as_str()], |row| Ok(read(row)))
-                .optional()?
-                .transpose()?)
+            let found = found.query_row(params![scope.app.as_str(), scope.env.as_str()], |row| Ok(read(row)));
+            found.optional()?.transpose()
         })
         .await
     }

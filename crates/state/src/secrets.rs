@@ -48,15 +48,15 @@ impl Store {
         .await
     }
 
-    /// Removes a secret: new releases are not given it. Says whether there was one.
+    /// Removes a secret: new releases are not given it. Says which version it was, if there was one.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn secret_remove(&self, scope: Scope, key: String, now: Wall) -> Outcome<bool> {
+    pub async fn secret_remove(&self, scope: Scope, key: String, now: Wall) -> Outcome<Option<u32>> {
         self.call(move |db| {
             let tx = db.conn.transaction()?;
-            let there = newest(&tx, &scope)?.iter().any(|row| row.key == key);
-            if there {
+            let there = newest(&tx, &scope)?.iter().find(|row| row.key == key).map(|row| row.version);
+            if there.is_some() {
                 let version = next_version(&tx, &scope, &key)?;
                 insert(&tx, &scope, &key, version, now, None)?;
                 prune(&tx, &scope)?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::RouterFile;
+use config::node::Origin;
 use control::error::{ApiError, Kind};
 use control::plane::{PlaneState, PlaneStatus};
 use net::listen::ListenAddr;
@@ -20,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::ports;
 use super::stop::StopRequest;
-use super::{Ports, errors};
+use super::{Ports, errors, reload};
 use crate::args::RouterServeArgs;
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
@@ -43,8 +44,8 @@ pub(crate) async fn queue(data: &DataDir, listen: Vec<ListenAddr>) -> Done {
         tokens: Arc::new(queue::NoTokens),
         sink: Arc::new(queue::NoSink),
     };
-    let queue = queue::start(config, data.plane("queue"), deps).map_err(errors::queue)?;
-    super::reload::drain_on_usr1(queue.clone())?;
+    let queue = queue::start(config, data.plane("queue"), deps).map_err(|error| errors::queue(error, &Origin::Flag("--listen")))?;
+    reload::drain_on_usr1(queue.clone())?;
     say_bound("queue", &queue.bound());
     Ports::new(Vec::new(), queue.bound(), Vec::new()).publish(&data.ports_json())?;
     crate::notify::notify("READY=1");
@@ -77,7 +78,8 @@ pub(crate) async fn router(args: RouterServeArgs) -> Done {
         Some(path) => Arc::new(wire::router_logs::AccessLog::start(into_file(path)?)?),
         None => Arc::new(router::access::Discard),
     };
-    let router = router::start(config, source.clone(), sink, SystemClock::shared()).map_err(errors::router)?;
+    let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
+    let router = router::start(config, source.clone(), sink, SystemClock::shared()).map_err(|error| errors::router(error, &origin))?;
     reload_on_hup(args.config.clone(), source)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");

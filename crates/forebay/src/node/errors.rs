@@ -1,5 +1,6 @@
 //! The one table from what keeps a plane from starting to what the operator is told.
 
+use config::node::Origin;
 use control::error::{ApiError, Kind};
 use net::listen::ListenError;
 use stdx::format::FormatError;
@@ -52,7 +53,26 @@ pub(crate) fn logs(error: logs::StartError) -> ApiError {
 
 /// The control store.
 pub(crate) fn state(error: state::StateError) -> ApiError {
-    ApiError::from(error)
+    match error {
+        state::StateError::Locked(error) => lock(&error),
+        state::StateError::Format(error) => format(&error),
+        other => {
+            let api = ApiError::new(Kind::Failed, other.code(), other.to_string());
+            match other.hint() {
+                Some(hint) => api.hint(hint),
+                None => api,
+            }
+        }
+    }
+}
+
+/// The deploy plane.
+pub(crate) fn deploy(error: deploy::StartError) -> ApiError {
+    match error {
+        deploy::StartError::State(error) => state(error),
+        deploy::StartError::Folder { .. } => ApiError::new(Kind::Failed, "data_folder_unusable", error.to_string())
+            .hint("name a folder that you may write with --data"),
+    }
 }
 
 /// The queue.

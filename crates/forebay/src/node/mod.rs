@@ -129,10 +129,10 @@ async fn start_planes(
             sink: Arc::new(wire::queue_logs::JobLog(logs.clone())),
         },
     )
-    .map_err(errors::queue)?;
+    .map_err(|error| errors::queue(error, &config.origins.queue))?;
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
-    let router = router::start(config.router.clone(), traffic.source(), access, clock.clone()).map_err(errors::router)?;
+    let router = router::start(config.router.clone(), traffic.source(), access, clock.clone()).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = settings.admin_doors()?;
     let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);

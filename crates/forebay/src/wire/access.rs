@@ -1,6 +1,7 @@
 //! What one access record says, as the fields of a log record or of a line in a file.
 
-use router::{AccessRecord, Outcome};
+use router::AccessRecord;
+use router::access::Outcome;
 use serde_json::{Map, Value, json};
 
 /// `GET /orders 202`

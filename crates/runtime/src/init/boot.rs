@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::geteuid;
+
 use super::listener::Listener;
 use super::pipes::{self, Pipe};
 use super::signals::Signals;
@@ -54,6 +56,7 @@ fn with_surroundings(spec: &Spec, signals: Signals, listener: Listener) -> Resul
     if !detach::node_waits() {
         return Err(Failure { stage: Stage::Unwanted, errno: None, detail: None });
     }
+    child::check_user(spec)?;
     let folder = secrets::make(spec)?;
     let cgroup = cgroup::make(spec);
     let pipes = pipes::make(spec.uid, spec.limits.message_bytes_max).map_err(|e| Failure::system(Stage::Pipes, e));
@@ -79,7 +82,7 @@ fn with_surroundings(spec: &Spec, signals: Signals, listener: Listener) -> Resul
         boot: procs::boot_id(),
         secrets_folder: folder,
         cgroups: cgroup.folders.clone(),
-        isolation: Isolation { uid: spec.uid.is_some(), cgroup: cgroup.limited },
+        isolation: Isolation { uid: spec.uid.is_some_and(|uid| uid != geteuid().as_raw()), cgroup: cgroup.limited },
     };
     let block = Duration::from_millis(spec.stdout_block_ms.into());
     let spool = Spool::new(spec.limits.output_bytes_max, spec.limits.message_bytes_max, block);

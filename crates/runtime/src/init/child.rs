@@ -60,6 +60,15 @@ pub(super) fn spawn(
     }
 }
 
+/// Whether the application's user can be taken at all, before anything is given to it.
+pub(super) fn check_user(spec: &Spec) -> Result<(), Failure> {
+    let me = rustix::process::geteuid();
+    match spec.uid {
+        Some(uid) if !me.is_root() && me.as_raw() != uid => Err(failure_of(Stage::Uid, libc::EPERM, spec)),
+        _ => Ok(()),
+    }
+}
+
 fn failure_of(stage: Stage, errno: i32, spec: &Spec) -> Failure {
     let detail = match stage {
         Stage::Folder => Some(spec.folder.display().to_string()),

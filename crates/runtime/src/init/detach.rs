@@ -32,6 +32,7 @@ pub(super) fn from_node() -> Result<Who, Failure> {
     }
     let session = || -> rustix::io::Result<()> {
         setsid()?;
+        rustix::thread::set_name(c"forebay-init")?;
         chdir("/")?;
         umask(rustix::fs::Mode::from_raw_mode(0o077));
         set_child_subreaper(Some(rustix::process::getpid()))?;

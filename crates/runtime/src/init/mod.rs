@@ -7,6 +7,7 @@
 
 mod boot;
 mod child;
+mod children;
 mod conn;
 mod detach;
 mod listener;

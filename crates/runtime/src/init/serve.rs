@@ -4,16 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait};
 use stdx::clock::{Clock, Mono, SystemClock};
 
 use super::boot::Init;
 use super::conn::Conn;
 use super::secrets;
 use crate::cgroup;
-use crate::exit::{End, Ended};
+use crate::exit::End;
 use crate::node::Unclaimed;
-use crate::procs;
 use crate::protocol::{
     FromNode, InitHello, LinkError, RefusalCode, StoreState, VERSION, VERSION_MIN, Whom, common_version,
 };
@@ -24,12 +22,9 @@ const GREETING: Duration = Duration::from_secs(2);
 const GREETING_MAX: usize = 4;
 /// After the machine told init to end: time for a node to fetch the exit.
 const LAST_CALL: Duration = Duration::from_secs(2);
-/// Rounds and pause of killing what was left behind.
-const KILL_ROUNDS: u32 = 100;
-const KILL_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 /// Where the application is in its life.
-enum Phase {
+pub(super) enum Phase {
     Running,
     /// It has ended; those it left behind may write until then.
     Draining {
@@ -44,10 +39,11 @@ enum Phase {
     Gone,
 }
 
-struct Server {
-    init: Init,
-    clock: SystemClock,
-    phase: Phase,
+/// Init as it serves: the application, the node, and those who would like to be it.
+pub(super) struct Server {
+    pub(super) init: Init,
+    pub(super) clock: SystemClock,
+    pub(super) phase: Phase,
     node: Option<Conn>,
     greeting: Vec<Conn>,
     store: StoreState,
@@ -273,58 +269,6 @@ impl Server {
         self.kill_at = None;
         self.kill_all();
         None
-    }
-
-    /// Reaps every child that has ended, the application's or one that it left to us.
-    fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if pid.as_raw_nonzero().get().unsigned_abs() != self.init.ticket.child_pid {
-                continue;
-            }
-            let ended = match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => Ended::Code(code),
-                (None, Some(signal)) => Ended::Signal(signal),
-                (None, None) => continue,
-            };
-            let end = End { ended, oom_kills: self.init.cgroup.oom_kills(), left_behind: 0 };
-            let until = self.clock.mono() + Duration::from_millis(self.init.limits.drain_ms.into());
-            self.phase = Phase::Draining { until, end };
-        }
-    }
-
-    /// Only while the application's first process is not reaped: until then nobody else can have its number.
-    fn signal_group(&self, signal: i32) {
-        let group = i32::try_from(self.init.ticket.child_pid).ok().and_then(Pid::from_raw);
-        if let (Phase::Running, Some(group), Some(signal)) = (&self.phase, group, Signal::from_named_raw(signal))
-            && let Err(error) = kill_process_group(group, signal)
-        {
-            tracing::debug!(%error, "the group has ended already");
-        }
-    }
-
-    /// Kills everything that descends from us and waits for it to be gone, for half a second at most. Says how many
-    /// processes there were.
-    fn kill_all(&mut self) -> u32 {
-        self.signal_group(libc::SIGKILL);
-        self.init.cgroup.kill();
-        let mut seen = vec![];
-        for _ in 0..KILL_ROUNDS {
-            let left = procs::descendants(self.init.ticket.init_pid);
-            if left.is_empty() {
-                break;
-            }
-            for (pid, start) in left {
-                procs::signal(pid, start, Signal::KILL);
-                if !seen.contains(&pid) {
-                    seen.push(pid);
-                }
-            }
-            if poll(&mut [], Some(&KILL_PAUSE)).is_err() {
-                continue;
-            }
-            self.reap();
-        }
-        u32::try_from(seen.len()).unwrap_or(u32::MAX)
     }
 
     /// Nothing of the instance remains but what it wrote to its own folders.

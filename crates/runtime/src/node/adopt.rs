@@ -64,6 +64,7 @@ pub async fn adopt(ticket: &Ticket) -> Result<Instance, AdoptError> {
     if !ticket.init_lives() {
         return Err(without_init(ticket));
     }
+    // The kernel says whose socket it is (SO_PEERCRED), so a process that takes the number now is not taken for init.
     match link::connect(&ticket.socket, Some(ticket.init_pid)).await {
         // It may have ended between the look and the connection.
         Err(_) if !ticket.init_lives() => Err(without_init(ticket)),

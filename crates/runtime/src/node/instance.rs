@@ -9,7 +9,8 @@ use crate::output::Output;
 use crate::protocol::{FromNode, StoreState, Whom};
 use crate::ticket::Ticket;
 
-/// A running instance. Dropping it hangs up and leaves the instance running; its output waits for the next node.
+/// A running instance. Dropping it (or its events) hangs up and leaves the instance running; its
+/// output waits for the next node.
 #[derive(Debug)]
 pub struct Instance {
     /// How to find it again; to be stored before anything else is done with it.
@@ -21,6 +22,18 @@ pub struct Instance {
     pub events: mpsc::Receiver<Event>,
     /// What it is told.
     pub control: Control,
+    pub(super) link: tokio::task::JoinHandle<()>,
+}
+
+impl Instance {
+    /// Hangs up, and returns when another node can adopt it. What was asked and not sent yet is lost.
+    pub async fn hang_up(self) -> Ticket {
+        drop(self.events);
+        if let Err(error) = self.link.await {
+            tracing::error!(%error, "the task of a connection has failed");
+        }
+        self.ticket
+    }
 }
 
 /// What happens to an instance.

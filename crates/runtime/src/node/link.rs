@@ -27,8 +27,8 @@ pub(super) async fn connect(socket: &Path, init_pid: Option<u32>) -> Result<Inst
     let (stream, decoder, hello) = greeted.map_err(|_| LinkError::Silent { ms: ANSWER.as_millis() as u64 })??;
     let (told, events) = mpsc::channel(EVENTS_MAX);
     let control = Control::default();
-    tokio::spawn(run(stream, decoder, control.clone(), told));
-    Ok(Instance { ticket: hello.ticket, notes: hello.notes, events, control })
+    let link = tokio::spawn(run(stream, decoder, control.clone(), told));
+    Ok(Instance { ticket: hello.ticket, notes: hello.notes, events, control, link })
 }
 
 async fn greet(socket: &Path, init_pid: Option<u32>) -> Result<(UnixStream, Decoder, InitHello), LinkError> {

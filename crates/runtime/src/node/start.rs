@@ -63,7 +63,8 @@ pub enum StartError {
     },
 }
 
-/// Starts an instance by `exe init`; `exe` is this binary (`/proc/self/exe` where the file may have been replaced).
+/// Starts an instance by `exe init`; `exe` is this binary by its full path, or `/proc/self/exe`, which is still the same
+/// when the file has been replaced.
 /// When it returns, the application's shell runs.
 ///
 /// # Errors
@@ -85,6 +86,7 @@ pub async fn start(mut spec: Spec, exe: &Path) -> Result<Instance, StartError> {
 fn spawn(spec: &Spec, exe: PathBuf) -> Result<Ticket, StartError> {
     let run = || -> io::Result<(ExitStatus, Option<Vec<u8>>)> {
         let mut child = Command::new(&exe)
+            .arg0("forebay")
             .arg("init")
             .arg(format!("{}/{}", spec.scope, spec.instance))
             .env_clear()

@@ -260,6 +260,32 @@ mod tests {
         }
     }
 
+    /// Version 1 as it is on the wire. An init that speaks it may run for years: this test never changes.
+    #[test]
+    fn the_bytes_of_version_1_stay_what_they_are() {
+        let seq_and_time = b"\x09\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0";
+        let line = [b"\x15\0\0\0\x10".as_slice(), seq_and_time, b"\x01\x00hi"].concat();
+        let mut ours = line_frame(9, Wall(5), Stream::Stderr, 2, None);
+        ours.extend_from_slice(b"hi");
+        assert_eq!(ours, line);
+        let gap = [b"\x21\0\0\0\x11".as_slice(), seq_and_time, b"\x02\0\0\0\0\0\0\0\x4d\0\0\0\0\0\0\0"].concat();
+        assert_eq!(dropped_frame(&Dropped { seq: 9, time: Wall(5), lines: 2, bytes: 77 }), gap);
+        let exit = [seq_and_time.as_slice(), br#"{"ended":{"code":3}}"#].concat();
+        let end = End { ended: Ended::Code(3), oom_kills: 0, left_behind: 0 };
+        assert!(
+            matches!(FromInit::decode(18, &exit), Ok(FromInit::Exited(read)) if read == Exit { seq: 9, time: Wall(5), end })
+        );
+        let hello =
+            br#"{"version":1,"version_min":1,"ticket":{"init_pid":7,"init_start":70,"child_pid":8,"child_start":80,
+            "socket":"/run/forebay/web.17.sock"}}"#;
+        assert!(matches!(FromInit::decode(1, hello), Ok(FromInit::Hello(hello)) if hello.ticket.child_start == 80));
+        let mut said = vec![];
+        FromNode::Ack(9).write(&mut said);
+        FromNode::Signal { whom: Whom::All, signal: 9 }.write(&mut said);
+        FromNode::Store(StoreState::Failed).write(&mut said);
+        assert_eq!(said, b"\x09\0\0\0\x20\x09\0\0\0\0\0\0\0\x03\0\0\0\x21\x01\x09\x02\0\0\0\x22\x01");
+    }
+
     #[test]
     fn dropped_lines_and_an_exit_read_back() {
         let dropped = Dropped { seq: 10, time: Wall(6), lines: 5, bytes: 77 };

@@ -92,7 +92,7 @@ async fn dropped_lines_are_said_in_their_place_and_life_goes_on() {
 /// What has been told without an acknowledgement: reads until the stream stands still at the bound.
 async fn running_taken(running: &mut Running) -> Vec<Output> {
     loop {
-        match tokio::time::timeout(Duration::from_millis(300), running.instance.events.recv()).await {
+        match tokio::time::timeout(Duration::from_millis(300), running.event()).await {
             Ok(Some(Event::Output(outputs))) => running.outputs.extend(outputs),
             Ok(other) => panic!("{other:?} at the bound"),
             Err(_) => return std::mem::take(&mut running.outputs),

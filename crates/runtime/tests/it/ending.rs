@@ -70,7 +70,7 @@ async fn those_left_behind_may_finish_their_sentence_and_are_killed_then() {
 async fn orphans_are_reaped() {
     let mut running = rig().run("for i in 1 2 3 4 5; do (sh -c 'exit 1' & ) ; done; echo ready; exec sleep 1000").await;
     running.until_line("ready").await;
-    let init = running.instance.ticket.init_pid;
+    let init = running.ticket().init_pid;
     let zombies = || {
         let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
         pids.filter_map(procs::stat).filter(|stat| stat.ppid == init && stat.state == b'Z').count()
@@ -84,7 +84,7 @@ async fn orphans_are_reaped() {
 async fn nothing_is_left_when_it_is_over() {
     let rig = rig();
     let running = rig.run("true").await;
-    let ticket = running.instance.ticket.clone();
+    let ticket = running.ticket().clone();
     running.finish().await;
     assert!(!exists(&ticket.socket));
     assert!(ticket.secrets_folder.is_none_or(|folder| !exists(&folder)));
@@ -95,7 +95,7 @@ async fn the_end_waits_for_its_acknowledgement() {
     let rig = rig();
     let mut running = rig.run("echo last words; exit 9").await;
     let exit = running.until_exit().await;
-    let ticket = running.hang_up();
+    let ticket = running.hang_up().await;
 
     let mut again = Running::of(runtime::adopt(&ticket).await.unwrap());
     assert_eq!(again.until_exit().await, exit, "told once more");
@@ -108,7 +108,7 @@ async fn an_end_that_nobody_comes_for_is_left_in_writing() {
     let rig = rig();
     let mut spec = rig.spec("until [ -e go ]; do sleep 0.01; done; rm go; echo last words; exit 9");
     spec.limits.unclaimed_ms = 50;
-    let ticket = start(spec).await.hang_up();
+    let ticket = start(spec).await.hang_up().await;
     std::fs::write(rig.path("go"), "").unwrap();
     gone(&ticket).await;
     match runtime::adopt(&ticket).await {
@@ -128,7 +128,7 @@ async fn when_init_is_told_to_end_it_passes_it_on_and_then_kills() {
     spec.stop_timeout_ms = 100;
     let mut running = start(spec).await;
     running.until_line("ready").await;
-    let ticket = running.instance.ticket.clone();
+    let ticket = running.ticket().clone();
     assert!(procs::signal(ticket.init_pid, ticket.init_start, rustix::process::Signal::TERM));
     let (outputs, exit) = running.finish().await;
     assert_eq!(text(&outputs, Stream::Stdout), ["ready", "heard"]);

@@ -25,7 +25,7 @@ async fn an_idle_init_takes_a_few_megabytes_and_a_full_one_its_bound_more() {
     let flood = "until [ -e go ]; do sleep 0.01; done; yes 0123456789 | head -n 200000; touch through; sleep 1000";
     let spec = Spec { stdout_block_ms: 0, limits: Limits::default(), ..rig.spec(flood) };
     let mut running = start(spec).await;
-    let pid = running.instance.ticket.init_pid;
+    let pid = running.ticket().init_pid;
     let idle = memory(pid);
     std::fs::write(rig.path("go"), "").unwrap();
     eventually("the flood is through", || rig.path("through").exists()).await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::{Cgroups, Control, Event, Exit, Instance, Limits, Line, Output, Spec, Stream};
+use runtime::{Cgroups, Control, Event, Exit, Instance, Limits, Line, Output, Spec, Stream, Ticket};
 use stdx::ids::{InstanceId, ReleaseNo};
 
 /// Nothing here takes this long; a test that waits for it has failed.
@@ -64,26 +64,35 @@ pub(crate) async fn start(spec: Spec) -> Running {
 
 /// An instance whose output is collected. Dropping it kills what still runs.
 pub(crate) struct Running {
-    pub(crate) instance: Instance,
+    /// `None` when it has been let go.
+    taken: Option<Instance>,
     pub(crate) outputs: Vec<Output>,
     exit: Option<Exit>,
-    leave: bool,
     /// Of a rig that was made for this instance alone.
     folder: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Running {
     pub(crate) fn of(instance: Instance) -> Running {
-        Running { instance, outputs: vec![], exit: None, leave: false, folder: None }
+        Running { taken: Some(instance), outputs: vec![], exit: None, folder: None }
     }
 
     pub(crate) fn control(&self) -> &Control {
-        &self.instance.control
+        &self.instance().control
+    }
+
+    pub(crate) fn instance(&self) -> &Instance {
+        self.taken.as_ref().expect("not let go")
+    }
+
+    pub(crate) fn ticket(&self) -> &Ticket {
+        &self.instance().ticket
     }
 
     /// The next event.
     pub(crate) async fn event(&mut self) -> Option<Event> {
-        tokio::time::timeout(PATIENCE, self.instance.events.recv()).await.expect("nothing happened")
+        let events = &mut self.taken.as_mut().expect("not let go").events;
+        tokio::time::timeout(PATIENCE, events.recv()).await.expect("nothing happened")
     }
 
     /// Collects output until `enough`, acknowledging nothing.
@@ -112,7 +121,7 @@ impl Running {
         loop {
             match self.event().await {
                 Some(Event::Output(outputs)) => {
-                    self.instance.control.ack(outputs.last().unwrap().last_seq());
+                    self.control().ack(outputs.last().unwrap().last_seq());
                     self.outputs.extend(outputs);
                 }
                 Some(Event::Exited(exit)) => {
@@ -132,24 +141,20 @@ impl Running {
         };
         self.control().ack(exit.seq);
         assert!(self.event().await.is_none(), "something after the end");
-        gone(&self.instance.ticket).await;
-        self.leave = true;
+        gone(self.ticket()).await;
+        self.taken = None;
         (std::mem::take(&mut self.outputs), exit)
     }
 
     /// Hangs up, as a node does that is killed, and leaves the instance running.
-    pub(crate) fn hang_up(mut self) -> runtime::Ticket {
-        self.leave = true;
-        self.instance.ticket.clone()
+    pub(crate) async fn hang_up(mut self) -> Ticket {
+        self.taken.take().expect("hung up once").hang_up().await
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let ticket = &self.instance.ticket;
-        if self.leave {
-            return;
-        }
+        let Some(Instance { ticket, .. }) = &self.taken else { return };
         runtime::procs::signal(ticket.init_pid, ticket.init_start, rustix::process::Signal::KILL);
         for (pid, start) in ticket.processes() {
             runtime::procs::signal(pid, start, rustix::process::Signal::KILL);
@@ -162,7 +167,7 @@ impl Drop for Running {
 }
 
 /// Waits for init to be gone.
-pub(crate) async fn gone(ticket: &runtime::Ticket) {
+pub(crate) async fn gone(ticket: &Ticket) {
     eventually("init is gone", || !ticket.init_lives()).await;
 }
 

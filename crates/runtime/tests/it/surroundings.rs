@@ -83,8 +83,10 @@ async fn it_has_the_open_files_that_it_was_promised_and_no_core_files() {
     assert_eq!(stdout_of(Spec { limits, ..rig.spec("ulimit -n; ulimit -c") }).await, ["123", "0"]);
 }
 
+/// Not a test: the next one runs it in a process of its own, because the limit is the whole process's.
 #[tokio::test]
-async fn the_nodes_own_limit_of_open_files_is_not_passed_on() {
+#[ignore = "run by the next test"]
+async fn a_node_that_raises_its_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let hard = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum: hard }).unwrap();
@@ -92,6 +94,14 @@ async fn the_nodes_own_limit_of_open_files_is_not_passed_on() {
     assert_eq!(getrlimit(Resource::Nofile).current, hard);
     let rig = rig();
     assert_eq!(stdout_of(rig.spec("ulimit -n")).await, ["256"]);
+}
+
+#[test]
+fn the_nodes_own_limit_of_open_files_is_not_passed_on() {
+    let test = "surroundings::a_node_that_raises_its_limit";
+    let mut node = std::process::Command::new(std::env::current_exe().unwrap());
+    let done = node.args(["--exact", test, "--ignored"]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
 }
 
 #[tokio::test]
@@ -102,7 +112,7 @@ async fn secrets_are_private_files_in_memory_and_gone_with_it() {
     let spec = Spec { secrets: vec![("DB_PASSWORD".into(), b"hunter2\n".to_vec())], ..as_stranger(&rig, command) };
     let uid = spec.uid.unwrap_or_else(|| rustix::process::geteuid().as_raw());
     let running = start(spec).await;
-    let folder = running.instance.ticket.secrets_folder.clone().unwrap();
+    let folder = running.ticket().secrets_folder.clone().unwrap();
     let (outputs, _) = running.finish().await;
     let said = text(&outputs, Stream::Stdout);
     let folder_line = format!("700 {uid} .");
@@ -118,14 +128,14 @@ async fn secrets_go_where_they_are_wished_when_that_is_in_memory_and_within_reac
     std::fs::set_permissions(memory.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let wished = memory.path().join("web.17");
     let private = start(Spec { secrets_folder: wished.clone(), ..rig.spec("sleep 1000") }).await;
-    assert_eq!(private.instance.ticket.secrets_folder.as_ref(), Some(&wished));
+    assert_eq!(private.ticket().secrets_folder.as_ref(), Some(&wished));
     if is_root() {
         // The folder above is 0700: another user could not pass.
         let wished = memory.path().join("web.18");
         let socket = rig.path("web.18.sock");
         let other = Spec { secrets_folder: wished.clone(), socket, ..as_stranger(&rig, "sleep 1000") };
         let other = start(other).await;
-        let chosen = other.instance.ticket.secrets_folder.clone().unwrap();
+        let chosen = other.ticket().secrets_folder.clone().unwrap();
         assert!(chosen.starts_with("/dev/shm") && chosen != wished, "{}", chosen.display());
         other.control().kill();
         other.finish().await;
@@ -141,7 +151,7 @@ async fn as_root_it_is_a_user_of_its_own_with_no_groups_and_no_capabilities() {
     }
     let rig = rig();
     let running = start(as_stranger(&rig, "exec grep -E '^(Uid|Gid|Groups|CapEff|CapPrm):' /proc/self/status")).await;
-    assert_eq!(running.instance.ticket.isolation.to_string(), "uid");
+    assert_eq!(running.ticket().isolation.to_string(), "uid");
     let (outputs, _) = running.finish().await;
     let said: Vec<_> =
         text(&outputs, Stream::Stdout).iter().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
@@ -175,8 +185,8 @@ async fn a_control_group_limits_it_where_the_machine_allows_it() {
     let greedy = "python3 -c 'b = bytearray(256 << 20); print(len(b))'; echo $?";
     let spec = Spec { limits, cgroups: Cgroups::WhereAllowed, ..rig.spec(greedy) };
     let running = start(spec).await;
-    let ticket = running.instance.ticket.clone();
-    let notes = running.instance.notes.clone();
+    let ticket = running.ticket().clone();
+    let notes = running.instance().notes.clone();
     let (outputs, exit) = running.finish().await;
     if !ticket.isolation.cgroup {
         assert!(!notes.is_empty(), "not limited, and nobody says why");
@@ -198,8 +208,8 @@ async fn two_instances_of_one_name_do_not_share_a_control_group() {
         Spec { limits, cgroups: Cgroups::WhereAllowed, ..rig.spec("sleep 1000") }
     };
     let (first, second) = (start(spec(&one)).await, start(spec(&two)).await);
-    for folder in &first.instance.ticket.cgroups {
-        assert!(!second.instance.ticket.cgroups.contains(folder));
+    for folder in &first.ticket().cgroups {
+        assert!(!second.ticket().cgroups.contains(folder));
     }
     for running in [first, second] {
         running.control().kill();

@@ -1,5 +1,6 @@
 //! What is left when the node or the init is killed, and how a new node finds it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -7,9 +8,8 @@ use std::process::{Command, Stdio};
 use runtime::{AdoptError, Event, Limits, Spec, Ticket, procs};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::rig::{Running, account, eventually, exists, gone, init_exe, rig, start};
+use crate::rig::{Running, account, eventually, exists, gone, init_exe, lines, rig, start};
 
-/// Adopts as soon as init has noticed that the one before is gone.
 async fn adopt(ticket: &Ticket) -> Running {
     Running::of(runtime::adopt(ticket).await.unwrap())
 }
@@ -46,7 +46,7 @@ async fn survives(signal: Signal) {
 
     assert!(procs::lives(ticket.child_pid, ticket.child_start) && ticket.init_lives(), "it went with the node");
     let again = adopt(&ticket).await;
-    assert_eq!(again.instance.ticket, ticket, "the same processes");
+    assert_eq!(*again.ticket(), ticket, "the same processes");
     std::fs::write(rig.path("go"), "").unwrap();
     let (outputs, _) = again.finish().await;
     assert_eq!(account(&outputs), (101, 0), "what nobody had acknowledged is told again");
@@ -71,8 +71,8 @@ async fn only_what_was_not_acknowledged_is_told_again() {
     running.control().ack(2);
     running.control().term(); // is sent behind the acknowledgement, so that its effect shows that both have arrived
     running.until_exit().await;
-    let ticket = running.instance.ticket.clone();
-    drop_connection(running);
+    let ticket = running.ticket().clone();
+    running.hang_up().await;
 
     let (outputs, exit) = adopt(&ticket).await.finish().await;
     assert!(outputs.iter().all(|output| output.last_seq() > 2), "{outputs:?}");
@@ -80,11 +80,38 @@ async fn only_what_was_not_acknowledged_is_told_again() {
 }
 
 #[tokio::test]
+async fn nodes_may_come_and_go_in_the_middle_of_a_stream_and_nothing_is_lost() {
+    let rig = rig();
+    let stream = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; [ $((i % 500)) -gt 0 ] || until [ -e $i ]; do sleep 0.01; done; done";
+    let mut running = start(rig.spec(stream)).await;
+    let mut heard = BTreeMap::new();
+    for stop in [500, 1000, 1500, 2000, 2500] {
+        running.until_line(&format!("line {stop}")).await;
+        running.control().ack(stop - 250);
+        let outputs = std::mem::take(&mut running.outputs);
+        let ticket = running.hang_up().await;
+        // It writes on while nobody listens.
+        std::fs::write(rig.path(&stop.to_string()), "").unwrap();
+        running = adopt(&ticket).await;
+        for line in lines(&outputs) {
+            let again = heard.insert(line.seq, line.bytes.clone());
+            assert!(again.is_none_or(|before| before == line.bytes), "one number, two lines");
+        }
+    }
+    std::fs::write(rig.path("3000"), "").unwrap();
+    let (outputs, exit) = running.finish().await;
+    heard.extend(lines(&outputs).into_iter().map(|line| (line.seq, line.bytes)));
+    let wanted: BTreeMap<_, _> = (1..=3000).map(|i| (i, format!("line {i}").into_bytes())).collect();
+    assert_eq!(heard, wanted);
+    assert_eq!(exit.seq, 3001);
+}
+
+#[tokio::test]
 async fn without_a_node_output_is_kept_up_to_the_bound_and_counted_beyond_it() {
     let rig = rig();
     let limits = Limits { output_bytes_max: 64 << 10, message_bytes_max: 1024, ..Limits::default() };
     let flood = "until [ -e go ]; do sleep 0.01; done; yes 0123456789 | head -n 50000; touch through; sleep 1000";
-    let ticket = start(Spec { limits, stdout_block_ms: 0, ..rig.spec(flood) }).await.hang_up();
+    let ticket = start(Spec { limits, stdout_block_ms: 0, ..rig.spec(flood) }).await.hang_up().await;
     std::fs::write(rig.path("go"), "").unwrap();
     eventually("the application is through without a node", || rig.path("through").exists()).await;
 
@@ -100,9 +127,9 @@ async fn without_a_node_output_is_kept_up_to_the_bound_and_counted_beyond_it() {
 async fn an_instance_whose_ticket_was_never_stored_is_found_by_its_socket() {
     let rig = rig();
     assert!(matches!(runtime::adopt_at(&rig.path("web.17.sock")).await, Err(AdoptError::Gone { .. })));
-    let ticket = rig.run("sleep 1000").await.hang_up();
+    let ticket = rig.run("sleep 1000").await.hang_up().await;
     let found = Running::of(runtime::adopt_at(&ticket.socket).await.unwrap());
-    assert_eq!(found.instance.ticket, ticket);
+    assert_eq!(*found.ticket(), ticket);
     found.control().kill();
     found.finish().await;
 }
@@ -113,7 +140,7 @@ async fn when_init_is_killed_the_node_hears_it_and_the_application_is_an_orphan(
     let spec = Spec { secrets: vec![("KEY".into(), b"1".to_vec())], ..rig.spec("sleep 1000 & echo ready; wait") };
     let mut running = start(spec).await;
     running.until_line("ready").await;
-    let ticket = running.instance.ticket.clone();
+    let ticket = running.ticket().clone();
     assert!(procs::signal(ticket.init_pid, ticket.init_start, Signal::KILL));
     assert!(matches!(running.event().await, Some(Event::Lost)));
     gone(&ticket).await;
@@ -141,14 +168,10 @@ async fn a_reused_process_id_is_not_taken_for_ours() {
         child_pid: me,
         child_start: procs::start_time(me).unwrap() - 1,
         socket: rig.path("other.sock"),
-        ..running.instance.ticket.clone()
+        ..running.ticket().clone()
     };
     let ticket = Ticket { secrets_folder: None, ..ticket };
     assert!(matches!(runtime::adopt(&ticket).await, Err(AdoptError::Gone { unclaimed: None })));
-    let other_boot = Ticket { boot: "another".into(), secrets_folder: None, ..running.instance.ticket.clone() };
+    let other_boot = Ticket { boot: "another".into(), secrets_folder: None, ..running.ticket().clone() };
     assert!(!other_boot.init_lives() && other_boot.processes().is_empty());
-}
-
-fn drop_connection(running: Running) {
-    running.hang_up();
 }

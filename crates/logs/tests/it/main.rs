@@ -1,0 +1,12 @@
+//! The log plane as the node uses it.
+
+mod admin;
+mod drops;
+mod fixture;
+mod full;
+mod power;
+mod queries;
+mod retention;
+mod rig;
+mod stored;
+mod tails;
