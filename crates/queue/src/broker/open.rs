@@ -78,7 +78,8 @@ impl<D: Io> Broker<D> {
         }
         let mut engine = replay.engine;
         // Each lost record may have given out an id.
-        let lost: u64 = opened.report.damage.iter().flat_map(|damage| &damage.lost).map(|r| r.last.0 - r.first.0 + 1).sum();
+        let lost: u64 =
+            opened.report.damage.iter().flat_map(|damage| &damage.lost).map(|r| r.last.0 - r.first.0 + 1).sum();
         engine.never_again(JobId(engine.next_id().0 + lost - 1));
         engine.settle();
         let broker = Broker {
