@@ -145,7 +145,8 @@ impl<D: Io> Broker<D> {
     /// mark of ids; so it is done only when it frees clearly more than it writes.
     fn remove_empty_segments(&mut self) {
         let current = self.journal.current_segment();
-        let empty = self.journal.segments().iter().take_while(|(number, used)| **number < current && used.live_jobs == 0);
+        let empty =
+            self.journal.segments().iter().take_while(|(number, used)| **number < current && used.live_jobs == 0);
         let (mut segments, mut bytes) = (0, 0);
         for (_, used) in empty {
             segments += 1;

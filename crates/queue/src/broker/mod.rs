@@ -20,11 +20,11 @@ use std::sync::Arc;
 use stdx::io::Io;
 use wal::{Lsn, Reader};
 
-pub(crate) use commands::Flow;
-pub(crate) use open::{BrokerError, Opened};
 use bodies::Bodies;
+pub(crate) use commands::Flow;
 use compact::Compaction;
 use events::Events;
+pub(crate) use open::{BrokerError, Opened};
 use outbox::Outbox;
 pub(crate) use stats::Identity;
 use stats::Ops;

@@ -52,7 +52,7 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 const LOG_RESERVE_BYTES_MAX: u64 = 4 << 20;
 
 /// A record must fit a segment with its headers.
-const SEGMENT_BYTES_BESIDE_BODY: u64 = 64 << 10;
+const SEGMENT_BYTES_BESIDE_BODY: u64 = 4 << 10;
 
 impl<D: Io> Broker<D> {
     /// Opens the log in `folder` and takes over what it describes.
@@ -78,7 +78,8 @@ impl<D: Io> Broker<D> {
         }
         let mut engine = replay.engine;
         // Each lost record may have given out an id.
-        let lost: u64 = opened.report.damage.iter().flat_map(|damage| &damage.lost).map(|r| r.last.0 - r.first.0 + 1).sum();
+        let lost: u64 =
+            opened.report.damage.iter().flat_map(|damage| &damage.lost).map(|r| r.last.0 - r.first.0 + 1).sum();
         engine.never_again(JobId(engine.next_id().0 + lost - 1));
         engine.settle();
         let broker = Broker {

@@ -20,16 +20,16 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use slab::Slab;
 use stdx::clock::{Mono, Wall};
 
+use client::Client;
 pub(crate) use client::{ClientId, WaitEnd};
 pub(crate) use hand_out::Asked;
-use client::Client;
-pub(crate) use job::{Counts, Extra, Job, JobState};
 use job::Jobs;
+pub(crate) use job::{Counts, Extra, Job, JobState};
 pub(crate) use limits::{Limits, Refused};
 use space::Space;
 pub(crate) use space::SpaceIx;
-pub(crate) use tube::{Figures, Pause, Totals, TubeIx};
 pub(crate) use tube::Tube;
+pub(crate) use tube::{Figures, Pause, Totals, TubeIx};
 
 use crate::names::{JobId, Namespace, TubeName};
 

@@ -61,7 +61,12 @@ impl Journal {
     }
 
     /// Appends a job with its body.
-    pub(crate) fn append_job(&mut self, id: JobId, record: &Record<'_>, body: &[u8]) -> Result<(Lsn, Position), AppendError> {
+    pub(crate) fn append_job(
+        &mut self,
+        id: JobId,
+        record: &Record<'_>,
+        body: &[u8],
+    ) -> Result<(Lsn, Position), AppendError> {
         let (lsn, at) = self.write(record, body)?;
         self.newest = lsn;
         let used = self.segments.entry(at.segment).or_default();

@@ -205,9 +205,7 @@ impl Record<'_> {
             1 => Record::Put(JobRecord::decode(&mut input)?),
             2 => Record::Moved(JobRecord::decode(&mut input)?),
             3 => Record::Deleted { id: input.id()? },
-            4 => {
-                Record::Released { id: input.id()?, pri: input.u32()?, delay_s: input.u32()?, due_ms: input.u64()? }
-            }
+            4 => Record::Released { id: input.id()?, pri: input.u32()?, delay_s: input.u32()?, due_ms: input.u64()? },
             5 => Record::Buried { id: input.id()?, pri: input.u32()? },
             6 if payload.len() % 8 == 0 => Record::Kicked { ids: Ids::Raw(payload) },
             7 => Record::Reserved { id: input.id()?, times: input.u32()? },

@@ -8,36 +8,76 @@ use crate::names::{JobId, TubeName, is_name_byte};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
     Put(Put),
-    Use { tube: &'a str },
+    Use {
+        tube: &'a str,
+    },
     Reserve,
-    ReserveWithTimeout { timeout_s: u32 },
-    ReserveJob { id: JobId },
-    Delete { id: JobId },
-    Release { id: JobId, pri: u32, delay_s: u32 },
-    Bury { id: JobId, pri: u32 },
-    Touch { id: JobId },
-    Watch { tube: &'a str },
-    Ignore { tube: &'a str },
-    Peek { id: JobId },
+    ReserveWithTimeout {
+        timeout_s: u32,
+    },
+    ReserveJob {
+        id: JobId,
+    },
+    Delete {
+        id: JobId,
+    },
+    Release {
+        id: JobId,
+        pri: u32,
+        delay_s: u32,
+    },
+    Bury {
+        id: JobId,
+        pri: u32,
+    },
+    Touch {
+        id: JobId,
+    },
+    Watch {
+        tube: &'a str,
+    },
+    Ignore {
+        tube: &'a str,
+    },
+    Peek {
+        id: JobId,
+    },
     PeekReady,
     PeekDelayed,
     PeekBuried,
-    Kick { jobs_max: u32 },
-    KickJob { id: JobId },
-    StatsJob { id: JobId },
-    StatsTube { tube: &'a str },
+    Kick {
+        jobs_max: u32,
+    },
+    KickJob {
+        id: JobId,
+    },
+    StatsJob {
+        id: JobId,
+    },
+    StatsTube {
+        tube: &'a str,
+    },
     Stats,
     ListTubes,
     ListTubeUsed,
     ListTubesWatched,
-    PauseTube { tube: &'a str, delay_s: u32 },
+    PauseTube {
+        tube: &'a str,
+        delay_s: u32,
+    },
     Quit,
     /// Forebay's own: opens the namespace behind a token.
-    Auth { token: &'a str },
+    Auth {
+        token: &'a str,
+    },
     /// Forebay's own: the context of the connection's next put.
-    Trace { context: TraceContext },
+    Trace {
+        context: TraceContext,
+    },
     /// Forebay's own: the context in which a job was put.
-    JobTrace { id: JobId },
+    JobTrace {
+        id: JobId,
+    },
 }
 
 /// What a `put` line says.
@@ -190,9 +230,9 @@ impl<'a> Args<'a> {
         if digits.is_empty() {
             return None;
         }
-        let number = digits.iter().try_fold(0u64, |number, &digit| {
-            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        })?;
+        let number = digits
+            .iter()
+            .try_fold(0u64, |number, &digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
         self.0 = rest;
         Some(number)
     }

@@ -11,7 +11,7 @@ use stdx::io::Io;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
-use wal::{CommitThread, Committed, CommitError, Committer};
+use wal::{CommitError, CommitThread, Committed, Committer};
 
 use crate::broker::Broker;
 use crate::engine::{ClientId, Now};

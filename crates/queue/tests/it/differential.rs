@@ -63,7 +63,8 @@ fn command(rng: &mut Rng, puts: &mut u64) -> String {
         22 => format!("ignore {tube}"),
         23 => ["peek-ready", "peek-delayed", "peek-buried", "list-tube-used", "stats"][rng.usize(..5)].into(),
         24 => [format!("stats-job {id}"), format!("stats-tube {tube}"), format!("peek {id}")][rng.usize(..3)].clone(),
-        _ => ["bogus", "delete x", "stats ", "release 1", "pause-tube nowhere 5", "put 1 2", "use -"][rng.usize(..7)].into(),
+        _ => ["bogus", "delete x", "stats ", "release 1", "pause-tube nowhere 5", "put 1 2", "use -"][rng.usize(..7)]
+            .into(),
     }
 }
 

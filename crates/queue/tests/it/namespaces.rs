@@ -28,7 +28,8 @@ impl JobSink for Heard {
 #[test]
 fn a_token_opens_the_tubes_of_its_application_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
-    let handle = queue::start(config(), folder.path().join("queue"), deps_with(Arc::new(Two), Arc::new(NoSink))).unwrap();
+    let handle =
+        queue::start(config(), folder.path().join("queue"), deps_with(Arc::new(Two), Arc::new(NoSink))).unwrap();
     let connect = || Client::connect(handle.bound()[0]);
     let (mut shop, mut blog, mut other) = (connect(), connect(), connect());
     assert_eq!(shop.ask("auth token-shop"), "AUTHORIZED");
