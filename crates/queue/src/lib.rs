@@ -16,6 +16,8 @@ mod names;
 mod proto;
 mod refuse;
 mod serve;
+#[cfg(test)]
+mod simulation;
 
 pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
 pub use handle::{Deps, Handle, StartError, start, start_on};

@@ -52,7 +52,7 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 const LOG_RESERVE_BYTES_MAX: u64 = 4 << 20;
 
 /// A record must fit a segment with its headers.
-const SEGMENT_BYTES_BESIDE_BODY: u64 = 64 << 10;
+const SEGMENT_BYTES_BESIDE_BODY: u64 = 4 << 10;
 
 impl<D: Io> Broker<D> {
     /// Opens the log in `folder` and takes over what it describes.

@@ -34,3 +34,13 @@ impl<D: Io> Broker<D> {
         }
     }
 }
+
+#[cfg(test)]
+impl<D: Io> Broker<D> {
+    /// A job's body, priority and state.
+    pub(crate) fn look(&mut self, id: crate::names::JobId) -> Option<(String, u32, &'static str)> {
+        let body = self.engine.job(id).is_some().then(|| self.body(id).expect("every body can be read"))?;
+        let job = self.engine.job(id)?;
+        Some((String::from_utf8_lossy(&body).into_owned(), job.pri, job.state.word()))
+    }
+}

@@ -1,0 +1,41 @@
+//! The queue over a disk that loses power, fails and fills up, with clients that remember what they were promised.
+//!
+//! All that a run does follows from its seed. A failing seed is printed; run it alone with `FOREBAY_SEED=N`, more of them
+//! with `FOREBAY_SEEDS=N`.
+
+mod memory;
+mod world;
+
+use world::{Faults, World};
+
+/// Seeds of one run of the tests, per kind of faults.
+const SEEDS: u64 = 300;
+
+fn run(faults: Faults, base: u64) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("FOREBAY_SEED") {
+        return World::new(seed, faults).run();
+    }
+    for seed in base..base + number("FOREBAY_SEEDS").unwrap_or(SEEDS) {
+        let done = std::panic::catch_unwind(|| World::new(seed, faults).run());
+        if let Err(panic) = done {
+            eprintln!("failed with FOREBAY_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+#[test]
+fn promises_are_kept_over_power_cuts() {
+    run(Faults::PowerCuts, 0);
+}
+
+#[test]
+fn promises_are_kept_when_writes_and_syncs_fail() {
+    run(Faults::Errors, 100_000);
+}
+
+#[test]
+fn promises_are_kept_when_the_disk_is_full() {
+    run(Faults::FullDisk, 200_000);
+}

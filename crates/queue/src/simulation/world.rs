@@ -1,0 +1,265 @@
+//! Disk, broker, committer and clients, one step after the other.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stdx::clock::Clock;
+use stdx::rng::Rng;
+use testkit::{Call, FakeClock, FakeDisk};
+use wal::{Batch, CommitError, Committer};
+
+use super::memory::{Asked, Memory, Sent};
+use crate::broker::{Broker, Opened};
+use crate::config::Config;
+use crate::engine::{ClientId, Now};
+use crate::event::{NoSink, NoTokens};
+use crate::names::JobId;
+use crate::serve::session::{Budget, Session};
+
+const FOLDER: &str = "/queue/log";
+const CLIENTS: usize = 4;
+const STEPS: usize = 1200;
+/// Leases last longer than any run, unless time is advanced by as much.
+const TTR_S: u64 = 1000;
+
+/// What goes wrong in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Faults {
+    PowerCuts,
+    Errors,
+    FullDisk,
+}
+
+pub(super) struct World {
+    rng: Rng,
+    faults: Faults,
+    disk: FakeDisk,
+    clock: FakeClock,
+    queue: Queue,
+    clients: Vec<SimClient>,
+    memory: Memory,
+    puts: u64,
+}
+
+/// One life of the queue.
+struct Queue {
+    broker: Broker<FakeDisk>,
+    committer: Committer<FakeDisk>,
+    in_flight: Option<Batch>,
+    is_over: bool,
+}
+
+struct SimClient {
+    session: Session,
+    sent: Option<Sent>,
+    heard: Vec<u8>,
+}
+
+/// As much as is wanted.
+struct Boundless;
+
+impl Budget for Boundless {
+    fn take(&self, _bytes: usize) -> bool {
+        true
+    }
+
+    fn give_back(&self, _bytes: usize) {}
+}
+
+impl World {
+    pub(super) fn new(seed: u64, faults: Faults) -> World {
+        let disk = FakeDisk::new(seed);
+        let mut queue = Queue::open(&disk);
+        let clients = (0..CLIENTS).map(|_| SimClient::new(queue.broker.connect())).collect();
+        let (rng, clock) = (Rng::with_seed(seed ^ 0x5eed), FakeClock::new());
+        World { rng, faults, disk, clock, queue, clients, memory: Memory::default(), puts: 0 }
+    }
+
+    pub(super) fn run(mut self) {
+        for _ in 0..STEPS {
+            match self.rng.u32(..100) {
+                0..=59 => self.speak(),
+                60..=92 => self.commit(),
+                93..=95 => self.pass_time(),
+                96 if self.rng.bool() => self.reconnect(),
+                97 => self.plan_a_fault(),
+                98 if self.faults == Faults::PowerCuts && self.rng.u32(..4) == 0 => self.crash(),
+                _ => {}
+            }
+            self.listen();
+            if self.queue.is_over {
+                self.crash();
+            }
+        }
+        self.crash();
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: self.clock.mono(), wall: self.clock.wall() }
+    }
+
+    /// An idle client says something.
+    fn speak(&mut self) {
+        let who = self.rng.usize(..CLIENTS);
+        if self.clients[who].sent.is_some() {
+            return;
+        }
+        let Some((asked, line)) = self.choose(who) else { return };
+        let sent = self.memory.sent(asked);
+        let now = self.now();
+        let client = &mut self.clients[who];
+        client.sent = Some(sent);
+        client.session.input.push(line.as_bytes());
+        client.session.advance(&mut self.queue.broker, &Boundless, now);
+    }
+
+    fn choose(&mut self, who: usize) -> Option<(Asked, String)> {
+        let pri = self.rng.u32(..5);
+        let delayed = self.rng.u32(..8) == 0;
+        let delay = if delayed { 50 } else { 0 };
+        let held = self.memory.jobs.iter().find(|(_, job)| job.holder == Some(who));
+        let held = held.map(|(body, job)| (body.clone(), job.id.unwrap_or_default()));
+        Some(match (self.rng.u32(..12), held) {
+            (0..=4, None) | (0..=2, Some(_)) => {
+                self.puts += 1;
+                let body = format!("job-{}-{}", self.puts, "x".repeat(self.rng.usize(..400)));
+                let line = format!("put {pri} {delay} {TTR_S} {}\r\n{body}\r\n", body.len());
+                (Asked::Put { body, pri, delayed }, line)
+            }
+            (5, _) => (Asked::Kick, format!("kick {}\r\n", self.rng.u32(1..4))),
+            (_, None) => (Asked::Reserve, format!("reserve-with-timeout {}\r\n", self.rng.u32(..2) * 5)),
+            (3 | 4, Some((body, id))) => {
+                (Asked::Release { body, pri, delayed }, format!("release {id} {pri} {delay}\r\n"))
+            }
+            (6, Some((body, id))) => (Asked::Bury { body, pri }, format!("bury {id} {pri}\r\n")),
+            (7, Some((body, id))) => (Asked::Touch { body }, format!("touch {id}\r\n")),
+            (_, Some((body, id))) => (Asked::Delete { body }, format!("delete {id}\r\n")),
+        })
+    }
+
+    /// The committer gets a batch, or is done with one.
+    fn commit(&mut self) {
+        let Queue { broker, committer, in_flight, is_over } = &mut self.queue;
+        let Some(batch) = in_flight.take() else {
+            *in_flight = if self.rng.u32(..10) == 0 { broker.next_batch_now() } else { broker.next_batch() };
+            return;
+        };
+        match committer.commit(batch) {
+            Ok(committed) => {
+                broker.committed(committed);
+                *in_flight = broker.next_batch();
+            }
+            Err(CommitError::DiskFull { batch, .. }) => {
+                broker.intake_mut().disk_full = true;
+                *in_flight = Some(batch);
+                // Somebody makes room.
+                if self.rng.u32(..4) == 0 {
+                    self.disk.set_capacity(None);
+                }
+            }
+            Err(CommitError::Poisoned(cause)) => {
+                broker.fail(&cause.to_string());
+                *is_over = true;
+            }
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let by = [0, 1, 10, 100, 60_000][self.rng.usize(..5)];
+        self.clock.advance(Duration::from_millis(by));
+        if self.rng.u32(..40) == 0 {
+            self.clock.advance(Duration::from_secs(TTR_S + 1));
+            self.memory.everybody_left();
+        }
+        let now = self.now();
+        while self.queue.broker.tick(now) {}
+    }
+
+    /// A client closes its connection and comes again.
+    fn reconnect(&mut self) {
+        let who = self.rng.usize(..CLIENTS);
+        let now = self.now();
+        self.queue.broker.disconnect(self.clients[who].session.client, now);
+        for job in self.memory.jobs.values_mut().filter(|job| job.holder == Some(who)) {
+            job.holder = None;
+        }
+        self.clients[who] = SimClient::new(self.queue.broker.connect());
+    }
+
+    fn plan_a_fault(&mut self) {
+        let nth = self.rng.u32(1..6);
+        match (self.faults, self.rng.u32(..8)) {
+            (Faults::PowerCuts, 0) => self.disk.power_off_after(self.rng.u64(..20)),
+            (Faults::PowerCuts, 1) => self.disk.short_writes(),
+            (Faults::Errors, 0) => self.disk.fail(Call::Sync, nth),
+            (Faults::Errors, 1) => self.disk.fail(Call::Write, nth),
+            (Faults::Errors, 2) => {
+                self.disk.fail([Call::SyncDir, Call::Rename, Call::Create, Call::Unlink][nth as usize % 4], 1)
+            }
+            (Faults::FullDisk, 0..=2) => self.disk.set_capacity(Some(self.disk.used() + self.rng.u64(..8000))),
+            (Faults::FullDisk, 3) => self.disk.set_capacity(None),
+            _ => {}
+        }
+    }
+
+    /// Clients take what may leave, and remember it.
+    fn listen(&mut self) {
+        let now = self.now();
+        for who in 0..CLIENTS {
+            let client = &mut self.clients[who];
+            client.session.advance(&mut self.queue.broker, &Boundless, now);
+            let id = client.session.client;
+            let output = self.queue.broker.output(id).to_vec();
+            self.queue.broker.sent(id, output.len());
+            client.heard.extend_from_slice(&output);
+            while let Some((head, body)) = client.next_answer() {
+                let sent = client.sent.take().unwrap_or_else(|| panic!("{head:?} answers nothing"));
+                self.memory.heard(who, &sent, &head, body.as_deref());
+            }
+        }
+    }
+
+    /// The power is cut, the queue starts again, and what was promised is looked for.
+    fn crash(&mut self) {
+        self.disk.power_cut();
+        self.disk.set_capacity(None);
+        self.queue = Queue::open(&self.disk);
+        self.memory.everybody_left();
+        for client in &mut self.clients {
+            *client = SimClient::new(self.queue.broker.connect());
+        }
+        let broker = &mut self.queue.broker;
+        self.memory.check(|id| broker.look(JobId(id)));
+    }
+}
+
+impl Queue {
+    fn open(disk: &FakeDisk) -> Queue {
+        let config =
+            Config { segment_bytes_max: 8192, job_bytes_max: 600, disk_reserve_bytes: 64 << 10, ..Config::default() };
+        let opened = Broker::open(disk.clone(), config, Path::new(FOLDER), Arc::new(NoTokens), Arc::new(NoSink));
+        let Opened { broker, committer, report } = opened.unwrap_or_else(|e| panic!("cannot open: {e}"));
+        assert!(report.is_clean(), "{report:?}");
+        Queue { broker, committer, in_flight: None, is_over: false }
+    }
+}
+
+impl SimClient {
+    fn new(id: ClientId) -> SimClient {
+        SimClient { session: Session::new(id), sent: None, heard: Vec::new() }
+    }
+
+    /// The next whole answer: its line, and its body if it has one.
+    fn next_answer(&mut self) -> Option<(String, Option<String>)> {
+        let end = self.heard.windows(2).position(|two| two == b"\r\n")?;
+        let head = String::from_utf8(self.heard[..end].to_vec()).unwrap();
+        let body = head.strip_prefix("RESERVED ").map(|rest| {
+            let len: usize = rest.split(' ').nth(1).unwrap().parse().unwrap();
+            String::from_utf8(self.heard[end + 2..end + 2 + len].to_vec()).unwrap()
+        });
+        let used = end + 2 + body.as_ref().map_or(0, |body| body.len() + 2);
+        self.heard.drain(..used);
+        Some((head, body))
+    }
+}
