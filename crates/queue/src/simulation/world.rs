@@ -19,7 +19,7 @@ use crate::serve::session::{Budget, Session};
 
 const FOLDER: &str = "/queue/log";
 const CLIENTS: usize = 4;
-const STEPS: usize = 1200;
+const STEPS: usize = 3000;
 /// Leases last longer than any run, unless time is advanced by as much.
 const TTR_S: u64 = 1000;
 
@@ -40,6 +40,9 @@ pub(super) struct World {
     clients: Vec<SimClient>,
     memory: Memory,
     puts: u64,
+    /// Jobs come faster than they go, or the other way round.
+    fills: bool,
+    moved: u64,
 }
 
 /// One life of the queue.
@@ -73,11 +76,13 @@ impl World {
         let mut queue = Queue::open(&disk);
         let clients = (0..CLIENTS).map(|_| SimClient::new(queue.broker.connect())).collect();
         let (rng, clock) = (Rng::with_seed(seed ^ 0x5eed), FakeClock::new());
-        World { rng, faults, disk, clock, queue, clients, memory: Memory::default(), puts: 0 }
+        World { rng, faults, disk, clock, queue, clients, memory: Memory::default(), puts: 0, fills: true, moved: 0 }
     }
 
-    pub(super) fn run(mut self) {
-        for _ in 0..STEPS {
+    /// Returns how many jobs compaction has moved.
+    pub(super) fn run(mut self) -> u64 {
+        for step in 0..STEPS {
+            self.fills = step / 200 % 2 == 0;
             match self.rng.u32(..100) {
                 0..=59 => self.speak(),
                 60..=92 => self.commit(),
@@ -93,6 +98,7 @@ impl World {
             }
         }
         self.crash();
+        self.moved
     }
 
     fn now(&self) -> Now {
@@ -120,8 +126,9 @@ impl World {
         let delay = if delayed { 50 } else { 0 };
         let held = self.memory.jobs.iter().find(|(_, job)| job.holder == Some(who));
         let held = held.map(|(body, job)| (body.clone(), job.id.unwrap_or_default()));
+        let puts = if self.fills { 5 } else { 1 };
         Some(match (self.rng.u32(..12), held) {
-            (0..=4, None) | (0..=2, Some(_)) => {
+            (n, _) if n < puts => {
                 self.puts += 1;
                 let body = format!("job-{}-{}", self.puts, "x".repeat(self.rng.usize(..400)));
                 let line = format!("put {pri} {delay} {TTR_S} {}\r\n{body}\r\n", body.len());
@@ -129,7 +136,7 @@ impl World {
             }
             (5, _) => (Asked::Kick, format!("kick {}\r\n", self.rng.u32(1..4))),
             (_, None) => (Asked::Reserve, format!("reserve-with-timeout {}\r\n", self.rng.u32(..2) * 5)),
-            (3 | 4, Some((body, id))) => {
+            (6, Some((body, id))) if delayed || pri == 0 => {
                 (Asked::Release { body, pri, delayed }, format!("release {id} {pri} {delay}\r\n"))
             }
             (6, Some((body, id))) => (Asked::Bury { body, pri }, format!("bury {id} {pri}\r\n")),
@@ -222,6 +229,7 @@ impl World {
 
     /// The power is cut, the queue starts again, and what was promised is looked for.
     fn crash(&mut self) {
+        self.moved += self.queue.broker.moved();
         self.disk.power_cut();
         self.disk.set_capacity(None);
         self.queue = Queue::open(&self.disk);
