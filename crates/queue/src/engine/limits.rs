@@ -32,22 +32,22 @@ impl From<&Config> for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// `tubes_max`, or the tubes that one connection may watch.
-    TubesFull,
+    Tubes,
     /// `jobs_max` or `bytes_max` of the tube.
-    TubeFull,
+    Tube,
     /// `jobs_max` or `bytes_max` of all tubes together.
-    QueueFull,
+    Queue,
 }
 
 impl Engine {
     /// Whether a job of `bytes` fits into the tube.
     pub(crate) fn has_room(&self, tube: TubeIx, bytes: u64) -> Result<(), Refused> {
         if self.jobs_len() >= self.limits.jobs_max || self.bytes + bytes > self.limits.bytes_max {
-            return Err(Refused::QueueFull);
+            return Err(Refused::Queue);
         }
         let tube = self.tube(tube);
         if tube.figures.jobs() >= tube.config.jobs_max || tube.figures.bytes + bytes > tube.config.bytes_max {
-            return Err(Refused::TubeFull);
+            return Err(Refused::Tube);
         }
         Ok(())
     }

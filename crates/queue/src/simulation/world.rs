@@ -43,6 +43,8 @@ pub(super) struct World {
     /// Jobs come faster than they go, or the other way round.
     fills: bool,
     moved: u64,
+    /// The power may be off already, so that bodies cannot be read.
+    may_be_dark: bool,
 }
 
 /// One life of the queue.
@@ -76,7 +78,19 @@ impl World {
         let mut queue = Queue::open(&disk);
         let clients = (0..CLIENTS).map(|_| SimClient::new(queue.broker.connect())).collect();
         let (rng, clock) = (Rng::with_seed(seed ^ 0x5eed), FakeClock::new());
-        World { rng, faults, disk, clock, queue, clients, memory: Memory::default(), puts: 0, fills: true, moved: 0 }
+        World {
+            rng,
+            faults,
+            disk,
+            clock,
+            queue,
+            clients,
+            memory: Memory::default(),
+            puts: 0,
+            fills: true,
+            moved: 0,
+            may_be_dark: false,
+        }
     }
 
     /// Returns how many jobs compaction has moved.
@@ -197,7 +211,10 @@ impl World {
     fn plan_a_fault(&mut self) {
         let nth = self.rng.u32(1..6);
         match (self.faults, self.rng.u32(..8)) {
-            (Faults::PowerCuts, 0) => self.disk.power_off_after(self.rng.u64(..20)),
+            (Faults::PowerCuts, 0) => {
+                self.disk.power_off_after(self.rng.u64(..20));
+                self.may_be_dark = true;
+            }
             (Faults::PowerCuts, 1) => self.disk.short_writes(),
             (Faults::Errors, 0) => self.disk.fail(Call::Sync, nth),
             (Faults::Errors, 1) => self.disk.fail(Call::Write, nth),
@@ -213,6 +230,7 @@ impl World {
     /// Clients take what may leave, and remember it.
     fn listen(&mut self) {
         let now = self.now();
+        let fails = self.queue.is_over || self.may_be_dark;
         for who in 0..CLIENTS {
             let client = &mut self.clients[who];
             client.session.advance(&mut self.queue.broker, &Boundless, now);
@@ -222,7 +240,7 @@ impl World {
             client.heard.extend_from_slice(&output);
             while let Some((head, body)) = client.next_answer() {
                 let sent = client.sent.take().unwrap_or_else(|| panic!("{head:?} answers nothing"));
-                self.memory.heard(who, &sent, &head, body.as_deref());
+                self.memory.heard(who, &sent, &head, body.as_deref(), fails);
             }
         }
     }
@@ -231,6 +249,7 @@ impl World {
     fn crash(&mut self) {
         self.moved += self.queue.broker.moved();
         self.disk.power_cut();
+        self.may_be_dark = false;
         self.disk.set_capacity(None);
         self.queue = Queue::open(&self.disk);
         self.memory.everybody_left();

@@ -2,7 +2,9 @@
 
 mod admin;
 mod bad_input;
+mod clients;
 mod differential;
+mod failing_disk;
 mod namespaces;
 mod restart;
 mod rig;
