@@ -5,6 +5,7 @@ mod bad_input;
 mod clients;
 mod differential;
 mod failing_disk;
+mod fixtures;
 mod namespaces;
 mod restart;
 mod rig;
