@@ -57,7 +57,7 @@ pub fn run(forebay: &Path, quick: bool, format: Format) -> Result<()> {
     for connections in CONNECTIONS {
         figures.extend(scenario(&subjects, *connections, &effort, folder.path())?);
     }
-    figures.extend(slow_disk::measure(effort.round, folder.path())?);
+    figures.extend(slow_disk::measure(effort.rounds, effort.round)?);
     figures::print(figures, format)
 }
 

@@ -1,5 +1,5 @@
 //! The environment of an instance: a public promise, written down in `docs/environment.md`. Nothing of the node's own
-//! environment is in it but `PATH`, `LANG` and `TZ`.
+//! environment is in it but `PATH` (unless the instance has a user of its own), `LANG` and `TZ`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use stdx::ids::{InstanceId, ReleaseNo, Scope};
 
 /// What the node passes on of its own environment.
 const PASSED: [&str; 3] = ["PATH", "LANG", "TZ"];
-/// Where commands are looked for when the node itself does not know.
+/// Where commands are looked for when the node itself does not know or does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What an instance is told of itself and its surroundings.
@@ -22,6 +22,12 @@ pub(crate) struct About<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) queue: Option<(SocketAddr, &'a Sensitive)>,
     pub(crate) router: Option<SocketAddr>,
+}
+
+/// Whether an instance gets a variable of the node. One with a user of its own does not get the node's `PATH`: folders
+/// in it that only root may enter would turn "not found" into "permission denied".
+pub(crate) fn is_shared(name: &str, own_user: bool) -> bool {
+    PASSED.contains(&name) && !(own_user && name == "PATH")
 }
 
 /// All variables of an instance. `config` (the manifest's `[env]`) may set what is not Forebay's own; `inherited` asks

@@ -77,7 +77,8 @@ impl Wanted {
             queue: token.as_ref().map(|(addr, token)| (*addr, token)),
             router: node.router,
         };
-        let mut env = environ::variables(&about, blueprint.config.iter(), |name| std::env::var_os(name));
+        let inherited = |name: &str| std::env::var_os(name).filter(|_| environ::is_shared(name, node.users));
+        let mut env = environ::variables(&about, blueprint.config.iter(), inherited);
         env.extend(secret_variables(process, &secrets));
         Ok(Spec {
             scope: speaker.scope.clone(),

@@ -9,8 +9,10 @@ use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
 #[command(name = "forebay", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Begin with:\n  forebay up examples/shop        start a node, deploy the example, follow its log\n  \
-                        forebay ps                      what runs\n  forebay logs -f --app shop      its log")]
+#[command(
+    after_help = "Begin with:\n  forebay up examples/shop        start a node, deploy the example, follow its log\n  \
+                        forebay ps                      what runs\n  forebay logs -f --app shop      its log"
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -70,9 +72,6 @@ pub(crate) enum Verb {
     Schema(SchemaArgs),
     /// Print the completion script of a shell
     Completion(CompletionArgs),
-    /// The parent process of one instance; started by the node only
-    #[command(hide = true)]
-    Init,
 }
 
 /// Where a node listens; each is a list: `127.0.0.1:8080,[::1]:8080`.
@@ -158,9 +157,11 @@ pub(crate) struct ScaleArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Queries:\n  forebay logs --app shop 'timeout -retry'       words, and words that must be absent\n  \
+#[command(
+    after_help = "Queries:\n  forebay logs --app shop 'timeout -retry'       words, and words that must be absent\n  \
                         forebay logs 'level:error status:500'          fields; level means that level or worse\n  \
-                        forebay logs --since 5m '\"order done\"'         a phrase, of the last five minutes")]
+                        forebay logs --since 5m '\"order done\"'         a phrase, of the last five minutes"
+)]
 pub(crate) struct LogsArgs {
     /// Follow: print what arrives
     #[arg(short, long)]

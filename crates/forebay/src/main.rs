@@ -14,11 +14,12 @@ mod verbs;
 mod wire;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
-    if matches!(cli.verb, args::Verb::Init) {
-        // Before any runtime: an init process stays single-threaded and small.
-        return runtime::init_main();
+    // Before anything else: an init process stays single-threaded and small, and what else is in its arguments is for
+    // people who look at `ps`.
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == "init") {
+        return runtime::init::main();
     }
+    let cli = args::Cli::parse();
     let json = cli.global.json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,

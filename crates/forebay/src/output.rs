@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use config::ConfigError;
 use control::error::{ApiError, Kind};
 use control::wire::Listing;
 use serde::Serialize;
@@ -23,6 +24,12 @@ pub(crate) type Done = Result<(), Quit>;
 impl From<ApiError> for Quit {
     fn from(error: ApiError) -> Quit {
         Quit::Error(Box::new(error))
+    }
+}
+
+impl From<ConfigError> for Quit {
+    fn from(error: ConfigError) -> Quit {
+        ApiError::from(error).into()
     }
 }
 
@@ -102,7 +109,7 @@ pub(crate) fn listing<T: Serialize>(
 /// A table without lines, as wide as it needs on a pipe and as the terminal on a terminal.
 pub(crate) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> io::Result<()> {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     if !io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Disabled);
     }

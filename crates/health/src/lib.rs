@@ -1,6 +1,6 @@
 //! Whether an endpoint can take requests: the checker's core, one probe, and the cache that everybody else reads.
 //!
-//! [`Checker`] decides and does no I/O; [`probe`] asks once over HTTP; [`HealthCache`] keeps the last verdict with its
+//! [`Checker`] decides and does no I/O; [`probe()`] asks once over HTTP; [`HealthCache`] keeps the last verdict with its
 //! age, so that neither the router nor an operator's question ever reaches the application.
 
 pub mod cache;

@@ -19,6 +19,7 @@ use stdx::clock::Wall;
 use stdx::ids::{AppName, EnvName, ProcessName};
 use stdx::trace::TraceId;
 
+use crate::error::QueryError;
 use crate::handle::Handle;
 use crate::level::Level;
 use crate::queries::Rows;
@@ -54,18 +55,10 @@ struct LogsParameters {
 }
 
 impl LogsParameters {
-    fn query(self) -> Result<Query, ApiError> {
-        let mut filter = match &self.q {
-            Some(text) => Filter::parse(text).map_err(|e| ApiError::from(crate::QueryError::from(e)))?,
-            None => Filter::default(),
-        };
+    fn query(self) -> Result<Query, QueryError> {
+        let mut filter = Filter::parse(self.q.as_deref().unwrap_or_default())?;
         if let Some(word) = self.level {
-            let level = Level::from_word(&word).ok_or_else(|| {
-                ApiError::new(Kind::Usage, "query_level", format!("`{word}` is no level"))
-                    .at("level")
-                    .hint("expected emergency, alert, critical, error, warning, notice, info, debug")
-            })?;
-            filter = filter.level(level);
+            filter = filter.level(Level::from_word(&word).ok_or(QueryError::Level { word })?);
         }
         filter = self.app.into_iter().fold(filter, Filter::app);
         filter = self.env.into_iter().fold(filter, Filter::env);

@@ -18,6 +18,7 @@ pub struct Config {
     pub commit_interval_ms: u32,
     /// Records that somebody awaits (lines of instances) are made durable at once, but not more often than this, so that
     /// lines which come one by one share a sync.
+    #[schemars(range(max = 60_000))]
     pub commit_awaited_interval_ms: u32,
     /// Records are made durable when this many bytes wait.
     #[schemars(range(min = 1))]

@@ -6,6 +6,7 @@ use control::error::{ApiError, Kind};
 use stdx::format::FormatError;
 use stdx::lock::LockError;
 
+use crate::level::Level;
 use crate::query::SyntaxError;
 
 /// Why the plane did not start.
@@ -68,6 +69,12 @@ pub enum QueryError {
     /// The query is not well formed.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
+    /// The level asked for is none.
+    #[error("`{word}` is no level")]
+    Level {
+        /// What was given.
+        word: String,
+    },
     /// As many as may run are running.
     #[error("{max} queries are running already")]
     TooManyQueries {
@@ -101,6 +108,9 @@ impl From<QueryError> for ApiError {
             QueryError::Syntax(syntax) => ApiError::new(Kind::Usage, "query_syntax", text)
                 .at(format!("q, column {}", syntax.column))
                 .hint(syntax.hint),
+            QueryError::Level { .. } => {
+                ApiError::new(Kind::Usage, "query_level", text).at("level").hint(format!("expected {}", Level::NAMES))
+            }
             QueryError::TooManyQueries { .. } => ApiError::new(Kind::Policy, "too_many_queries", text)
                 .hint("wait for one to end, or raise logs.queries_max"),
             QueryError::TooManyTails { .. } => {

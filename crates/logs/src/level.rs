@@ -35,6 +35,9 @@ const NAMES: [(Level, &str); 8] = [
 ];
 
 impl Level {
+    /// All names, worst first, as hints show them.
+    pub const NAMES: &'static str = "emergency, alert, critical, error, warning, notice, info, debug";
+
     /// The RFC's word for it.
     pub fn name(self) -> &'static str {
         NAMES[self as usize].1

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use stdx::clock::Wall;
 use stdx::ids::Scope;
 
 /// Instances that are remembered; beyond it those are forgotten that were silent longest.
@@ -10,8 +11,18 @@ const INSTANCES_MAX: usize = 10_000;
 #[derive(Clone, Copy, Debug)]
 struct Origin {
     origin_seq: u64,
+    /// The newest time of its lines. A line with a later one is new whatever its number: the node's state was reset and
+    /// an instance's name was given again.
+    newest: Wall,
     /// The record's number.
     seq: u64,
+}
+
+/// What is known of a line that carries a number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OriginLine {
+    pub(crate) origin_seq: u64,
+    pub(crate) time: Wall,
 }
 
 #[derive(Debug, Default)]
@@ -19,7 +30,7 @@ pub(crate) struct Origins {
     scopes: HashMap<Scope, HashMap<String, Origin>>,
     count: usize,
     /// The scope of the last record recovered; the next one is mostly of the same.
-    newest: Option<Scope>,
+    recovering: Option<Scope>,
 }
 
 impl Origins {
@@ -28,13 +39,19 @@ impl Origins {
         self.scopes.get(scope)?.get(instance).map(|origin| origin.origin_seq)
     }
 
-    /// Notes that record `seq` is line `origin_seq` of the instance.
-    pub(crate) fn note(&mut self, scope: &Scope, instance: &str, origin_seq: u64, seq: u64) {
-        let origin = Origin { origin_seq, seq };
+    /// Says whether the line has been stored before.
+    pub(crate) fn has(&self, scope: &Scope, instance: &str, line: OriginLine) -> bool {
+        let known = self.scopes.get(scope).and_then(|instances| instances.get(instance));
+        known.is_some_and(|known| line.origin_seq <= known.origin_seq && line.time <= known.newest)
+    }
+
+    /// Notes that record `seq` is that line of the instance.
+    pub(crate) fn note(&mut self, scope: &Scope, instance: &str, line: OriginLine, seq: u64) {
         if let Some(known) = self.scopes.get_mut(scope).and_then(|instances| instances.get_mut(instance)) {
-            *known = origin;
+            *known = Origin { origin_seq: line.origin_seq, newest: known.newest.max(line.time), seq };
             return;
         }
+        let origin = Origin { origin_seq: line.origin_seq, newest: line.time, seq };
         if self.count >= INSTANCES_MAX {
             self.forget_silent();
         }
@@ -43,14 +60,14 @@ impl Origins {
     }
 
     /// The same with the names as they stand in the log; such as are no names are no instance's.
-    pub(crate) fn note_parts(&mut self, app: &str, env: &str, instance: &str, origin_seq: u64, seq: u64) {
-        if self.newest.as_ref().is_none_or(|scope| scope.app.as_str() != app || scope.env.as_str() != env) {
+    pub(crate) fn note_parts(&mut self, app: &str, env: &str, instance: &str, line: OriginLine, seq: u64) {
+        if self.recovering.as_ref().is_none_or(|scope| scope.app.as_str() != app || scope.env.as_str() != env) {
             let (Ok(app), Ok(env)) = (app.parse(), env.parse()) else { return };
-            self.newest = Some(Scope { app, env });
+            self.recovering = Some(Scope { app, env });
         }
-        if let Some(scope) = self.newest.take() {
-            self.note(&scope, instance, origin_seq, seq);
-            self.newest = Some(scope);
+        if let Some(scope) = self.recovering.take() {
+            self.note(&scope, instance, line, seq);
+            self.recovering = Some(scope);
         }
     }
 
@@ -75,13 +92,31 @@ impl Origins {
 mod tests {
     use super::*;
 
+    fn line(origin_seq: u64) -> OriginLine {
+        OriginLine { origin_seq, time: Wall(origin_seq * 10) }
+    }
+
+    #[test]
+    fn a_line_is_known_by_its_number_unless_it_is_newer_than_all_that_are_known() {
+        let shop: Scope = "shop".parse().unwrap();
+        let mut origins = Origins::default();
+        origins.note(&shop, "web.1", line(5), 100);
+        assert!(origins.has(&shop, "web.1", line(4)) && origins.has(&shop, "web.1", line(5)));
+        assert!(!origins.has(&shop, "web.1", line(6)) && !origins.has(&shop, "web.2", line(5)));
+        let of_a_later_run = OriginLine { origin_seq: 1, time: Wall(1000) };
+        assert!(!origins.has(&shop, "web.1", of_a_later_run));
+        origins.note(&shop, "web.1", of_a_later_run, 101);
+        assert_eq!(origins.last(&shop, "web.1"), Some(1));
+        assert!(origins.has(&shop, "web.1", of_a_later_run));
+    }
+
     #[test]
     fn the_last_line_of_each_instance_is_known_per_scope() {
         let (shop, blog): (Scope, Scope) = ("shop".parse().unwrap(), "blog/staging".parse().unwrap());
         let mut origins = Origins::default();
-        origins.note(&shop, "web.1", 5, 100);
-        origins.note(&shop, "web.1", 6, 101);
-        origins.note(&blog, "web.1", 1, 102);
+        origins.note(&shop, "web.1", line(5), 100);
+        origins.note(&shop, "web.1", line(6), 101);
+        origins.note(&blog, "web.1", line(1), 102);
         assert_eq!(origins.last(&shop, "web.1"), Some(6));
         assert_eq!(origins.last(&blog, "web.1"), Some(1));
         assert_eq!(origins.last(&shop, "web.2"), None);
@@ -95,7 +130,7 @@ mod tests {
         let shop: Scope = "shop".parse().unwrap();
         let mut origins = Origins::default();
         for n in 0..=INSTANCES_MAX as u64 {
-            origins.note(&shop, &format!("web.{n}"), 1, n);
+            origins.note(&shop, &format!("web.{n}"), line(1), n);
         }
         assert_eq!(origins.last(&shop, "web.0"), None);
         assert_eq!(origins.last(&shop, &format!("web.{INSTANCES_MAX}")), Some(1));

@@ -120,7 +120,7 @@ pub struct Record {
     /// What is said.
     pub body: Body,
     /// The number that the instance's init process gave it. Per scope and instance they must come in order: one that is
-    /// not above the last one stored is taken for a repetition and not stored again.
+    /// not above the last one stored, nor later in time, is taken for a repetition and not stored again.
     pub origin_seq: Option<u64>,
     /// The length in bytes that the line had before somebody upstream cut it.
     pub cut_from: Option<u64>,

@@ -60,6 +60,9 @@ impl Scan<'_> {
 
     /// The last `n` matches in the order of (time, number); newest segments first, and no more of them than needed.
     pub(crate) fn last(&self, n: usize, out: &mut Out<'_>) -> Result<(), ReadError> {
+        if n == 0 {
+            return Ok(());
+        }
         let mut waiting = Waiting::default();
         self.recent().for_each(|entry| waiting.push(held(entry)));
         waiting.keep_last(n);

@@ -18,7 +18,7 @@ use crate::format::{KIND_RECORD, View};
 use crate::handle::Handle;
 use crate::index::Index;
 use crate::live::Live;
-use crate::origins::Origins;
+use crate::origins::{OriginLine, Origins};
 use crate::pace::{Limits, Pace};
 use crate::shared::{Counters, Shared};
 use crate::store::Store;
@@ -128,7 +128,8 @@ impl Recovered {
         if let (Some(app), Some(env), Some(instance), Some(origin_seq)) =
             (view.app, view.env, view.instance, view.origin_seq)
         {
-            self.origins.note_parts(app, env, instance, origin_seq, found.lsn.0);
+            let line = OriginLine { origin_seq, time: view.time };
+            self.origins.note_parts(app, env, instance, line, found.lsn.0);
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::format::{KIND_RECORD, View};
 use crate::inbox::{Answer, DropCause, Incoming};
 use crate::level::Level;
 use crate::live::Entry;
+use crate::origins::OriginLine;
 use crate::pace::{Due, Pace};
 use crate::parse::{Parsed, char_boundary, parse};
 use crate::record::{Body, Record};
@@ -144,7 +145,7 @@ impl Store {
         let (Some(scope), Some(instance), Some(seq)) = (&record.scope, &record.instance, record.origin_seq) else {
             return false;
         };
-        self.shared.origins().last(scope, instance).is_some_and(|last| seq <= last)
+        self.shared.origins().has(scope, instance, OriginLine { origin_seq: seq, time: record.time })
     }
 
     fn store(&mut self, record: &Record, parsed: &Parsed, cost: u64) -> Result<(), Poison> {
@@ -163,7 +164,8 @@ impl Store {
             }
         };
         if let (Some(scope), Some(instance), Some(seq)) = (&record.scope, &record.instance, record.origin_seq) {
-            self.shared.origins().note(scope, instance, seq, lsn.0);
+            let line = OriginLine { origin_seq: seq, time: record.time };
+            self.shared.origins().note(scope, instance, line, lsn.0);
         }
         let entry = Entry { time: record.time, seq: lsn.0, cost, payload: self.buffer.as_slice().into() };
         self.fresh.push((entry, at.segment));

@@ -62,7 +62,9 @@ pub(crate) fn run<D: Io>(mut writer: Writer<D>) {
         End::Stopped => shared.inbox.set_closed(Some(Closed::Stopped)),
         End::StoppedFull => {
             let bytes = shared.inbox.stats().pending;
-            tracing::error!(target: "logs", bytes, "stopped with a full disk: what waited for it is lost");
+            if bytes > 0 {
+                tracing::error!(target: "logs", bytes, "stopped with a full disk: what waited for it is lost");
+            }
         }
         End::Failed(reason) => {
             shared.inbox.set_closed(Some(Closed::Failed));

@@ -28,8 +28,8 @@ pub struct AccessRecord {
     pub link: Option<TraceContext>,
     /// Who connected.
     pub client: SocketAddr,
-    /// The method; `-` is not needed: what was no HTTP has no record but its status.
-    pub method: Method,
+    /// The method; `None` when the head could not be read, and then there is no target either.
+    pub method: Option<Method>,
     /// The host asked for, lower case, without its port; empty when it was refused before that was known.
     pub host: Box<str>,
     /// Path and query, at most 2 KiB of them.

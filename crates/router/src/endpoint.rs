@@ -12,7 +12,7 @@ use stdx::rng::Rng;
 
 /// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
 const DECAY: Duration = Duration::from_secs(10);
-/// What is assumed of an endpoint before its first answer.
+/// What is assumed of an endpoint before its first answer, once one request is on its way to it.
 const FIRST_GUESS_NANOS: f64 = 5e6;
 /// What a failure counts as, so that an endpoint that fails fast does not look fast.
 const FAILURE_NANOS: f64 = 1e9;
@@ -33,7 +33,8 @@ pub(crate) struct EndpointKey {
 pub(crate) struct Endpoint {
     pub(crate) key: EndpointKey,
     in_flight: AtomicU32,
-    /// Peak EWMA of the time to a reply's head: bits of an `f64` in nanoseconds, and when it was last told something.
+    /// Peak EWMA of the time to a reply's head: bits of an `f64` in nanoseconds, 0 before the first; and when it was
+    /// last told something.
     latency: AtomicU64,
     told_at: AtomicU64,
     down_until: AtomicU64,
@@ -45,7 +46,7 @@ impl Endpoint {
         Endpoint {
             key,
             in_flight: AtomicU32::new(0),
-            latency: AtomicU64::new(FIRST_GUESS_NANOS.to_bits()),
+            latency: AtomicU64::new(0),
             told_at: AtomicU64::new(now.0),
             down_until: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
@@ -57,9 +58,14 @@ impl Endpoint {
     }
 
     /// What picking it costs: latency times the requests that would then be in flight. Latency fades while nothing is
-    /// heard, so that an endpoint that was slow once is tried again.
+    /// heard, so that an endpoint that was slow once is tried again. One that nothing is known of costs nothing until a
+    /// request is on its way to it: it is tried soon, and not with everything at once.
     pub(crate) fn load(&self, now: Mono) -> f64 {
-        self.faded(now) * (f64::from(self.in_flight()) + 1.0)
+        let latency = match self.faded(now) {
+            0.0 if self.in_flight() > 0 => FIRST_GUESS_NANOS,
+            known => known,
+        };
+        latency * (f64::from(self.in_flight()) + 1.0)
     }
 
     /// Until when it should be passed over, `None` when it may be picked.

@@ -49,7 +49,7 @@ impl Exchange {
             has_content: false,
             started,
             deadline: started,
-            record: Some(Box::new(record(worker, conn, &traced, head.method.clone(), cut(target)))),
+            record: Some(Box::new(record(worker, conn, &traced, Some(head.method.clone()), cut(target)))),
             traced,
         }
     }
@@ -58,7 +58,7 @@ impl Exchange {
     pub(crate) fn unreadable(worker: &Rc<Worker>, conn: &Rc<Conn>, status: StatusCode, cause: String) -> TraceContext {
         let context = TraceContext::new_root(&mut worker.rng.borrow_mut());
         let traced = Traced { context, parent: None, link: None };
-        let mut record = record(worker, conn, &traced, Method::default(), "");
+        let mut record = record(worker, conn, &traced, None, "");
         record.status = status.as_u16();
         record.cause = Some(cause);
         record.whole = true;
@@ -151,7 +151,7 @@ impl Drop for Exchange {
     }
 }
 
-fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Method, target: &str) -> AccessRecord {
+fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Option<Method>, target: &str) -> AccessRecord {
     AccessRecord {
         time: worker.clock.wall(),
         trace: traced.context,

@@ -154,10 +154,10 @@ pub(crate) fn forwarded(headers: &mut HeaderMap, set: FieldSet, client: Client<'
     if !(believed && headers.contains_key(FORWARDED_PROTO)) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
-    if !(believed && headers.contains_key(FORWARDED_HOST)) {
-        if let Some(host) = headers.get(header::HOST).cloned() {
-            headers.insert(FORWARDED_HOST, host);
-        }
+    if !(believed && headers.contains_key(FORWARDED_HOST))
+        && let Some(host) = headers.get(header::HOST).cloned()
+    {
+        headers.insert(FORWARDED_HOST, host);
     }
 }
 

@@ -196,3 +196,66 @@ fn expectation(headers: &HeaderMap, version: Version) -> Result<(), Refusal> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+    use proptest::prelude::{any, prop, prop_assert, proptest};
+
+    const LIMITS: Limits = Limits { target_bytes_max: 100, header_fields_max: 10 };
+
+    fn judged(request: http::request::Builder, seen: Seen) -> Result<Admitted, Refusal> {
+        admit(&request.body(()).unwrap().into_parts().0, Some(seen), &LIMITS)
+    }
+
+    fn host_of(host: &str) -> Result<Box<str>, Refusal> {
+        judged(Request::get("/").header("host", host), Seen::default()).map(|admitted| admitted.host)
+    }
+
+    #[test]
+    fn the_host_is_in_lower_case_and_without_its_port() {
+        assert_eq!(&*host_of("Shop.Example:8080").unwrap(), "shop.example");
+        assert_eq!(&*host_of("[::1]:80").unwrap(), "[::1]");
+        for bad in ["", "a:b", "a:99999", "a:", "me@a", "a,b", "a/b", "a b", "[::1", ":80", "a?b", "a#b"] {
+            assert_eq!(host_of(bad), Err(Refusal::Host), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_the_witness_lost_is_refused() {
+        let head = Request::get("/").header("host", "a").body(()).unwrap().into_parts().0;
+        assert_eq!(admit(&head, None, &LIMITS).unwrap_err(), Refusal::Framing);
+        // So is one that the witness and hyper read differently.
+        let seen = Seen { content_lengths: 1, ..Seen::default() };
+        assert_eq!(admit(&head, Some(seen), &LIMITS).unwrap_err(), Refusal::Framing);
+        let hidden = Request::get("/").header("host", "a").header("content-length", "3");
+        assert_eq!(judged(hidden, Seen::default()).unwrap_err(), Refusal::Framing);
+    }
+
+    #[test]
+    fn an_expectation_that_nobody_knows_is_refused() {
+        let expects =
+            |what: &str| judged(Request::get("/").header("host", "a").header("expect", what), Seen::default());
+        assert!(expects("100-Continue").is_ok());
+        assert_eq!(expects("teapot").unwrap_err(), Refusal::Expectation);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_admitted_has_one_sound_host_and_target(
+            host in prop::collection::vec(any::<u8>(), 0..12),
+            path in "[ -~]{0,12}",
+            connection in "[ -~]{0,20}",
+        ) {
+            let request = Request::get(format!("/{path}")).header("host", host).header("connection", connection);
+            let Ok(request) = request.body(()) else { return Ok(()) };
+            let head = request.into_parts().0;
+            if let Ok(admitted) = admit(&head, Some(Seen::default()), &LIMITS) {
+                let sound = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b'@';
+                prop_assert!(!admitted.host.is_empty() && admitted.host.bytes().all(sound));
+                prop_assert!(head.uri.path().bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+        }
+    }
+}

@@ -11,7 +11,7 @@ use control::plane::{PlaneState, PlaneStatus};
 use net::listen::{self, ListenError};
 use stdx::clock::SharedClock;
 use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
@@ -130,16 +130,13 @@ fn spawn(start: Start, shared: &Arc<Shared>) -> Result<(), StartError> {
 async fn work(start: Start, shared: Arc<Shared>) {
     let mut phase = shared.phase.subscribe();
     let worker = Rc::new(Worker::new(start.index, Arc::clone(&shared), start.clock, start.ring));
-    spawn_local(follow(Rc::clone(&worker)));
-    if start.index == 0 {
-        spawn_local(publish(Rc::clone(&worker), start.source));
-    }
+    vital(&worker, "following the routing", follow(Rc::clone(&worker), start.source));
     let sweeping = Rc::clone(&worker);
-    spawn_local(async move { Sweep::run(&sweeping).await });
+    vital(&worker, "keeping time", async move { Sweep::run(&sweeping).await });
     let mut accepting = Vec::new();
     for socket in start.sockets {
         match tokio::net::TcpListener::from_std(socket) {
-            Ok(listener) => accepting.push(spawn_local(serve::accept(Rc::clone(&worker), listener))),
+            Ok(listener) => accepting.push(vital(&worker, "accepting", serve::accept(Rc::clone(&worker), listener))),
             Err(error) => shared.status.fail(format!("worker {} cannot accept: {error}", start.index)),
         }
     }
@@ -147,7 +144,7 @@ async fn work(start: Start, shared: Arc<Shared>) {
     let drains = phase.wait_for(|phase| *phase != Phase::Serving).await.is_ok();
     for one in accepting {
         if one.await.is_err() {
-            tracing::error!(worker = start.index, "an accept loop panicked");
+            tracing::error!(worker = start.index, "an accept loop was lost");
         }
     }
     worker.sweep.wake_all();
@@ -158,21 +155,21 @@ async fn work(start: Start, shared: Arc<Shared>) {
     tracing::debug!(worker = start.index, drains, "worker ends");
 }
 
-/// Compiles each change of the routing for all workers; one worker does it.
-async fn publish(worker: Rc<Worker>, mut source: watch::Receiver<Arc<Routing>>) {
-    while source.changed().await.is_ok() {
-        let routing = Arc::clone(&source.borrow_and_update());
-        worker.shared.publish(routing, worker.now());
-    }
+/// Runs a part that the worker cannot do without: if it panics the plane has failed, though the worker serves on.
+fn vital(worker: &Rc<Worker>, what: &'static str, part: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    let worker = Rc::clone(worker);
+    spawn_local(async move {
+        if spawn_local(part).await.is_err() {
+            worker.shared.status.fail(format!("worker {}: {what} panicked", worker.index));
+        }
+    })
 }
 
-/// Takes each published routing into force.
-async fn follow(worker: Rc<Worker>) {
-    let mut published = worker.shared.published.subscribe();
+/// Takes each routing into force, until the source goes away.
+async fn follow(worker: Rc<Worker>, mut source: watch::Receiver<Arc<Routing>>) {
     loop {
-        let snapshot = Arc::clone(&published.borrow_and_update());
-        worker.adopt(snapshot);
-        if published.changed().await.is_err() {
+        worker.adopt(worker.shared.newest(&mut source, worker.now()));
+        if source.changed().await.is_err() {
             return;
         }
     }

@@ -1,11 +1,11 @@
 //! One HTTP request, from accept to reply.
 //!
-//! The way through, in order: [`serve`] (sockets) → [`gate`] (may it come in) → [`route`] (whose is it) → [`tries`]
-//! (which endpoint, how often, how long) → [`forward`] (one try, over the worker's own [`pool`]) → [`reply`]. One
-//! [`exchange::Exchange`] value carries a request's facts along and ends as its access record.
+//! The way through, in order: `serve` (sockets) → `gate` (may it come in) → `route` (whose is it) → `tries`
+//! (which endpoint, how often, how long) → `forward` (one try, over the worker's own `pool`) → `reply`. One
+//! `Exchange` value carries a request's facts along and ends as its access record.
 //!
 //! Workers share nothing on that way but atomics per endpoint; each has its sockets, its pool and its generator. The
-//! routing is an immutable [`snapshot`]; a change gives every worker a new one, and requests that wait look again.
+//! routing is an immutable `snapshot`; a change gives every worker a new one, and requests that wait look again.
 
 pub mod access;
 mod body;

@@ -52,6 +52,8 @@ pub(crate) fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<Re
 pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<ReplyBody> {
     let rescue = failure.rescue();
     exchange.replies(rescue.status, Some(&failure));
+    // Nothing of it can break off but the client.
+    exchange.ends();
     let text = format!("{}\n{}\ntrace {}\n", rescue.status, rescue.sentence, exchange.traced.context.trace);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -84,11 +86,11 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
 
 impl ReplyBody {
     fn end(&mut self) {
-        if let Content::Endpoint { hangs_on, .. } = &mut self.content {
-            if let Some((sender, in_flight)) = hangs_on.take() {
-                let worker = &self.exchange.worker;
-                worker.pool.put(in_flight.endpoint().key, sender, worker.now());
-            }
+        if let Content::Endpoint { hangs_on, .. } = &mut self.content
+            && let Some((sender, in_flight)) = hangs_on.take()
+        {
+            let worker = &self.exchange.worker;
+            worker.pool.put(in_flight.endpoint().key, sender, worker.now());
         }
         self.content = Content::Ended;
         self.exchange.ends();

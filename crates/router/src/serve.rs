@@ -41,19 +41,22 @@ const LINGER_BYTES_MAX: usize = 4 << 20;
 pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
     let mut phase = worker.shared.phase.subscribe();
     loop {
-        let seat = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
-            seat = Arc::clone(&worker.shared.connections).acquire_owned() => seat,
+            accepted = listener.accept() => accepted,
         };
-        let Ok(seat) = seat else { break };
-        tokio::select! {
-            biased;
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => begin(&worker, stream, peer, seat),
-                Err(error) => net::accept::rest(&error).await,
-            },
+        match accepted {
+            Ok((stream, peer)) => {
+                // With all seats taken the next client waits here, and those after it in the kernel's queue.
+                let seat = tokio::select! {
+                    seat = Arc::clone(&worker.shared.connections).acquire_owned() => seat,
+                    _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+                };
+                let Ok(seat) = seat else { break };
+                begin(&worker, stream, peer, seat);
+            }
+            Err(error) => net::accept::rest(&error).await,
         }
     }
     take_queued(&worker, &listener).await;
@@ -61,20 +64,15 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
 
 /// A connection that the kernel accepted for us would be reset by closing the listener.
 async fn take_queued(worker: &Rc<Worker>, listener: &TcpListener) {
-    let mut queued = true;
-    while queued {
-        let Ok(seat) = Arc::clone(&worker.shared.connections).try_acquire_owned() else { return };
-        queued = tokio::select! {
+    loop {
+        let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    begin(worker, stream, peer, seat);
-                    true
-                }
-                Err(_) => false,
-            },
-            () = tokio::task::yield_now() => false,
+            accepted = listener.accept() => accepted,
+            () = std::future::ready(()) => return,
         };
+        let seat = Arc::clone(&worker.shared.connections).try_acquire_owned();
+        let (Ok((stream, peer)), Ok(seat)) = (accepted, seat) else { return };
+        begin(worker, stream, peer, seat);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What all workers and the handle share: atomics per endpoint, the published routing, counters, the way to the end.
+//! What all workers and the handle share: atomics per endpoint, the newest routing, counters, the way to the end.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -32,7 +32,6 @@ pub(crate) struct Shared {
     pub(crate) status: PlaneStatus,
     pub(crate) workers: Box<[WorkerCell]>,
     pub(crate) phase: watch::Sender<Phase>,
-    pub(crate) published: watch::Sender<Arc<Snapshot>>,
     /// Seats for client connections.
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) adopted: Notify,
@@ -40,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) running: watch::Sender<usize>,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
+    newest: Mutex<Arc<Snapshot>>,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -65,21 +65,31 @@ impl Shared {
             status: PlaneStatus::running("router"),
             workers: (0..workers).map(|_| WorkerCell::default()).collect(),
             phase: watch::Sender::new(Phase::Serving),
-            published: watch::Sender::new(Arc::new(first)),
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),
             held: AtomicU32::new(0),
             endpoints,
+            newest: Mutex::new(Arc::new(first)),
             config,
         }
     }
 
-    /// Compiles a routing and gives it to all workers.
-    pub(crate) fn publish(&self, routing: Arc<Routing>, now: Mono) {
-        let version = self.published.borrow().version + 1;
-        let snapshot = compile(&self.endpoints, routing, version, &self.config, now);
-        self.published.send_replace(Arc::new(snapshot));
+    /// The newest snapshot. Whichever worker sees a new routing first compiles it for all. The source is read under the
+    /// lock, so that no worker can bring back an older routing after a newer one.
+    pub(crate) fn newest(&self, source: &mut watch::Receiver<Arc<Routing>>, now: Mono) -> Arc<Snapshot> {
+        let mut newest = lock(&self.newest);
+        let routing = Arc::clone(&source.borrow_and_update());
+        if !Arc::ptr_eq(&newest.source, &routing) {
+            let version = newest.version + 1;
+            *newest = Arc::new(compile(&self.endpoints, routing, version, &self.config, now));
+        }
+        Arc::clone(&newest)
+    }
+
+    /// The snapshot that a worker begins with.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.newest))
     }
 
     /// A worker has taken a version into force.
@@ -88,12 +98,11 @@ impl Shared {
         self.adopted.notify_waiters();
     }
 
-    /// Whether `routing` is published and every worker routes by it or by a later one.
+    /// Whether `routing` is compiled and every worker routes by it or by a later one.
     pub(crate) fn is_applied(&self, routing: &Arc<Routing>) -> bool {
-        let published = self.published.borrow();
-        let version = published.version;
-        Arc::ptr_eq(&published.source, routing)
-            && self.workers.iter().all(|worker| worker.version.load(SeqCst) >= version)
+        let newest = self.snapshot();
+        let adopted = |worker: &WorkerCell| worker.version.load(SeqCst) >= newest.version;
+        Arc::ptr_eq(&newest.source, routing) && self.workers.iter().all(adopted)
     }
 
     /// Requests that an address has in hand, over all workers and releases.

@@ -146,3 +146,48 @@ impl EndpointSource for StaticSource {
         self.0.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        schema = 1
+
+        [router]
+        listen = ["127.0.0.1:8080"]
+
+        [upstreams.web]
+        endpoints = ["127.0.0.1:9001", "127.0.0.1:9002"]
+
+        [[routes]]
+        host = "shop.example"
+        path_prefix = "/api"
+        upstream = "web"
+        deadline_ms = 500
+    "#;
+
+    fn read(text: &str) -> Result<Routing, FileError> {
+        toml::from_str::<RouterFile>(text).unwrap().routing()
+    }
+
+    #[test]
+    fn a_file_names_endpoints_and_routes() {
+        let routing = read(FILE).unwrap();
+        assert_eq!(routing.upstreams[0].endpoints[1], EndpointSpec::at("127.0.0.1:9002".parse().unwrap()));
+        let route = &routing.routes[0];
+        assert_eq!((route.name.as_str(), route.host.as_deref()), ("web", Some("shop.example")));
+        assert_eq!((route.policy.deadline_ms, route.policy.retries_max), (500, 1));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_said() {
+        let error = |from: &str, to: &str| read(&FILE.replace(from, to)).unwrap_err().to_string();
+        assert_eq!(error("schema = 1", "schema = 2"), "schema 2 is newer than this router, which reads up to 1");
+        assert_eq!(
+            error("upstream = \"web\"", "upstream = \"wbe\""),
+            "routes[0].upstream: there is no `[upstreams.wbe]`"
+        );
+        assert_eq!(error("\"/api\"", "\"api\""), "routes[0].path_prefix: `api` must begin with `/`");
+    }
+}

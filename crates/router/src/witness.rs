@@ -204,3 +204,110 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     }
     u64::from_str_radix(std::str::from_utf8(&line[..digits]).ok()?, 16).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
+
+    const ONE: Seen = Seen { content_lengths: 1, transfer_encodings: 0, fragment: false };
+    const CHUNKED: Seen = Seen { content_lengths: 0, transfer_encodings: 1, fragment: false };
+
+    fn heads(bytes: &[u8]) -> Vec<Seen> {
+        let mut witness = Witness::new();
+        witness.feed(bytes);
+        std::iter::from_fn(|| witness.next_head()).collect()
+    }
+
+    #[test]
+    fn requests_are_told_apart_by_their_framing() {
+        let three = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n\
+            POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\nGET /inside HTTP/1.1\r\n\r\n      \
+            POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3;ext=1\r\ntea\r\n0\r\nx-sum: 1\r\n\r\n\
+            GET / HTTP/1.1\r\n\r\n";
+        assert_eq!(heads(three), [Seen::default(), ONE, CHUNKED, Seen::default()]);
+    }
+
+    #[test]
+    fn contradictions_are_seen_and_end_the_watch() {
+        let both = "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+        assert_eq!(heads(both.as_bytes()), [Seen { content_lengths: 1, transfer_encodings: 1, fragment: false }]);
+        let twice = "POST / HTTP/1.1\r\nContent-Length: 0\r\ncontent-length: 0\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+        assert_eq!(heads(twice.as_bytes()), [Seen { content_lengths: 2, ..Seen::default() }]);
+    }
+
+    #[test]
+    fn chunks_that_two_readers_could_read_differently_end_the_watch() {
+        for content in
+            ["3\ntea\r\n0\r\n\r\n", "3\r\ntea\n0\r\n\r\n", "0x3\r\ntea\r\n0\r\n\r\n", "3;a\rb\r\ntea\r\n0\r\n\r\n"]
+        {
+            let all = format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{content}GET / HTTP/1.1\r\n\r\n");
+            assert_eq!(heads(all.as_bytes()), [CHUNKED], "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_hidden_behind_zeros_in_pieces_ends_the_watch() {
+        let zeros = "0".repeat(80);
+        let all = format!("POST / HTTP/1.1\r\ncontent-length: {zeros}5\r\n\r\nthreeGET / HTTP/1.1\r\n\r\n");
+        let mut witness = Witness::new();
+        for byte in all.bytes() {
+            witness.feed(&[byte]);
+        }
+        assert_eq!(witness.next_head(), Some(ONE));
+        assert_eq!(witness.next_head(), None);
+        assert_eq!(heads(all.as_bytes()), [ONE, Seen::default()]);
+    }
+
+    #[test]
+    fn a_fragment_is_seen_only_in_the_request_line() {
+        assert!(heads(b"GET /a#b HTTP/1.1\r\n\r\n")[0].fragment);
+        assert!(!heads(b"GET /a HTTP/1.1\r\nx: #\r\n\r\n")[0].fragment);
+    }
+
+    #[test]
+    fn a_head_that_began_is_known() {
+        let mut witness = Witness::new();
+        witness.feed(b"\r\n");
+        assert!(!witness.mid_head());
+        witness.feed(b"G");
+        assert!(witness.mid_head());
+        witness.feed(b"ET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert!(!witness.mid_head());
+    }
+
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            Just(b"POST / HTTP/1.1\r\n".to_vec()),
+            Just(b"content-length: 5\r\n".to_vec()),
+            Just(b"Transfer-Encoding: chunked\r\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"\n".to_vec()),
+            Just(b"5\r\nhello\r\n".to_vec()),
+            Just(b"0\r\n\r\n".to_vec()),
+            prop::collection::vec(any::<u8>(), 0..20),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn how_bytes_are_cut_into_reads_changes_nothing(
+            pieces in prop::collection::vec(piece(), 0..12),
+            cuts in prop::collection::vec(1usize..40, 1..20),
+        ) {
+            let bytes = pieces.concat();
+            let mut witness = Witness::new();
+            let mut rest = &bytes[..];
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (now, later) = rest.split_at((*cut).min(rest.len()));
+                witness.feed(now);
+                rest = later;
+            }
+            let cut_up: Vec<Seen> = std::iter::from_fn(|| witness.next_head()).collect();
+            prop_assert_eq!(cut_up, heads(&bytes));
+        }
+    }
+}

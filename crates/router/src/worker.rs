@@ -52,7 +52,7 @@ impl Worker {
         ring: Option<Box<dyn AccessRing>>,
     ) -> Worker {
         let config = &shared.config;
-        let snapshot = Rc::new(View(Arc::clone(&shared.published.borrow())));
+        let snapshot = Rc::new(View(shared.snapshot()));
         Worker {
             index,
             clock,

@@ -108,14 +108,16 @@ impl Side {
             let crashes = Crashes::remembered(record.restarts);
             fleet.seats.insert(place.clone(), Seat { run: Some(serial), crashes, ..Seat::default() });
         }
+        // One whose application has died meanwhile is still there to say how; it gets no requests until then.
+        let healthy = record.healthy && runtime::procs::lives(instance.ticket.child_pid, instance.ticket.child_start);
         let speaker = Speaker { scope: self.scope.clone(), instance: record.id.clone(), release: record.release };
         let (orders, desk) = self.desk(speaker);
         let run = Run {
             id: record.id,
             blueprint,
             port: record.port,
-            phase: if record.healthy { Phase::Running } else { Phase::Starting },
-            health: if record.healthy { Health::Healthy } else { Health::Unknown },
+            phase: if healthy { Phase::Running } else { Phase::Starting },
+            health: if healthy { Health::Healthy } else { Health::Unknown },
             reason: None,
             started: record.started,
             since: self.node.clock.mono(),

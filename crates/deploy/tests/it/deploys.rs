@@ -159,3 +159,34 @@ async fn old_releases_and_their_sources_go() {
     assert!(home.join("3").is_dir());
     rig.stop(AtStop::StopInstances).await;
 }
+
+/// Only root can give users; elsewhere there is nothing to see.
+#[tokio::test]
+async fn as_root_an_application_runs_as_its_own_user_and_cannot_write_its_source() {
+    use std::os::unix::fs::PermissionsExt;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut rig = Rig::new().await;
+    std::fs::set_permissions(rig.dir.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    rig.stop(AtStop::StopInstances).await;
+    rig.users = true;
+    rig.start().await;
+    let show = "worker 1 worker id -u; cat words; touch made 2>/dev/null || echo read only; sleep 1000";
+    rig.deploy(&rig.source(show, &[("words", "hello\n")])).await.unwrap();
+    assert_eq!(rig.log.said(), ["60000", "hello", "read only"]);
+    assert!(rig.ps().await[0].isolation.contains("uid"));
+    rig.stop(AtStop::StopInstances).await;
+}
+
+#[tokio::test]
+async fn who_did_what_is_written_down() {
+    let mut rig = Rig::new().await;
+    rig.deploy(&rig.source("worker 1 worker sleep 1000", &[])).await.unwrap();
+    rig.change("/v1/apps/shop/scale", Body::from(r#"{"worker": 2}"#)).await.unwrap();
+    rig.deploy(&rig.source("worker 1 worker false", &[])).await.unwrap_err();
+    rig.stop(AtStop::StopInstances).await;
+    let rows = rig.store().await.audit_rows(10).await.unwrap();
+    let said: Vec<_> = rows.iter().rev().map(|r| format!("{} {} {}", r.what, r.target, r.outcome)).collect();
+    assert_eq!(said, ["deploy v1 ok", "scale worker=2 ok", "deploy v2 release_crashed"]);
+}

@@ -1,8 +1,9 @@
 //! Crashes of instances and of the node.
 
+use control::wire::InstanceRow;
 use deploy::AtStop;
 
-use crate::rig::{Rig, WEB, kill};
+use crate::rig::{Rig, WEB, is_gone, kill, until_gone};
 
 const TWO_WEBS: &str = "web 2 routed python3 web.py";
 
@@ -57,11 +58,13 @@ async fn what_died_while_nobody_watched_is_started_again() {
     rig.deploy(&rig.source(TWO_WEBS, &[("web.py", WEB)])).await.unwrap();
     let before = rig.pids("web").await;
     rig.stop(AtStop::LeaveInstances).await;
-    kill(*before.first().unwrap());
+    let victim = *before.first().unwrap();
+    kill(victim);
+    until_gone(victim).await;
     rig.start().await;
-    let rows = rig
-        .until("two run", |rows| rows.iter().filter(|r| r.state == "running" && r.health == "healthy").count() == 2)
-        .await;
+    assert_eq!(rig.router.targets().len(), 1, "the dead one is not even in the first table");
+    let healthy = |r: &InstanceRow| r.pid != victim && r.state == "running" && r.health == "healthy";
+    let rows = rig.until("two run", |rows| rows.iter().filter(|row| healthy(row)).count() == 2).await;
     assert_eq!(rows.iter().filter(|row| before.contains(&row.pid)).count(), 1);
     rig.stop(AtStop::StopInstances).await;
 }
@@ -75,6 +78,65 @@ async fn a_killed_init_takes_its_orphan_with_it() {
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
     kill(parent);
     rig.until("another runs", |rows| rows.iter().any(|row| row.pid != pid && row.state == "running")).await;
-    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "nothing runs twice");
+    assert!(is_gone(pid), "nothing runs twice");
     rig.stop(AtStop::StopInstances).await;
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// The runtime is dropped with all tasks and connections in the middle of what they do: what `kill -9` leaves.
+#[test]
+fn a_node_killed_in_the_middle_of_a_deploy_gives_it_up_and_keeps_what_served() {
+    let node = runtime();
+    let (mut rig, before, late) = node.block_on(async {
+        let rig = Rig::new().await;
+        rig.deploy(&rig.source(TWO_WEBS, &[("web.py", WEB)])).await.unwrap();
+        let before = rig.pids("web").await;
+        let never_healthy = rig.source("web 1 routed sleep 1000", &[]);
+        let rows = tokio::select! {
+            ended = rig.deploy(&never_healthy) => panic!("{ended:?}"),
+            rows = rig.until("it starts", |rows| rows.iter().any(|r| r.release.0 == 2 && r.pid != 0)) => rows,
+        };
+        let late = rows.iter().find(|row| row.release.0 == 2).unwrap().pid;
+        (rig, before, late)
+    });
+    rig.killed();
+    drop(node);
+    runtime().block_on(async {
+        rig.start().await;
+        assert_eq!(rig.releases().await, ["v2 failed", "v1 serving"]);
+        assert_eq!(rig.pids("web").await, before);
+        assert_eq!(rig.router.targets().len(), 2);
+        until_gone(late).await;
+        rig.stop(AtStop::StopInstances).await;
+    });
+}
+
+#[tokio::test]
+async fn an_instance_whose_ticket_was_never_written_is_found_by_its_socket() {
+    let mut rig = Rig::new().await;
+    rig.deploy(&rig.source("worker 2 worker sleep 1000", &[])).await.unwrap();
+    let before = rig.pids("worker").await;
+    rig.stop(AtStop::LeaveInstances).await;
+    let store = rig.store().await;
+    let first = store.instances().await.unwrap().remove(0);
+    store.instance_started(first.id.serial, "cut short".into()).await.unwrap();
+    let ghost = state::instances::NewInstance {
+        scope: first.scope,
+        process: first.id.process,
+        release: first.release,
+        port: None,
+        uid: None,
+        sockets: rig.dir.path().join("run"),
+        restarts: 0,
+        started: first.started,
+    };
+    store.instance_create(ghost).await.unwrap();
+    drop(store);
+    rig.start().await;
+    assert_eq!(rig.pids("worker").await, before, "both are found, and the one that was never started is not missed");
+    rig.stop(AtStop::StopInstances).await;
+    assert_eq!(rig.store().await.instances().await.unwrap(), []);
 }

@@ -163,6 +163,7 @@ pub(crate) struct Rig {
     pub(crate) router: Arc<Router>,
     pub(crate) log: Arc<Log>,
     pub(crate) config: Config,
+    pub(crate) users: bool,
     node: Option<(Handle, axum::Router)>,
 }
 
@@ -177,19 +178,25 @@ impl Rig {
             router: Arc::default(),
             log: Arc::default(),
             config: Config { port_range: ports(), restart_backoff_ms: 50, ..config },
+            users: false,
             node: None,
         };
         rig.start().await;
         rig
     }
 
-    pub(crate) async fn start(&mut self) {
-        let store = loop {
+    /// The control store, as soon as the node before has let go of it.
+    pub(crate) async fn store(&self) -> Store {
+        loop {
             match Store::open(&self.dir.path().join("data/state"), &self.dir.path().join("key")) {
                 Err(state::StateError::Locked(_)) => tokio::task::yield_now().await,
-                opened => break opened.unwrap(),
+                opened => return opened.unwrap(),
             }
-        };
+        }
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let store = self.store().await;
         self.router = Arc::default();
         let deps = Deps {
             clock: SystemClock::shared(),
@@ -203,7 +210,7 @@ impl Rig {
             queue: Some("127.0.0.1:11300".parse().unwrap()),
             router: Some("127.0.0.1:8080".parse().unwrap()),
             cgroups: Cgroups::Off,
-            users: false,
+            users: self.users,
         };
         let handle = deploy::start(self.config.clone(), deps).await.unwrap();
         self.node = Some((handle.clone(), deploy::admin::routes(handle)));
@@ -216,6 +223,11 @@ impl Rig {
     pub(crate) async fn stop(&mut self, at_stop: AtStop) {
         let (handle, _) = self.node.take().expect("the node runs");
         handle.stop(at_stop).await;
+    }
+
+    /// Lets go of a node that was killed.
+    pub(crate) fn killed(&mut self) {
+        self.node = None;
     }
 
     /// A source with a plan and files.
@@ -319,6 +331,20 @@ impl Drop for Rig {
                 rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
             }
         }
+    }
+}
+
+/// Whether a process has ended; one that nobody has reaped yet has.
+pub(crate) fn is_gone(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
+}
+
+pub(crate) async fn until_gone(pid: u32) {
+    let begun = std::time::Instant::now();
+    while !is_gone(pid) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{pid} still runs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

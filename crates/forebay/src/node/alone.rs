@@ -39,12 +39,10 @@ pub(crate) async fn queue(data: &DataDir, listen: Vec<ListenAddr>) -> Done {
     }
     let stop = StopRequest::on_signals()?;
     let config = queue::config::Config { listen, ..queue::config::Config::default() };
-    let deps = queue::Deps {
-        clock: SystemClock::shared(),
-        tokens: Arc::new(queue::NoTokens),
-        sink: Arc::new(queue::NoSink),
-    };
-    let queue = queue::start(config, data.plane("queue"), deps).map_err(|error| errors::queue(error, &Origin::Flag("--listen")))?;
+    let deps =
+        queue::Deps { clock: SystemClock::shared(), tokens: Arc::new(queue::NoTokens), sink: Arc::new(queue::NoSink) };
+    let queue = queue::start(config, data.plane("queue"), deps)
+        .map_err(|error| errors::queue(error, &Origin::Flag("--listen")))?;
     reload::drain_on_usr1(queue.clone())?;
     say_bound("queue", &queue.bound());
     Ports::new(Vec::new(), queue.bound(), Vec::new()).publish(&data.ports_json())?;
@@ -68,9 +66,11 @@ pub(crate) async fn router(args: RouterServeArgs) -> Done {
     let file = RouterFile::load(&args.config)?;
     let mut config = file.router.clone();
     if config.listen.is_empty() {
-        config.listen = vec!["127.0.0.1:8080".parse().map_err(|e: net::listen::ListenError| {
-            ApiError::new(Kind::Failed, e.code(), e.to_string())
-        })?];
+        config.listen = vec![
+            "127.0.0.1:8080"
+                .parse()
+                .map_err(|e: net::listen::ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))?,
+        ];
     }
     let drain = Duration::from_millis(config.drain_timeout_ms.into());
     let source = Arc::new(StaticSource::new(routing_of(&file)));
@@ -79,7 +79,8 @@ pub(crate) async fn router(args: RouterServeArgs) -> Done {
         None => Arc::new(router::access::Discard),
     };
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
-    let router = router::start(config, source.clone(), sink, SystemClock::shared()).map_err(|error| errors::router(error, &origin))?;
+    let router = router::start(config, source.clone(), sink, SystemClock::shared())
+        .map_err(|error| errors::router(error, &origin))?;
     reload_on_hup(args.config.clone(), source)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");

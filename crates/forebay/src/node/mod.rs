@@ -73,9 +73,7 @@ impl Node {
 
     /// Says on stderr where everything is.
     pub(crate) fn print_ports(&self) {
-        let list = |addrs: &[SocketAddr]| {
-            addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        };
+        let list = |addrs: &[SocketAddr]| addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let all = &self.ports.all;
         let or_none = |text: String| if text.is_empty() { "only on the socket".to_string() } else { text };
         output::progress(&format!("http   {}", list(&all.http)));
@@ -132,7 +130,8 @@ async fn start_planes(
     .map_err(|error| errors::queue(error, &config.origins.queue))?;
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
-    let router = router::start(config.router.clone(), traffic.source(), access, clock.clone()).map_err(|error| errors::router(error, &config.origins.http))?;
+    let router = router::start(config.router.clone(), traffic.source(), access, clock.clone())
+        .map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = settings.admin_doors()?;
     let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);

@@ -40,12 +40,16 @@ pub(super) fn print(row: &LogRow, json: bool) -> std::io::Result<()> {
 
 /// `2026-11-22 23:04:05.123+01:00 shop web.17 info  GET / 200 field=value`
 fn human(row: &LogRow) -> String {
-    let who = match (&row.app, &row.instance) {
-        (Some(app), Some(instance)) => format!("{app} {instance}"),
-        (Some(app), None) => format!("{app} {}", row.source),
-        (None, _) => row.source.clone(),
+    let who = match &row.app {
+        Some(app) => format!("{app} {}", speaker(row)),
+        None => row.source.clone(),
     };
     format!("{} {who} {}", output::local_time(row.time_ns), story(row))
+}
+
+/// Who said it: an application's instance by its name, a plane by its own.
+pub(super) fn speaker(row: &LogRow) -> &str {
+    row.instance.as_deref().filter(|_| row.source == "app").unwrap_or(&row.source)
 }
 
 /// Level, message and fields of a record, in one line.

@@ -39,8 +39,6 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Secrets(verb) => secrets::run(&global, verb).await,
         Verb::Schema(args) => schema::run(&args),
         Verb::Completion(args) => completion::run(&args),
-        // main() has taken it before a runtime was started.
-        Verb::Init => Ok(()),
     }
 }
 

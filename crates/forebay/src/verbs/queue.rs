@@ -15,7 +15,18 @@ pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
 async fn list(global: &Global) -> Done {
     let rows: Listing<QueueRow> = super::client(global)?.get("/v1/queues").await?;
     let header = [
-        "app", "env", "tube", "ready", "reserved", "delayed", "buried", "bytes", "oldest", "waiting", "total", "durability",
+        "app",
+        "env",
+        "tube",
+        "ready",
+        "reserved",
+        "delayed",
+        "buried",
+        "bytes",
+        "oldest",
+        "waiting",
+        "total",
+        "durability",
     ];
     Ok(output::listing(&rows, global.json, &header, |row| {
         let name = |name: Option<String>| name.unwrap_or_else(|| "-".into());

@@ -17,7 +17,7 @@ pub(super) async fn run(global: &Global, args: TraceArgs) -> Done {
     output::line(&format!("trace {id}, {}", output::local_time(begin)))?;
     for row in &rows.items {
         let offset_ms = row.time_ns.saturating_sub(begin) / 1_000;
-        let who = row.instance.as_deref().unwrap_or(&row.source);
+        let who = super::logs::speaker(row);
         output::line(&format!("{:>10.3} ms  {who:<12} {}", offset_ms as f64 / 1_000.0, super::logs::story(row)))?;
     }
     Ok(())

@@ -1,21 +1,14 @@
 //! `forebay up DIR`: a node in the foreground with an application deployed to it; idempotent.
 
 use control::client::{Client, body};
-use control::wire::LogRow;
+use control::wire::{LogRow, ServingRow};
 use deploy::AtStop;
 use http::Method;
-use serde::Deserialize;
 
 use super::deploy::Source;
 use crate::args::{EnvFlag, Global, UpArgs};
 use crate::node::Node;
 use crate::output::{self, Done};
-
-/// What `GET /v1/apps/{app}/digest` answers.
-#[derive(Deserialize)]
-struct Serving {
-    digest: Option<String>,
-}
 
 pub(super) async fn run(global: &Global, args: UpArgs) -> Done {
     let source = Source::read(&args.folder, super::data_dir(global)?.path())?;
@@ -53,7 +46,7 @@ pub(super) async fn run(global: &Global, args: UpArgs) -> Done {
 async fn deploy(global: &Global, client: &Client, source: Source) -> Done {
     let env = EnvFlag { env: stdx::ids::EnvName::production() };
     let path = format!("/v1/apps/{}/digest{}", source.app(), super::query(&[("env", Some(env.env.to_string()))]));
-    let serving: Serving = client.get(&path).await?;
+    let serving: ServingRow = client.get(&path).await?;
     if serving.digest.as_deref() == Some(source.digest()) {
         output::progress("nothing has changed since the release that serves");
         return Ok(());

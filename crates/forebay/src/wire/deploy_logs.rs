@@ -58,7 +58,7 @@ fn of_dropped(dropped: Dropped) -> Record {
 
 fn refused(refused: Refused) -> SinkError {
     match refused {
-        Refused::Full { .. } => SinkError::Busy(refused.to_string()),
+        Refused::Busy { .. } | Refused::DiskFull => SinkError::Busy(refused.to_string()),
         other => SinkError::Failed(other.to_string()),
     }
 }

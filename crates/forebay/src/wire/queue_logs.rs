@@ -19,7 +19,7 @@ impl JobSink for JobLog {
             .with("reserves", event.reserves)
             .with("age_ms", event.age_ms)
             .with("bytes", event.bytes);
-        record.scope = event.namespace.scope().cloned();
+        record.scope = event.namespace.0.clone();
         record.trace = Some(event.trace.trace);
         record.span = Some(event.trace.span);
         // false: it was dropped, and the log plane has counted it.

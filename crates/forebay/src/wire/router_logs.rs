@@ -29,7 +29,7 @@ pub(crate) struct AccessLog {
 struct Rings(Mutex<Vec<BoundedRing>>);
 
 impl AccessLog {
-    /// Starts the thread; it ends with this value, after a last sweep.
+    /// Starts the thread; it ends when the last worker has gone.
     pub(crate) fn start(outlet: Outlet) -> io::Result<AccessLog> {
         let rings = Arc::new(Rings::default());
         let weak = Arc::downgrade(&rings);
@@ -42,7 +42,19 @@ impl AccessSink for AccessLog {
     fn ring(&self, _worker: usize) -> Option<Box<dyn AccessRing>> {
         let ring = BoundedRing::new(RING_RECORDS);
         self.rings.0.lock().unwrap_or_else(PoisonError::into_inner).push(ring.clone());
-        Some(Box::new(ring))
+        Some(Box::new(WorkersEnd { ring, _rings: self.rings.clone() }))
+    }
+}
+
+/// A worker's end of its ring; the sweeping thread lives as long as one of these does.
+struct WorkersEnd {
+    ring: BoundedRing,
+    _rings: Arc<Rings>,
+}
+
+impl AccessRing for WorkersEnd {
+    fn push(&mut self, record: AccessRecord) -> bool {
+        self.ring.push(record)
     }
 }
 

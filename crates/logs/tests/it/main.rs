@@ -2,6 +2,7 @@
 
 mod admin;
 mod drops;
+mod failures;
 mod fixture;
 mod full;
 mod power;

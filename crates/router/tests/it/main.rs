@@ -2,4 +2,9 @@
 
 mod basics;
 mod endpoint;
+mod forwarded;
+mod lifecycle;
+mod limits;
 mod rig;
+mod smuggling;
+mod tries;

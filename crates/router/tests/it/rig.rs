@@ -108,6 +108,11 @@ impl Rig {
         self.source.replace(routing(&self.policy, endpoints));
     }
 
+    /// What the router routes by.
+    pub(crate) fn source_routing(&self) -> tokio::sync::watch::Receiver<Arc<Routing>> {
+        router::EndpointSource::routing(&*self.source)
+    }
+
     pub(crate) async fn client(&self) -> Client {
         Client { stream: TcpStream::connect(self.addr).await.unwrap(), buffer: Vec::new() }
     }

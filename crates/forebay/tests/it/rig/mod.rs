@@ -73,7 +73,7 @@ impl Home {
         let binary = home.path("forebay");
         // A link where temporary files are on the disk that is built on, else a copy.
         fs::hard_link(FOREBAY, &binary).or_else(|_| fs::copy(FOREBAY, &binary).map(drop)).unwrap();
-        home.write("node.toml", &format!("schema = 1\nkey_file = \"{}\"\n", home.path("key").display()));
+        home.write("node.toml", &format!("schema = 1\nkey_file = \"{}\"\n[deploy]\nhealthy_timeout_ms = 10000\n", home.path("key").display()));
         home
     }
 
@@ -247,9 +247,10 @@ impl Node {
         instances::read(&self.items(&["ps"]), process)
     }
 
-    /// Waits until that many instances of a process are healthy or, without a check, run.
+    /// Waits until a release serves and that many instances of a process are healthy or, without a check, run.
     pub(crate) fn ready(&self, process: &str, count: usize) -> Vec<Instance> {
         eventually(&format!("{count} x {process}"), || {
+            self.items(&["releases"]).iter().find(|release| release["state"] == "serving")?;
             let ready: Vec<Instance> = self.instances(process).into_iter().filter(Instance::is_ready).collect();
             (ready.len() == count).then_some(ready)
         })
