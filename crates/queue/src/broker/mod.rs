@@ -61,7 +61,7 @@ struct Conn {
     is_dirty: bool,
     /// It stands in the list of connections that wait for a commit.
     is_awaiting: bool,
-    /// It stands in the list of connections whose wait ended.
+    /// Somebody is at its other end.
     is_open: bool,
 }
 
@@ -104,9 +104,13 @@ impl<D: Io> Broker<D> {
     /// The connection is gone; its jobs are ready again.
     pub(crate) fn disconnect(&mut self, id: ClientId, now: Now) {
         self.engine.now = now;
-        self.conns[id.0 as usize] = Conn::default();
-        self.dirty.retain(|&other| other != id);
-        self.awaiting.retain(|&other| other != id);
+        let conn = std::mem::take(&mut self.conns[id.0 as usize]);
+        if conn.is_dirty {
+            self.dirty.retain(|&other| other != id);
+        }
+        if conn.is_awaiting {
+            self.awaiting.retain(|&other| other != id);
+        }
         self.engine.leave(id);
         self.after_engine(now);
     }
