@@ -8,6 +8,8 @@ mod world;
 
 use world::{Faults, World};
 
+use crate::serve::payload_text;
+
 /// Seeds of one run of the tests, per kind of faults.
 const SEEDS: u64 = 300;
 
@@ -22,13 +24,9 @@ fn run(faults: Faults, base: u64) {
         let done = std::panic::catch_unwind(|| World::new(seed, faults).run());
         match done {
             Ok(jobs) => moved += jobs,
-            Err(panic) => {
-                eprintln!("failed with FOREBAY_SEED={seed}");
-                std::panic::resume_unwind(panic);
-            }
+            Err(panic) => panic!("failed with FOREBAY_SEED={seed}: {}", payload_text(&*panic)),
         }
     }
-    eprintln!("compaction moved {moved} jobs");
     assert!(moved > 0, "the runs are to go through compaction, too");
 }
 
