@@ -67,7 +67,9 @@ impl Node {
         crate::notify::notify("READY=1");
         tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");
         let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
-        reload::drain_on_usr1(node.planes.queue.clone())?;
+        let queue = &node.planes.queue;
+        reload::drain_on_usr1(queue.clone())?;
+        reload::reload_on_hup(node.settings.flags.clone(), node.settings.config.clone(), queue.clone())?;
         Ok(node)
     }
 

@@ -30,7 +30,7 @@ pub(crate) use stats::Identity;
 use stats::Ops;
 
 use crate::config::Config;
-use crate::engine::{ClientId, Engine, Now, SpaceIx};
+use crate::engine::{ClientId, Engine, Limits, Now, SpaceIx};
 use crate::event::TokenSource;
 use crate::log::journal::Journal;
 use crate::names::Namespace;
@@ -195,6 +195,11 @@ impl<D: Io> Broker<D> {
     ) {
         let space = self.engine.space_ix(namespace);
         self.engine.configure(space, tubes);
+    }
+
+    /// Takes over the limits of a configuration that was read again.
+    pub(crate) fn set_limits(&mut self, config: &Config) {
+        self.engine.set_limits(Limits::from(config));
     }
 
     /// Writes an answer that may leave once `lsn` is durable.

@@ -52,6 +52,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes over limits that have changed; tubes that their manifest does not name follow the new defaults. What is over
+    /// a lower limit stays, and nothing is added to it.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        for space in 0..u32::try_from(self.spaces().len()).expect("namespaces are few") {
+            let configs = std::mem::take(&mut self.space_mut(SpaceIx(space)).configs);
+            self.configure(SpaceIx(space), configs);
+        }
+    }
+
     /// Takes over what a manifest says of its tubes; tubes that it does not name get the plane's defaults.
     pub(crate) fn configure(&mut self, space: SpaceIx, configs: BTreeMap<String, TubeConfig>) {
         let tubes: Vec<_> = self.space(space).tubes.values().copied().collect();
