@@ -130,6 +130,9 @@ async fn start_planes(
         },
     )
     .map_err(|error| errors::queue(error, &config.origins.queue))?;
+    for damage in &queue.recovery().damage {
+        tracing::error!(%damage, "the queue's log is damaged; what lies around it is served");
+    }
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
     let router = router::start(config.router.clone(), traffic.source(), access, clock.clone())
