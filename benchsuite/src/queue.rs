@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::figures::{self, Figure, Format, round};
 use crate::machine::{self, Half};
@@ -36,9 +36,10 @@ const DISK_MEASURE: Duration = Duration::from_secs(1);
 /// Measures and prints.
 ///
 /// # Errors
-/// When a server that is there cannot be started or refuses a put. One that is not installed is left out.
+/// When there is no Forebay, or a server that is there cannot be started or refuses a put. One that is not installed is left out.
 pub fn run(forebay: &Path, quick: bool, format: Format) -> Result<()> {
     let effort = if quick { QUICK } else { FULL };
+    ensure!(forebay.is_file(), "there is no {}", forebay.display());
     if !machine::move_to(Half::Driver)? {
         eprintln!("one processor only: driver and servers share it, compare with care");
     }

@@ -11,7 +11,7 @@ mod proxies;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::figures::{self, Figure, Format, round};
 use crate::machine::{self, Half};
@@ -50,9 +50,10 @@ struct Round {
 /// Measures and prints.
 ///
 /// # Errors
-/// When a proxy that is there cannot be started or does not answer. One that is not installed is left out.
+/// When there is no Forebay, or a proxy that is there cannot be started or does not answer. One that is not installed is left out.
 pub fn run(forebay: &Path, quick: bool, format: Format) -> Result<()> {
     let effort = if quick { QUICK } else { FULL };
+    ensure!(forebay.is_file(), "there is no {}", forebay.display());
     if !machine::move_to(Half::Driver)? {
         eprintln!("one processor only: load and proxies share it, compare with care");
     }

@@ -3,15 +3,16 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use control::plane::{PlaneState, PlaneStatus};
 use net::listen::{self, ListenError};
 use stdx::clock::SharedClock;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{JoinHandle, spawn_local};
 
 use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
@@ -116,14 +117,22 @@ struct Start {
     source: watch::Receiver<Arc<Routing>>,
 }
 
+/// Starts a worker's thread. Its runtime knows of no other thread, not even of the one that starts it.
 fn spawn(start: Start, shared: &Arc<Shared>) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shared = Arc::clone(shared);
+    let (report, built) = mpsc::sync_channel(1);
     std::thread::Builder::new().name(format!("router-{}", start.index)).spawn(move || {
         let _last_words = LastWords { shared: Arc::clone(&shared), worker: start.index };
-        LocalSet::new().block_on(&runtime, work(start, shared));
+        let (runtime, outcome) = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => (Some(runtime), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let heard = report.send(outcome).is_ok();
+        if let Some(runtime) = runtime.filter(|_| heard) {
+            runtime.block_on(work(start, shared));
+        }
     })?;
-    Ok(())
+    Ok(built.recv().map_err(io::Error::other)??)
 }
 
 /// A worker's life.

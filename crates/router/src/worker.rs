@@ -23,6 +23,10 @@ use crate::sweep::Sweep;
 /// Bytes of a client connection's read buffer, unless a header block may be larger.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 
+/// Header fields that hyper takes unless told otherwise. It parses so many on its stack; any number that it is told, even
+/// this one, costs it two allocations per message.
+const HYPER_FIELDS_MAX: usize = 100;
+
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
@@ -110,8 +114,11 @@ fn server(config: &Config) -> http1::Builder {
     let head_bytes = config.header_bytes_max as usize;
     http.timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_headers(usize::from(config.header_fields_max))
         .max_header_size(head_bytes)
         .max_buf_size(BUFFER_BYTES_MAX.max(head_bytes + (8 << 10)));
+    let fields_max = usize::from(config.header_fields_max);
+    if fields_max != HYPER_FIELDS_MAX {
+        http.max_headers(fields_max);
+    }
     http
 }

@@ -130,6 +130,9 @@ async fn start_planes(
         },
     )
     .map_err(|error| errors::queue(error, &config.origins.queue))?;
+    for damage in &queue.recovery().damage {
+        tracing::error!(%damage, "the queue's log is damaged; what lies around it is served");
+    }
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
     let router = router::start(config.router.clone(), traffic.source(), access, clock.clone())
@@ -137,6 +140,8 @@ async fn start_planes(
     traffic.connect(router.clone(), queue.clone());
     let doors = settings.admin_doors()?;
     let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);
+    // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
+    let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {
         clock,
         store,
@@ -148,8 +153,8 @@ async fn start_planes(
         exe: std::env::current_exe()?,
         queue: reachable(&queue.bound()),
         router: reachable(&router.bound()),
-        cgroups: Cgroups::WhereAllowed,
-        users: rustix::process::geteuid().is_root(),
+        cgroups: if root { Cgroups::WhereAllowed } else { Cgroups::Off },
+        users: root,
     };
     let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
     let planes = Planes { logs, queue, router, deploy };

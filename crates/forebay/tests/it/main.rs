@@ -1,4 +1,4 @@
-//! The node from outside, as somebody has it who types commands and sends requests: what issue 2 promises, run against
+//! The node from outside, as somebody has it who types commands and sends requests: what the README promises, run against
 //! the real binary, real processes and `examples/shop`.
 
 mod backlog;
@@ -8,4 +8,5 @@ mod first_steps;
 mod planes;
 mod rejected;
 mod rig;
+mod signals;
 mod traffic;
