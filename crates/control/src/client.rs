@@ -124,6 +124,14 @@ fn broken(what: String) -> ApiError {
         .hint("`forebay ps` tells whether the node still runs")
 }
 
+/// A line of a stream: an object, or the error that ends it.
+fn read_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(line).map_err(|e| match serde_json::from_slice::<ErrorBody>(line) {
+        Ok(body) => body.error,
+        Err(_) => broken(e.to_string()),
+    })
+}
+
 /// A stream of JSON lines.
 pub struct Lines {
     body: Incoming,
@@ -135,7 +143,7 @@ impl Lines {
     /// The next object; `None` at the end of the stream.
     ///
     /// # Errors
-    /// When the connection breaks or a line is no such object.
+    /// When the connection breaks, a line is no such object, or the node ends the stream with an error of its own.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ApiError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -143,7 +151,7 @@ impl Lines {
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                return serde_json::from_slice(&line).map(Some).map_err(|e| broken(e.to_string()));
+                return read_line(&line).map(Some);
             }
             if self.ended {
                 return Ok(None);
@@ -166,5 +174,19 @@ impl Lines {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_that_ends_a_stream_is_the_node_s_own() {
+        assert_eq!(read_line::<Vec<u8>>(b"[1]\n").unwrap(), [1]);
+        let line = serde_json::to_vec(&ErrorBody { error: ApiError::new(Kind::Timeout, "query_stalled", "it ended") });
+        let error = read_line::<Vec<u8>>(&line.unwrap()).unwrap_err();
+        assert_eq!((error.kind, error.code.as_str()), (Kind::Timeout, "query_stalled"));
+        assert_eq!(read_line::<Vec<u8>>(b"{\"half\": ").unwrap_err().code, "node_connection_lost");
     }
 }

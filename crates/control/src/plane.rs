@@ -10,6 +10,11 @@ use crate::wire::PlaneRow;
 pub enum PlaneState {
     /// It does its work.
     Running,
+    /// It has no room for more and refuses what needs any; it goes on by itself once there is room.
+    Full {
+        /// What there is too little of, in a sentence.
+        reason: String,
+    },
     /// It takes no new work and finishes what it has.
     Draining,
     /// It refuses in its protocol's words; the process lives on.
@@ -67,10 +72,27 @@ impl PlaneStatus {
         }
     }
 
+    /// Marks it full; one that drains or has ended stays as it is.
+    pub fn fill(&self, reason: impl Into<String>) {
+        let mut state = self.lock();
+        if matches!(*state, PlaneState::Running | PlaneState::Full { .. }) {
+            *state = PlaneState::Full { reason: reason.into() };
+        }
+    }
+
+    /// Marks a full one running.
+    pub fn has_room(&self) {
+        let mut state = self.lock();
+        if matches!(*state, PlaneState::Full { .. }) {
+            *state = PlaneState::Running;
+        }
+    }
+
     /// The row that listings show.
     pub fn row(&self) -> PlaneRow {
         let (state, reason) = match self.get() {
             PlaneState::Running => ("running", None),
+            PlaneState::Full { reason } => ("full", Some(reason)),
             PlaneState::Draining => ("draining", None),
             PlaneState::Failed { reason } => ("failed", Some(reason)),
             PlaneState::Stopped => ("stopped", None),
@@ -95,5 +117,21 @@ mod tests {
         status.set(PlaneState::Stopped);
         assert_eq!(status.row().reason.as_deref(), Some("the disk is gone"));
         assert_eq!(status.row().state, "failed");
+    }
+
+    #[test]
+    fn a_full_plane_runs_again_and_hides_nothing_worse() {
+        let status = PlaneStatus::running("logs");
+        status.fill("the disk is full");
+        assert_eq!(status.row().state, "full");
+        assert_eq!(status.row().reason.as_deref(), Some("the disk is full"));
+        status.has_room();
+        assert_eq!(status.get(), PlaneState::Running);
+        for end in [PlaneState::Draining, PlaneState::Stopped] {
+            status.set(end.clone());
+            status.fill("the disk is full");
+            status.has_room();
+            assert_eq!(status.get(), end);
+        }
     }
 }

@@ -60,9 +60,9 @@ pub struct InstanceRow {
 pub struct PlaneRow {
     /// `router`, `queue`, `logs`, `deploy`.
     pub plane: String,
-    /// `running`, `draining`, `failed`, `stopped`.
+    /// `running`, `full` (it refuses what needs room, and goes on by itself), `draining`, `failed`, `stopped`.
     pub state: String,
-    /// Why, when it has failed.
+    /// Why, when it is full or has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -96,6 +96,9 @@ pub enum QueryError {
     /// A segment could not be read.
     #[error("cannot read the logs: {0}")]
     Read(#[from] wal::ReadError),
+    /// There is nothing to follow: the plane has failed. What it has on disk can be searched all the same.
+    #[error("the log store has failed")]
+    PlaneFailed,
     /// The query's thread could not be started or panicked.
     #[error("the query failed")]
     Failed,
@@ -123,6 +126,8 @@ impl From<QueryError> for ApiError {
                 tracing::error!(target: "logs", %cause, "a query could not read");
                 ApiError::new(Kind::Failed, "logs_unreadable", "cannot read the logs").hint("see the node's log")
             }
+            QueryError::PlaneFailed => ApiError::new(Kind::Unavailable, "logs_failed", text)
+                .hint("`forebay ps` says why; what is on disk can be read without -f"),
             QueryError::Failed => ApiError::new(Kind::Failed, "query_failed", text).hint("see the node's log"),
         }
     }

@@ -50,6 +50,9 @@ impl std::fmt::Debug for Rows {
 
 /// Starts a query.
 pub(crate) fn start(shared: &Arc<Shared>, query: Query) -> Result<Rows, QueryError> {
+    if query.follow && shared.status.is_failed() {
+        return Err(QueryError::PlaneFailed);
+    }
     let tail_slot = if query.follow {
         let max = shared.config.tails_max;
         Some(shared.tails.take().ok_or(QueryError::TooManyTails { max })?)
@@ -179,10 +182,10 @@ impl Sender<'_> {
 }
 
 impl Rows {
-    /// The next row; `None` at the end, which a `follow` reaches only when the plane stops or fails.
+    /// The next row; `None` at the end, which a `follow` reaches only when the plane stops.
     ///
     /// # Errors
-    /// When the query cannot go on; there are no more rows then.
+    /// When the query cannot go on, as a `follow` of a plane that has failed; there are no more rows then.
     pub async fn next(&mut self) -> Option<Result<LogRow, QueryError>> {
         loop {
             if let Some(row) = self.ready() {
@@ -204,7 +207,12 @@ impl Rows {
             match item.map(|item| self.tail_row(&item)) {
                 Some(Some(row)) => return Some(Ok(row)),
                 Some(None) => {}
-                None => self.tail = None,
+                None => {
+                    self.tail = None;
+                    if self.shared.status.is_failed() {
+                        return Some(Err(QueryError::PlaneFailed));
+                    }
+                }
             }
         }
     }

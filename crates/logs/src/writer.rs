@@ -124,7 +124,7 @@ impl<D: Io> Writer<D> {
             Err(CommitError::DiskFull { batch, cause }) => {
                 tracing::error!(target: "logs", %cause, "the disk is full: log records are refused until there is space");
                 self.disk_state = DiskState::Full { retry: now + SECOND, batch: Some(batch) };
-                self.shared.inbox.set_closed(Some(Closed::DiskFull));
+                self.close_full("its disk is full");
                 Ok(())
             }
             Err(CommitError::Poisoned(cause)) => Err(cause.to_string()),
@@ -151,7 +151,7 @@ impl<D: Io> Writer<D> {
                 tracing::error!(target: "logs", "less than logs.disk_reserve_bytes is free: log records are refused");
             }
             self.disk_state = DiskState::Full { retry: now + SECOND, batch: held };
-            self.shared.inbox.set_closed(Some(Closed::DiskFull));
+            self.close_full("less than logs.disk_reserve_bytes is free");
             self.store.disappoint(NotDurable::DiskFull);
             return Ok(());
         }
@@ -160,6 +160,7 @@ impl<D: Io> Writer<D> {
         if was_full {
             tracing::info!(target: "logs", "there is space again: log records are taken");
             self.shared.inbox.set_closed(None);
+            self.shared.status.has_room();
         }
         match batch.map(|batch| self.committer.submit(batch)) {
             None => Ok(()),
@@ -169,6 +170,11 @@ impl<D: Io> Writer<D> {
             }
             Some(Err(e @ (SubmitError::Busy(_) | SubmitError::Stopped(_)))) => Err(e.to_string()),
         }
+    }
+
+    fn close_full(&self, what: &str) {
+        self.shared.inbox.set_closed(Some(Closed::DiskFull));
+        self.shared.status.fill(format!("{what}: records are dropped and counted until there is space"));
     }
 
     fn has_space(&self) -> Result<bool, String> {

@@ -209,6 +209,9 @@ impl Handle {
     /// # Errors
     /// `queue_unavailable` when the plane has failed or was stopped.
     pub async fn rows(&self) -> Result<Vec<QueueRow>, ApiError> {
+        if self.status.is_failed() {
+            return Err(unavailable());
+        }
         let (to, rows) = oneshot::channel();
         self.ask(Request::Rows(to)).await?;
         rows.await.map_err(|_| unavailable())
@@ -255,5 +258,5 @@ impl Handle {
 }
 
 fn unavailable() -> ApiError {
-    ApiError::new(Kind::Unavailable, "queue_unavailable", "the queue is not running")
+    ApiError::new(Kind::Unavailable, "queue_unavailable", "the queue is not running").hint("`forebay ps` says why")
 }

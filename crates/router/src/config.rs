@@ -37,6 +37,9 @@ pub struct Config {
     /// Time for a client to take the next piece of a reply; beyond it the connection is closed.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub write_timeout_ms: u32,
+    /// Time between two pieces of an endpoint's reply; beyond it the reply is broken off.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub reply_idle_timeout_ms: u32,
     /// Time a client connection may idle between requests.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub idle_timeout_ms: u32,
@@ -70,6 +73,7 @@ impl Default for Config {
             header_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
             write_timeout_ms: 30_000,
+            reply_idle_timeout_ms: 60_000,
             idle_timeout_ms: 60_000,
             body_bytes_max: 64 << 20,
             connect_timeout_ms: 1_000,

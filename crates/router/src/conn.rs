@@ -45,6 +45,7 @@ pub(crate) struct Patience {
     pub(crate) idle: Tick,
     pub(crate) head: Tick,
     pub(crate) content: Tick,
+    pub(crate) reply: Tick,
     pub(crate) write: Tick,
 }
 
@@ -64,6 +65,9 @@ pub(crate) struct Conn {
     write_blocked: Cell<Option<Tick>>,
     expired: Cell<Option<Expiry>>,
     content_late: Cell<bool>,
+    /// Since when the endpoint has been waited for to go on with its reply.
+    reply_awaited: Cell<Option<Tick>>,
+    reply_late: Cell<bool>,
     task: RefCell<Option<Waker>>,
     content_task: RefCell<Option<Waker>>,
 }
@@ -83,6 +87,8 @@ impl Conn {
             write_blocked: Cell::new(None),
             expired: Cell::new(None),
             content_late: Cell::new(false),
+            reply_awaited: Cell::new(None),
+            reply_late: Cell::new(false),
             task: RefCell::new(None),
             content_task: RefCell::new(None),
         }
@@ -123,6 +129,7 @@ impl Conn {
 
     /// A reply has come to its end.
     pub(crate) fn request_ends(&self) {
+        self.got_reply();
         let pipelined = self.witness.borrow().mid_head();
         self.wait_for(if pipelined { Waits::Head } else { Waits::Request });
     }
@@ -147,6 +154,24 @@ impl Conn {
         self.content_late.get()
     }
 
+    /// The next piece of an endpoint's reply has not come. When it is overdue the connection's task is woken.
+    pub(crate) fn wants_reply(&self) {
+        if self.reply_awaited.get().is_none() {
+            self.reply_awaited.set(Some(self.now.get()));
+        }
+    }
+
+    /// A piece of the reply came, or its end.
+    pub(crate) fn got_reply(&self) {
+        self.reply_awaited.set(None);
+        self.reply_late.set(false);
+    }
+
+    /// Whether the wanted piece of the reply is overdue.
+    pub(crate) fn reply_is_late(&self) -> bool {
+        self.reply_late.get()
+    }
+
     /// Why the connection must end now, if it must; otherwise its task is woken when it must.
     pub(crate) fn poll_expired(&self, waker: &Waker) -> Option<Expiry> {
         keep(&self.task, waker);
@@ -166,12 +191,16 @@ impl Conn {
         }
     }
 
-    /// Looks, once a tick, whether the client has been waited for too long.
+    /// Looks, once a tick, whether the client or the endpoint has been waited for too long.
     pub(crate) fn sweep(&self, patience: &Patience) {
         let now = self.now.get();
         let waited = now.wrapping_sub(self.waits_since.get());
         if self.write_blocked.get().is_some_and(|since| now.wrapping_sub(since) > patience.write) {
             return self.expire(Expiry::Write);
+        }
+        if self.reply_awaited.get().is_some_and(|since| now.wrapping_sub(since) > patience.reply) {
+            self.reply_late.set(true);
+            self.wake();
         }
         match self.waits.get() {
             Waits::Request if waited > patience.idle => self.expire(Expiry::Idle),

@@ -12,6 +12,7 @@ use stdx::trace::TraceContext;
 use crate::access::{AccessRecord, Outcome, TARGET_BYTES_MAX, Try};
 use crate::body::Meter;
 use crate::conn::Conn;
+use crate::reply::ReplyFault;
 use crate::rescue::Failure;
 use crate::route::Routed;
 use crate::snapshot::Target;
@@ -124,6 +125,13 @@ impl Exchange {
     pub(crate) fn add_reply_bytes(&mut self, bytes: usize) {
         if let Some(record) = &mut self.record {
             record.reply_bytes += bytes as u64;
+        }
+    }
+
+    /// The endpoint did not bring its reply to an end.
+    pub(crate) fn breaks_off(&mut self, why: &ReplyFault) {
+        if let Some(record) = &mut self.record {
+            record.cause = Some(why.to_string());
         }
     }
 

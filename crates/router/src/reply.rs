@@ -9,6 +9,7 @@ use http::{Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::conn::Conn;
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
 use crate::fields::{self, FieldSet};
@@ -23,6 +24,15 @@ pub(crate) struct ReplyBody {
     exchange: Exchange,
 }
 
+/// Why an endpoint's reply ends in its middle, and the client's connection with it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplyFault {
+    #[error("the endpoint's reply broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    #[error("the endpoint's reply did not go on in time")]
+    Stalled,
+}
+
 #[derive(Debug)]
 enum Content {
     Ended,
@@ -35,6 +45,10 @@ pub(crate) fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<Re
     let Answer { response, sender, in_flight } = answer;
     let (mut head, incoming) = response.into_parts();
     exchange.replies(head.status, None);
+    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+        // The coding has framed the content, and a length beside it may say something else (RFC 9112, 6.3).
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
     let set = FieldSet::of(&head.headers);
     fields::strip_hop_by_hop(&mut head.headers, set);
     head.version = Version::HTTP_11;
@@ -97,16 +111,35 @@ impl ReplyBody {
     }
 }
 
+/// The next piece of an endpoint's reply, for which it has a limited time.
+fn from_endpoint(
+    incoming: &mut Incoming,
+    conn: &Conn,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, ReplyFault>>> {
+    match Pin::new(incoming).poll_frame(cx) {
+        Poll::Pending if conn.reply_is_late() => Poll::Ready(Some(Err(ReplyFault::Stalled))),
+        Poll::Pending => {
+            conn.wants_reply();
+            Poll::Pending
+        }
+        Poll::Ready(piece) => {
+            conn.got_reply();
+            Poll::Ready(piece.map(|piece| piece.map_err(ReplyFault::from)))
+        }
+    }
+}
+
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ReplyFault;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReplyFault>>> {
         let this = &mut *self;
         let polled = match &mut this.content {
             Content::Ended => Poll::Ready(None),
             Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Content::Endpoint { incoming, .. } => Pin::new(incoming).poll_frame(cx),
+            Content::Endpoint { incoming, .. } => from_endpoint(incoming, &this.exchange.conn, cx),
         };
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
@@ -124,7 +157,11 @@ impl Body for ReplyBody {
                 this.end();
                 Poll::Ready(None)
             }
-            broken_or_pending => broken_or_pending,
+            Poll::Ready(Some(Err(fault))) => {
+                this.exchange.breaks_off(&fault);
+                Poll::Ready(Some(Err(fault)))
+            }
+            Poll::Pending => Poll::Pending,
         }
     }
 

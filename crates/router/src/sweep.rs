@@ -29,7 +29,13 @@ pub(crate) struct Sweep {
 impl Sweep {
     pub(crate) fn new(config: &Config) -> Sweep {
         let ms = |ms: u32| Duration::from_millis(u64::from(ms));
-        let waits = [config.idle_timeout_ms, config.header_timeout_ms, config.body_timeout_ms, config.write_timeout_ms];
+        let waits = [
+            config.idle_timeout_ms,
+            config.header_timeout_ms,
+            config.body_timeout_ms,
+            config.reply_idle_timeout_ms,
+            config.write_timeout_ms,
+        ];
         let shortest = ms(waits.into_iter().min().unwrap_or_default());
         let tick = (shortest / 8).clamp(TICK_MIN, TICK_MAX);
         let ticks = |wait: u32| Tick::try_from(ms(wait).as_millis() / tick.as_millis()).unwrap_or(Tick::MAX).max(1);
@@ -37,6 +43,7 @@ impl Sweep {
             idle: ticks(config.idle_timeout_ms),
             head: ticks(config.header_timeout_ms),
             content: ticks(config.body_timeout_ms),
+            reply: ticks(config.reply_idle_timeout_ms),
             write: ticks(config.write_timeout_ms),
         };
         let conns = RefCell::default();

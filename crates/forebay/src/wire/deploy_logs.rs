@@ -58,7 +58,8 @@ fn of_dropped(dropped: Dropped) -> Record {
 
 fn refused(refused: Refused) -> SinkError {
     match refused {
-        Refused::Busy { .. } | Refused::DiskFull => SinkError::Busy(refused.to_string()),
-        other => SinkError::Failed(other.to_string()),
+        Refused::Busy { .. } => SinkError::Busy(refused.to_string()),
+        // Output is not held up for a store that will not take it soon.
+        Refused::DiskFull | Refused::Failed | Refused::Stopped => SinkError::Failed(refused.to_string()),
     }
 }

@@ -5,6 +5,7 @@ mod backlog;
 mod bad_input;
 mod crash;
 mod first_steps;
+mod planes;
 mod rejected;
 mod rig;
 mod signals;

@@ -23,13 +23,16 @@ fn a_disk_that_refuses_a_write() {
     let records = || (2..=60).map(|seq| line("web.1", seq)).collect::<Vec<_>>();
     assert_eq!(put(&logs, records()), Err(NotDurable::DiskFull));
     assert!(logs.stats().is_full);
-    assert!(!logs.status().is_failed());
+    let row = logs.status().row();
+    assert_eq!(row.state, "full");
+    assert!(row.reason.unwrap().contains("its disk is full"));
     assert_eq!(logs.ingest(records()).unwrap_err(), Refused::DiskFull);
     assert!(!logs.offer(text(1, "dropped meanwhile")));
     assert_eq!(messages(&logs, "\"line 1\"").len(), 1 + 10, "reads go on");
 
     disk.set_capacity(None);
     until("it does not recover", || !logs.stats().is_full);
+    assert_eq!(logs.status().row().state, "running");
     put(&logs, records()).unwrap();
     stop(&logs);
     let logs = open(&disk, config());

@@ -81,6 +81,8 @@ fn after_a_failed_sync_the_plane_has_failed_and_is_read_on() {
     assert_eq!(row.state, "failed");
     assert!(row.reason.unwrap().contains("sync"));
     assert_eq!(messages(&logs, "\"line 1\""), ["line 1 of web.1"]);
+    let follow = logs.query(logs::Query { follow: true, ..logs::Query::default() });
+    assert!(matches!(follow, Err(logs::QueryError::PlaneFailed)));
     crate::rig::stop(&logs);
     assert!(logs.status().is_failed());
     disk.power_cut();

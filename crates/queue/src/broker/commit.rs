@@ -52,6 +52,9 @@ impl<D: Io> Broker<D> {
             tracing::warn!(low, reserve, "the queue's disk crossed disk_reserve_bytes");
         }
         self.intake.disk_low = low;
+        // The next commit sets the reserve aside again. It must be allowed to come: the last job may have gone with the
+        // space, and then nothing is left to commit but a put.
+        self.intake.reserve_spent &= low;
     }
 
     /// So much is appended already that connections should not be read until the next batch is on disk.
@@ -61,7 +64,8 @@ impl<D: Io> Broker<D> {
 
     /// A batch is on disk: answers and events that waited for it may leave.
     pub(crate) fn committed(&mut self, committed: Committed) {
-        self.intake.disk_full = committed.reserve == Reserve::Spent;
+        self.intake.disk_full = false;
+        self.intake.reserve_spent = committed.reserve == Reserve::Spent;
         self.journal.committed(committed.durable, committed.buffer);
         let durable = self.journal.durable();
         self.release(durable);

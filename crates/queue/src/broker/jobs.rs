@@ -75,7 +75,7 @@ impl<D: Io> Broker<D> {
         if self.intake.draining {
             return Err(Reply::Draining);
         }
-        if self.intake.disk_low || self.intake.disk_full {
+        if self.intake.lacks_space() {
             return Err(Reply::OutOfMemory);
         }
         let tube = self.engine.client(client).used;

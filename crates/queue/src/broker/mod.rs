@@ -49,6 +49,15 @@ pub(crate) struct Intake {
     pub(crate) disk_low: bool,
     /// The log has no room for its next batch.
     pub(crate) disk_full: bool,
+    /// The log has spent what it keeps for deletes on a full disk.
+    pub(crate) reserve_spent: bool,
+}
+
+impl Intake {
+    /// Whether a job that came now could not be stored, or only at the cost of deletes.
+    pub(crate) fn lacks_space(self) -> bool {
+        self.disk_low || self.disk_full || self.reserve_spent
+    }
 }
 
 /// A connection, as far as it is no matter of the engine. It has the engine's id.

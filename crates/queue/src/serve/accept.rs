@@ -1,9 +1,7 @@
 //! New connections.
 
-use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::time::Duration;
 
 use stdx::io::Io;
 use tokio::net::TcpStream;
@@ -12,9 +10,6 @@ use tokio::task::JoinSet;
 use super::connection;
 use super::shell::Shell;
 use crate::proto::reply::Reply;
-
-/// How long nothing is accepted after the system had no descriptor or memory for a connection.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the shell is gone. A connection's panic is this task's.
 pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, listener: TcpListener) {
@@ -27,11 +22,7 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, listener: TcpListener) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => take(&shell, stream, &mut connections),
-                Err(e) if is_of_the_connection(&e) => {}
-                Err(cause) => {
-                    tracing::warn!(%cause, "no connections are accepted for a moment");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Err(cause) => net::accept::rest(&cause).await,
             },
             Some(Err(ended)) = connections.join_next() => {
                 panic!("a connection's task failed: {}", super::panic_text(ended));
@@ -54,10 +45,4 @@ fn take<D: Io>(shell: &Rc<Shell<D>>, stream: TcpStream, connections: &mut JoinSe
         return;
     }
     connections.spawn_local(connection::run(Rc::clone(shell), stream));
-}
-
-/// Errors that say something about one connection, not about us.
-fn is_of_the_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, PermissionDenied};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | PermissionDenied)
 }

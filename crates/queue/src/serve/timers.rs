@@ -34,7 +34,7 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>) {
 /// Once a second: is there space on the disk, and do records wait that nobody else waits for?
 pub(super) async fn keep_house<D: Io>(shell: Rc<Shell<D>>) {
     loop {
-        shell.broker.borrow_mut().look_at_the_disk();
+        look_at_the_disk(&shell);
         if shell.committer_idle.get() {
             let batch = shell.broker.borrow_mut().next_batch_now();
             if let Some(batch) = batch {
@@ -42,5 +42,21 @@ pub(super) async fn keep_house<D: Io>(shell: Rc<Shell<D>>) {
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// A failed log needs no space any more.
+fn look_at_the_disk<D: Io>(shell: &Shell<D>) {
+    if shell.status.is_failed() {
+        return;
+    }
+    let mut broker = shell.broker.borrow_mut();
+    broker.look_at_the_disk();
+    if broker.intake_mut().lacks_space() {
+        shell
+            .status
+            .fill("its disk has less free than queue.disk_reserve_bytes: puts are refused until there is space");
+    } else {
+        shell.status.has_room();
     }
 }

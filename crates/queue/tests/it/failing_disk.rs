@@ -37,6 +37,7 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_the_status_says_why() {
     let row = handle.status().row();
     assert_eq!(row.state, "failed");
     assert!(row.reason.as_ref().unwrap().contains("cannot sync"), "{row:?}");
+    assert_eq!(block_on(handle.rows()).unwrap_err().code, "queue_unavailable");
     block_on(handle.stop());
 
     disk.power_cut();
@@ -60,6 +61,34 @@ fn on_a_disk_with_little_left_puts_are_refused_and_deletes_work() {
     assert_eq!(client.ask_all("reserve"), format!("RESERVED {id} 1\nx"));
     assert_eq!(client.ask(&format!("delete {id}")), "DELETED");
     block_on(handle.stop());
+}
+
+#[test]
+fn a_queue_that_was_emptied_on_a_full_disk_takes_jobs_again_once_there_is_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FakeDisk::new(4);
+    let handle = start(&disk, folder.path(), Config { disk_reserve_bytes: 1 << 20, ..config() });
+    let mut client = connect(&handle);
+    let id = client.put("0 0 60", "x");
+    // Somebody else takes all the space: what is committed from now on is at the cost of the log's own reserve.
+    disk.set_capacity(Some(disk.used()));
+    assert_eq!(client.ask(&format!("delete {id}")), "DELETED");
+    eventually(|| handle.status().row().state == "full");
+    assert_eq!(client.ask("put 0 0 60 1\r\ny"), "OUT_OF_MEMORY");
+
+    disk.set_capacity(None);
+    eventually(|| handle.status().row().state == "running");
+    client.put("0 0 60", "z");
+    block_on(handle.stop());
+}
+
+/// The queue looks at its disk once a second.
+fn eventually(is: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

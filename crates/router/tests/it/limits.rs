@@ -120,6 +120,21 @@ async fn a_client_that_does_not_take_its_reply_is_left() {
 }
 
 #[tokio::test]
+async fn a_reply_that_stalls_in_its_middle_is_broken_off() {
+    let half = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
+    let a = Endpoint::new(|_| Act::Reply(half.to_vec())).await;
+    let rig = proxy().endpoint(&a).config(|config| config.reply_idle_timeout_ms = 100).start();
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    let reply = client.reply().await;
+    assert!(reply.cut && reply.content == "half", "{reply:?}");
+    let record = rig.record().await;
+    assert!(!record.whole);
+    assert_eq!(record.cause.as_deref(), Some("the endpoint's reply did not go on in time"));
+    eventually(|| rig.handle.in_flight(a.addr) == 0).await;
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_takes_its_request_along() {
     let a = Endpoint::new(|_| Act::Hang).await;
     let rig = proxy().endpoint(&a).start();

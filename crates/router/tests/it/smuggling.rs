@@ -1,7 +1,7 @@
 //! The matrix: what proxies and endpoints read differently. Every payload goes raw to the router with an endpoint behind
 //! it that records all bytes. It is refused before the endpoint, or the endpoint gets it in one unmistakable form.
 
-use crate::endpoint::{Endpoint, says};
+use crate::endpoint::{Act, Endpoint, says};
 use crate::rig::proxy;
 
 /// What must become of a payload.
@@ -50,6 +50,15 @@ async fn check_all(rows: &[(&str, String, Fate)]) {
 /// A request with these lines after the request line and Host, and with this behind its empty line.
 fn post(lines: &str, behind: &str) -> String {
     format!("POST / HTTP/1.1\r\nhost: shop\r\n{lines}\r\n{behind}")
+}
+
+#[tokio::test]
+async fn a_length_beside_the_chunks_of_a_reply_is_not_passed_on() {
+    let raw = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n";
+    let a = Endpoint::new(|_| Act::Reply(raw.to_vec())).await;
+    let rig = proxy().endpoint(&a).start();
+    let reply = rig.get("/").await;
+    assert_eq!((reply.content.as_str(), reply.all("content-length").len()), ("whole", 0));
 }
 
 #[tokio::test]

@@ -111,7 +111,9 @@ async fn a_reply_that_breaks_off_breaks_off_for_the_client_too() {
     let rig = proxy().endpoint(&a).start();
     let reply = rig.get("/").await;
     assert!(reply.cut, "{reply:?}");
-    assert!(!rig.record().await.whole);
+    let record = rig.record().await;
+    assert!(!record.whole);
+    assert!(record.cause.unwrap().starts_with("the endpoint's reply broke off: "));
     assert_eq!(a.requests().len(), 1);
 }
 
