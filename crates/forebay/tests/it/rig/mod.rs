@@ -73,7 +73,13 @@ impl Home {
         let binary = home.path("forebay");
         // A link where temporary files are on the disk that is built on, else a copy.
         fs::hard_link(FOREBAY, &binary).or_else(|_| fs::copy(FOREBAY, &binary).map(drop)).unwrap();
-        home.write("node.toml", &format!("schema = 1\nkey_file = \"{}\"\n[deploy]\nhealthy_timeout_ms = 10000\n", home.path("key").display()));
+        home.write(
+            "node.toml",
+            &format!(
+                "schema = 1\nkey_file = \"{}\"\n[deploy]\nhealthy_timeout_ms = 10000\n",
+                home.path("key").display()
+            ),
+        );
         home
     }
 
