@@ -119,11 +119,21 @@ pub struct HealthConfig {
     /// Bad checks in a row that make it unhealthy.
     #[schemars(range(min = 1, max = 100))]
     pub fall: u16,
+    /// An instance that was unhealthy this long without a break is restarted; 0: never.
+    #[schemars(range(max = 86_400_000))]
+    pub unhealthy_restart_after_ms: u32,
 }
 
 impl Default for HealthConfig {
     fn default() -> HealthConfig {
-        HealthConfig { path: "/".into(), interval_ms: 1_000, timeout_ms: 1_000, rise: 1, fall: 3 }
+        HealthConfig {
+            path: "/".into(),
+            interval_ms: 1_000,
+            timeout_ms: 1_000,
+            rise: 1,
+            fall: 3,
+            unhealthy_restart_after_ms: 60_000,
+        }
     }
 }
 

@@ -44,13 +44,18 @@ pub(crate) fn rejected(
 fn hint(code: &str) -> Option<&'static str> {
     Some(match code {
         "release_unhealthy" => "the instance must listen on 127.0.0.1:$PORT and answer its health path with 200 to 399",
-        "release_crashed" => "the lines above are its last; a process must keep running",
+        "release_crashed" => "the lines above are its last; a process must keep running, in the foreground",
         "command_not_found" => "the command is looked up in PATH and run in the release's folder; check `command`",
         "command_not_executable" => "set the file's execute bit, or name its interpreter",
         "secrets_key_missing" | "secrets_key_wrong" => "put the key file back from its backup",
         "ports_exhausted" => "raise deploy.port_range",
         _ => return None,
     })
+}
+
+/// Whether the disk, or somebody's share of it, is full.
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// Another change is under way.

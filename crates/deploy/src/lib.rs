@@ -15,6 +15,7 @@ mod output;
 mod ports;
 mod prober;
 mod progress;
+mod regain;
 mod ring;
 pub mod rollout;
 mod run;

@@ -14,7 +14,7 @@ use crate::seams::{OutputSink, SinkError, Speaker};
 pub(crate) const HEARD_MAX: usize = 1 << 15;
 /// Lines stored at a time.
 const BATCH_LINES_MAX: usize = 1_000;
-/// Pause before lines are offered again to a store that is full, and to one that has failed.
+/// Pause before lines are offered again to a store that is behind, and to one that is full or has failed.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 const FAILED_PAUSE: Duration = Duration::from_secs(1);
 /// Tries for the last words of an instance that has ended, before its init is let go without.
@@ -71,10 +71,11 @@ async fn keep(sink: &dyn OutputSink, speaker: &Arc<Speaker>, control: &Control, 
         return;
     }
     let mut tries = 0;
+    let mut told = StoreState::Healthy;
     loop {
         match sink.ingest(speaker.clone(), lines.to_vec()).await {
             Ok(()) => {
-                if tries > 0 {
+                if told != StoreState::Healthy {
                     control.store(StoreState::Healthy);
                 }
                 return;
@@ -88,8 +89,14 @@ async fn keep(sink: &dyn OutputSink, speaker: &Arc<Speaker>, control: &Control, 
                     tracing::error!(instance = %speaker.instance, lines = lines.len(), %error, "last words are lost");
                     return;
                 }
-                control.store(StoreState::Failed);
-                let pause = if matches!(error, SinkError::Busy(_)) { BUSY_PAUSE } else { FAILED_PAUSE };
+                let (state, pause) = match error {
+                    SinkError::Busy(_) => (StoreState::Healthy, BUSY_PAUSE),
+                    SinkError::Full(_) | SinkError::Failed(_) => (StoreState::Failed, FAILED_PAUSE),
+                };
+                if told != state {
+                    control.store(state);
+                    told = state;
+                }
                 tokio::time::sleep(pause).await;
             }
         }

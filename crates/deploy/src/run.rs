@@ -1,16 +1,16 @@
 //! The task of one instance: starts or adopts it, hears it, tells it to stop, and lets its init go when its last words
 //! are safe.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::{AdoptError, Control, Event, Exit, Instance, Ticket};
+use runtime::{Control, Event, Exit, Instance, Ticket};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::node::Node;
 use crate::output::{self, Heard};
+use crate::regain::{Killing, Regained, Trail};
 use crate::ring::LastWords;
 use crate::rollout::{Failure, Serial};
 use crate::seams::Speaker;
@@ -18,11 +18,8 @@ use crate::spec::Wanted;
 
 /// Time for an init to go when its exit has been acknowledged.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// From SIGKILL until an instance is given up: its processes sit in the kernel.
-const UNKILLABLE: Duration = Duration::from_secs(30);
-/// Tries to speak to an init that lives and does not answer, and the pause between them.
-const ADOPT_TRIES: u32 = 3;
-const ADOPT_PAUSE: Duration = Duration::from_secs(1);
+/// From SIGKILL through init until the processes are killed by their numbers.
+const KILL_ANSWER: Duration = Duration::from_secs(5);
 
 /// What reaches a side from its tasks.
 #[derive(Debug)]
@@ -40,6 +37,13 @@ pub(crate) enum Report {
     Started(Box<Ticket>),
     /// It could not be started, or it has ended.
     Ended(Ending),
+    /// It does not answer or does not die; it is being killed by the numbers of its processes.
+    Killed {
+        /// What is wrong with it.
+        reason: String,
+        /// How far that is.
+        killing: Killing,
+    },
     /// It can take traffic.
     Healthy,
     /// It cannot, and why.
@@ -69,7 +73,11 @@ impl Ending {
             runtime::Ended::Code(126) => "command_not_executable",
             _ => "release_crashed",
         };
-        Ending::new(code, exit.end.to_string())
+        let mut text = exit.end.to_string();
+        if exit.end.ended.is_success() && exit.end.left_behind > 0 {
+            text += &format!("; it left {} processes behind, which were killed", exit.end.left_behind);
+        }
+        Ending::new(code, text)
     }
 }
 
@@ -100,13 +108,11 @@ pub(crate) async fn start(desk: Desk, wanted: Wanted) {
     let serial = desk.speaker.instance.serial;
     let started = async {
         let spec = wanted.spec(&desk.node, &desk.speaker).await?;
-        launch(spec, &desk.node.exe).await
+        launch(&desk, spec).await
     };
     match started.await {
         Ok(instance) => {
-            if let Err(error) = keep_ticket(&desk, &instance.ticket).await {
-                tracing::error!(instance = %desk.speaker.instance, error, "its ticket is not stored; its socket will tell");
-            }
+            note_ticket(&desk, &instance.ticket).await;
             stay(desk, instance, None).await;
         }
         Err(ending) => tell(&desk.news, serial, Report::Ended(ending)).await,
@@ -119,45 +125,42 @@ pub(crate) async fn adopted(desk: Desk, instance: Instance) {
     stay(desk, instance, last).await;
 }
 
-/// Finds an instance of an earlier node again. `None`: nothing of it runs (any more).
-pub(crate) async fn adopt(socket: PathBuf, ticket: Option<Ticket>) -> Option<Instance> {
-    for left in (0..ADOPT_TRIES).rev() {
-        let found = match &ticket {
-            Some(ticket) => runtime::adopt(ticket).await,
-            None => runtime::adopt_at(&socket).await,
-        };
-        match found {
-            Ok(instance) => return Some(instance),
-            Err(AdoptError::Gone { .. }) => return None,
-            Err(AdoptError::Orphan(orphan)) => {
-                if !orphan.kill().await {
-                    tracing::error!(socket = %socket.display(), "processes without an init cannot be killed");
-                }
-                return None;
-            }
-            Err(AdoptError::Link(error)) => {
-                tracing::warn!(socket = %socket.display(), %error, "an init does not answer");
-                if left > 0 {
-                    tokio::time::sleep(ADOPT_PAUSE).await;
-                }
-            }
+/// Stays with an instance of an earlier node that could not be spoken to: with luck it answers later, else it is killed.
+pub(crate) async fn lost(desk: Desk, trail: Trail) {
+    let serial = desk.speaker.instance.serial;
+    match trail.regain(&desk).await {
+        Regained::Running(instance) => {
+            note_ticket(&desk, &instance.ticket).await;
+            adopted(desk, *instance).await;
         }
+        Regained::Gone(text) => tell(&desk.news, serial, Report::Ended(Ending::new("instance_lost", text))).await,
     }
-    None
 }
 
-async fn launch(spec: runtime::Spec, exe: &std::path::Path) -> Result<Instance, Ending> {
+impl Desk {
+    /// Tells that its instance is being killed by the numbers of its processes.
+    pub(crate) async fn killed(&self, killing: Killing, why: &str) {
+        tell(&self.news, self.speaker.instance.serial, Report::Killed { reason: why.into(), killing }).await;
+    }
+}
+
+async fn launch(desk: &Desk, spec: runtime::Spec) -> Result<Instance, Ending> {
     let socket = spec.socket.clone();
-    match runtime::start(spec, exe).await {
-        Ok(instance) => Ok(instance),
-        Err(error @ runtime::StartError::Silent { .. }) => {
-            adopt(socket, None).await.ok_or_else(|| Ending::new("instance_not_started", error.to_string()))
-        }
-        Err(runtime::StartError::Link { ticket, source }) => {
-            let found = adopt(socket, Some(*ticket)).await;
-            found.ok_or_else(|| Ending::new("instance_not_started", source.to_string()))
-        }
-        Err(error) => Err(Ending::new("instance_not_started", error.to_string())),
+    let (trail, error) = match runtime::start(spec, &desk.node.exe).await {
+        Ok(instance) => return Ok(instance),
+        Err(error @ runtime::StartError::Silent { .. }) => (Trail { socket, ticket: None }, error.to_string()),
+        Err(runtime::StartError::Link { ticket, source }) => (Trail::of(&ticket), source.to_string()),
+        Err(error) => return Err(Ending::new("instance_not_started", error.to_string())),
+    };
+    match trail.regain(desk).await {
+        Regained::Running(instance) => Ok(*instance),
+        Regained::Gone(_) => Err(Ending::new("instance_not_started", error)),
+    }
+}
+
+async fn note_ticket(desk: &Desk, ticket: &Ticket) {
+    if let Err(error) = keep_ticket(desk, ticket).await {
+        tracing::error!(instance = %desk.speaker.instance, error, "its ticket is not stored; its socket will tell");
     }
 }
 
@@ -172,39 +175,73 @@ async fn tell(news: &mpsc::Sender<News>, serial: Serial, report: Report) {
     news.send(News::Run(serial, report)).await.ok();
 }
 
-/// From the start to the end. The end is told at once; the last words are stored after it.
-async fn stay(mut desk: Desk, instance: Instance, stored: Option<u64>) {
+/// From the start to the end, through as many connections as it takes. The end is told at once; the last words are
+/// stored after it.
+async fn stay(mut desk: Desk, instance: Instance, mut stored: Option<u64>) {
     let serial = desk.speaker.instance.serial;
     for note in &instance.notes {
         tracing::warn!(scope = %desk.speaker.scope, instance = %desk.speaker.instance, note, "an instance lacks something");
     }
-    let Instance { ticket, mut events, control, .. } = instance;
+    let ticket = instance.ticket.clone();
     tell(&desk.news, serial, Report::Started(Box::new(ticket.clone()))).await;
-    let (heard, hearing) = mpsc::channel(output::HEARD_MAX);
-    let sink = desk.node.sink.clone();
-    let storing = output::store(sink, desk.speaker.clone(), control.clone(), hearing, stored);
-    let hear = async {
-        let ending = hear(&mut desk, &mut events, &control, &heard, &ticket).await;
-        drop(heard);
-        tell(&desk.news, serial, Report::Ended(ending)).await;
-    };
-    tokio::join!(hear, storing);
-    // The acknowledgement is on its way; init hangs up when it has it.
-    let farewell = async { while events.recv().await.is_some() {} };
-    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
-        tracing::warn!(instance = %desk.speaker.instance, "its init does not go");
+    let mut stop = Stop::default();
+    let mut next = Some(instance);
+    while let Some(Instance { mut events, control, .. }) = next.take() {
+        let (heard, hearing) = mpsc::channel(output::HEARD_MAX);
+        let sink = desk.node.sink.clone();
+        let storing = output::store(sink, desk.speaker.clone(), control.clone(), hearing, stored);
+        let hear = async {
+            let after = hear(&mut desk, &mut stop, &mut events, &control, &heard, &ticket).await;
+            drop(heard);
+            match after {
+                After::Reconnected(instance) => Some(*instance),
+                After::Ended(ending) => {
+                    tell(&desk.news, serial, Report::Ended(ending)).await;
+                    None
+                }
+            }
+        };
+        (next, ()) = tokio::join!(hear, storing);
+        if next.is_some() {
+            stored = desk.node.sink.last_seq(desk.speaker.clone()).await;
+            continue;
+        }
+        // The acknowledgement is on its way; init hangs up when it has it.
+        let farewell = async { while events.recv().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!(instance = %desk.speaker.instance, "its init does not go");
+        }
     }
+}
+
+/// What follows a connection.
+enum After {
+    /// Another one: the instance runs.
+    Reconnected(Box<Instance>),
+    /// Nothing of it lives.
+    Ended(Ending),
+}
+
+/// How far the stop of an instance is; it outlives connections.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stop {
+    /// When SIGKILL follows SIGTERM.
+    kill_at: Option<Instant>,
+    /// When the processes are killed without init's help.
+    by_number_at: Option<Instant>,
 }
 
 async fn hear(
     desk: &mut Desk,
+    stop: &mut Stop,
     events: &mut mpsc::Receiver<Event>,
     control: &Control,
     heard: &mpsc::Sender<Heard>,
     ticket: &Ticket,
-) -> Ending {
-    let mut kill_at: Option<Instant> = None;
-    let mut given_up_at: Option<Instant> = None;
+) -> After {
+    if stop.kill_at.is_some() {
+        control.term();
+    }
     loop {
         tokio::select! {
             event = events.recv() => match event {
@@ -215,38 +252,52 @@ async fn hear(
                 }
                 Some(Event::Exited(exit)) => {
                     heard.send(Heard::Ended(exit.seq)).await.ok();
-                    return Ending::of(&exit);
+                    return After::Ended(Ending::of(&exit));
                 }
-                Some(Event::Lost) | None => return lost(ticket).await,
+                Some(Event::Lost) | None => return reconnect(desk, ticket).await,
             },
             Some(Order::Stop(grace)) = desk.orders.recv() => {
                 control.term();
-                kill_at.get_or_insert(Instant::now() + grace);
+                stop.kill_at.get_or_insert(Instant::now() + grace);
             }
-            () = at(kill_at), if given_up_at.is_none() => {
+            () = at(stop.kill_at), if stop.by_number_at.is_none() => {
                 control.kill();
-                given_up_at = Some(Instant::now() + UNKILLABLE);
+                stop.by_number_at = Some(Instant::now() + KILL_ANSWER);
             }
-            () = at(given_up_at), if given_up_at.is_some() => {
-                tracing::error!(instance = %desk.speaker.instance, "it does not die; it is given up");
-                return Ending::new("instance_unkillable", "it does not die of SIGKILL");
+            () = at(stop.by_number_at), if stop.by_number_at.is_some() => {
+                return After::Ended(put_down(desk, events, heard, ticket).await);
             }
         }
     }
 }
 
-/// Init is gone: what it leaves is killed, so that nothing runs twice.
-async fn lost(ticket: &Ticket) -> Ending {
-    match runtime::adopt(ticket).await {
-        Err(AdoptError::Orphan(orphan)) => {
-            let gone = orphan.kill().await;
-            Ending::new(
-                "instance_lost",
-                if gone { "its init process was killed" } else { "its init is gone and it does not die" },
-            )
+/// Kills an instance that its init does not kill, and hears what it had said until then.
+async fn put_down(
+    desk: &Desk,
+    events: &mut mpsc::Receiver<Event>,
+    heard: &mpsc::Sender<Heard>,
+    ticket: &Ticket,
+) -> Ending {
+    let why = "its init does not kill it";
+    Trail::of(ticket).put_down(why, desk).await;
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Output(lines) => heard.send(Heard::Said(lines)).await.unwrap_or_default(),
+            Event::Exited(exit) => {
+                heard.send(Heard::Ended(exit.seq)).await.ok();
+                return Ending::of(&exit);
+            }
+            Event::Lost => break,
         }
-        Err(AdoptError::Gone { unclaimed: Some(word) }) => Ending::new("instance_lost", word.end.to_string()),
-        _ => Ending::new("instance_lost", "its init process was killed"),
+    }
+    Ending::new("instance_lost", format!("killed, because {why}"))
+}
+
+/// The connection is gone. The instance is found again, or nothing of it lives.
+async fn reconnect(desk: &Desk, ticket: &Ticket) -> After {
+    match Trail::of(ticket).regain(desk).await {
+        Regained::Running(instance) => After::Reconnected(instance),
+        Regained::Gone(text) => After::Ended(Ending::new("instance_lost", text)),
     }
 }
 

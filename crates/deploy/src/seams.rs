@@ -40,11 +40,11 @@ pub struct Plan {
 
 /// Reads manifests. Blocking calls, made off the control thread.
 pub trait Planner: Send + Sync + 'static {
-    /// Reads `forebay.toml` or `Procfile` in `folder`.
+    /// Reads `forebay.toml` or `Procfile` in `folder`, a folder whose own name says nothing: the application is `app`.
     ///
     /// # Errors
-    /// What is wrong with it, with file and line.
-    fn plan(&self, folder: &Path) -> Result<Plan, ApiError>;
+    /// What is wrong with it, with file and line; also that it is another application's.
+    fn plan(&self, folder: &Path, app: &AppName) -> Result<Plan, ApiError>;
 
     /// Reads a resolved manifest back, of this version or an older one.
     ///
@@ -67,9 +67,13 @@ pub struct Speaker {
 /// What the output store says to lines that it does not take now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
-    /// It is full or slow; they are offered again, and the instance's output may wait for its `stdout_block_ms`.
-    #[error("the log store has no room: {0}")]
+    /// It is behind and catches up; they are offered again, and the instance's output may wait for its
+    /// `stdout_block_ms`.
+    #[error("the log store is behind: {0}")]
     Busy(String),
+    /// Its disk is full; they are offered again, and output is not held up: nobody knows for how long.
+    #[error("the log store is full: {0}")]
+    Full(String),
     /// It has failed; output is not held up for it.
     #[error("the log store has failed: {0}")]
     Failed(String),

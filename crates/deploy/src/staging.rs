@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use control::error::{ApiError, Kind};
 use stdx::ids::{ReleaseNo, Scope};
 
+use crate::errors::is_full;
 use crate::source::SourceLimits;
 use crate::unpack::{Unpacked, unpack};
 
@@ -161,6 +162,6 @@ fn remove(folder: &Path) {
 }
 
 fn not_written(path: &Path, error: &io::Error) -> ApiError {
-    let code = if error.kind() == io::ErrorKind::StorageFull { "disk_full" } else { "source_not_written" };
+    let code = if is_full(error) { "disk_full" } else { "source_not_written" };
     ApiError::new(Kind::Failed, code, format!("cannot write {}: {error}", path.display()))
 }

@@ -86,6 +86,29 @@ impl Crashes {
     }
 }
 
+/// How long an instance has been unhealthy without a break.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Illness {
+    since: Option<Mono>,
+}
+
+impl Illness {
+    /// It is unhealthy; only the first time in a row counts.
+    pub fn unhealthy(&mut self, now: Mono) {
+        self.since.get_or_insert(now);
+    }
+
+    /// It is healthy.
+    pub fn healthy(&mut self) {
+        self.since = None;
+    }
+
+    /// When it is restarted, unless it gets well before; `after`: the time it is given, `None` for ever.
+    pub fn restart_at(&self, after: Option<Duration>) -> Option<Mono> {
+        Some(self.since? + after?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +148,21 @@ mod tests {
         assert!(next <= at(61_240), "the first wait again");
         assert!(!crashes.is_loop(at(61_000), &PATIENCE));
         assert_eq!(crashes.total(), 7);
+    }
+
+    #[test]
+    fn only_an_illness_without_a_break_ends_in_a_restart() {
+        let minute = Some(Duration::from_secs(60));
+        let mut illness = Illness::default();
+        assert_eq!(illness.restart_at(minute), None);
+        illness.unhealthy(at(1_000));
+        illness.unhealthy(at(30_000));
+        assert_eq!(illness.restart_at(minute), Some(at(61_000)), "a minute from the first bad word on");
+        assert_eq!(illness.restart_at(None), None, "it may be ill for ever");
+        illness.healthy();
+        assert_eq!(illness.restart_at(minute), None);
+        illness.unhealthy(at(90_000));
+        assert_eq!(illness.restart_at(minute), Some(at(150_000)));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use control::error::{ApiError, Kind as ErrorKind};
 use tar::{Archive, Entry, EntryType};
 
 use crate::digest::{ContentHash, ContentHasher, Kind, SourceDigest, hash};
+use crate::errors::is_full;
 use crate::source::{PATH_BYTES_MAX, SourceLimits};
 
 const PIECE_BYTES: usize = 64 << 10;
@@ -62,9 +63,7 @@ impl From<UnpackError> for ApiError {
     fn from(error: UnpackError) -> ApiError {
         let (kind, code) = match &error {
             UnpackError::Archive(_) => (ErrorKind::Usage, "source_archive_broken"),
-            UnpackError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                (ErrorKind::Failed, "disk_full")
-            }
+            UnpackError::Io { source, .. } if is_full(source) => (ErrorKind::Failed, "disk_full"),
             UnpackError::Io { .. } => (ErrorKind::Failed, "source_not_written"),
             UnpackError::Refused { .. } => (ErrorKind::Usage, "source_refused"),
             UnpackError::TooLarge { .. } => (ErrorKind::Policy, "source_too_large"),

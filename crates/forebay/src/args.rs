@@ -31,6 +31,21 @@ pub(crate) struct Global {
     pub(crate) json: bool,
 }
 
+/// What to do when another change of the application is under way.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct WaitFlag {
+    /// Wait for a deploy, rollback or scale that is under way, instead of being refused
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+impl WaitFlag {
+    /// The pair of a query string.
+    pub(crate) fn pair(self) -> (&'static str, Option<String>) {
+        ("wait", self.wait.then(|| "true".into()))
+    }
+}
+
 /// Which application, in which environment.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EnvFlag {
@@ -118,6 +133,8 @@ pub(crate) struct DeployArgs {
     pub(crate) folder: PathBuf,
     #[command(flatten)]
     pub(crate) env: EnvFlag,
+    #[command(flatten)]
+    pub(crate) wait: WaitFlag,
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +146,8 @@ pub(crate) struct RollbackArgs {
     pub(crate) to: Option<ReleaseNo>,
     #[command(flatten)]
     pub(crate) env: EnvFlag,
+    #[command(flatten)]
+    pub(crate) wait: WaitFlag,
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +173,8 @@ pub(crate) struct ScaleArgs {
     pub(crate) counts: Vec<(ProcessName, u16)>,
     #[command(flatten)]
     pub(crate) env: EnvFlag,
+    #[command(flatten)]
+    pub(crate) wait: WaitFlag,
 }
 
 #[derive(Debug, Args)]
@@ -295,6 +316,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_change_can_wait_for_another() {
+        for words in [&["deploy", "--wait"][..], &["rollback", "shop", "--wait"], &["scale", "shop", "web=1", "--wait"]]
+        {
+            let cli = Cli::try_parse_from([&["forebay"], words].concat()).unwrap();
+            let (Verb::Deploy(DeployArgs { wait, .. })
+            | Verb::Rollback(RollbackArgs { wait, .. })
+            | Verb::Scale(ScaleArgs { wait, .. })) = cli.verb
+            else {
+                panic!("{words:?}")
+            };
+            assert_eq!(wait.pair(), ("wait", Some("true".into())));
+        }
+        assert_eq!(WaitFlag::default().pair(), ("wait", None));
     }
 
     #[test]

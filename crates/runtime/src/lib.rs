@@ -28,7 +28,9 @@ mod ticket;
 
 pub use exit::{End, Ended, Exit};
 pub use isolation::Isolation;
-pub use node::{AdoptError, Control, Event, Instance, Orphan, StartError, Unclaimed, adopt, adopt_at, start};
+pub use node::{
+    AdoptError, Control, Event, Instance, Orphan, StartError, Unclaimed, adopt, adopt_at, put_down, put_down_at, start,
+};
 pub use nofile::{NofileError, raise_nofile};
 pub use output::{Dropped, Line, Output, Stream};
 pub use protocol::{Failure, LinkError, Stage, StoreState};

@@ -1,6 +1,6 @@
 //! What a node stores of an instance, so that it finds it again after a restart.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,22 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// What is known of an instance by its init alone. Init leads a session of its own, so that stands for the
+    /// application's.
+    pub(crate) fn of_init(pid: u32, start: u64, socket: &Path) -> Ticket {
+        Ticket {
+            init_pid: pid,
+            init_start: start,
+            child_pid: pid,
+            child_start: start,
+            socket: socket.into(),
+            boot: procs::boot_id(),
+            secrets_folder: None,
+            cgroups: Vec::new(),
+            isolation: Isolation::default(),
+        }
+    }
+
     /// Whether the init process lives.
     pub fn init_lives(&self) -> bool {
         self.of_this_boot() && procs::lives(self.init_pid, self.init_start)

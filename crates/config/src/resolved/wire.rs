@@ -74,11 +74,19 @@ struct Health {
     timeout_ms: u32,
     rise: u16,
     fall: u16,
+    unhealthy_restart_after_ms: u32,
 }
 
 impl Default for Health {
     fn default() -> Health {
-        Health { path: "/".into(), interval_ms: 1_000, timeout_ms: 1_000, rise: 1, fall: 3 }
+        Health {
+            path: "/".into(),
+            interval_ms: 1_000,
+            timeout_ms: 1_000,
+            rise: 1,
+            fall: 3,
+            unhealthy_restart_after_ms: 60_000,
+        }
     }
 }
 
@@ -205,15 +213,15 @@ impl From<Process> for ProcessConfig {
 
 impl From<&HealthConfig> for Health {
     fn from(from: &HealthConfig) -> Health {
-        let HealthConfig { path, interval_ms, timeout_ms, rise, fall } = from.clone();
-        Health { path, interval_ms, timeout_ms, rise, fall }
+        let HealthConfig { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms } = from.clone();
+        Health { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms }
     }
 }
 
 impl From<Health> for HealthConfig {
     fn from(from: Health) -> HealthConfig {
-        let Health { path, interval_ms, timeout_ms, rise, fall } = from;
-        HealthConfig { path, interval_ms, timeout_ms, rise, fall }
+        let Health { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms } = from;
+        HealthConfig { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use health::Health;
-use runtime::{Instance, Ticket};
+use runtime::Ticket;
 use state::StateError;
 use state::apps::App;
 use state::instances::{Desired, InstanceRecord};
@@ -17,11 +17,12 @@ use tokio::sync::oneshot;
 use super::Side;
 use super::fleet::{Fleet, Phase, Run, Seat};
 use super::plan::places;
+use crate::regain::{self, Trail};
 use crate::rollout::{Place, Serial};
-use crate::run;
+use crate::run::{self, Desk};
 use crate::seams::{Plan, Speaker};
 use crate::spec::Blueprint;
-use crate::supervise::Crashes;
+use crate::supervise::{Crashes, Illness};
 
 /// What the store knows of an application when the node starts.
 pub(crate) struct Found {
@@ -53,11 +54,22 @@ impl Side {
         if let Some(no) = app.current {
             self.serving = self.serving_fleet(no).await?;
         }
-        let adopted = join_all(records.into_iter().map(find)).await;
-        for (record, instance) in adopted {
-            match instance {
-                Some(instance) => self.take_up(record, instance).await?,
-                None => {
+        for (record, trail, found) in join_all(records.into_iter().map(find)).await {
+            match found {
+                regain::Found::Running(instance) => {
+                    if record.ticket.is_none() {
+                        node.store.instance_started(record.id.serial, ticket_text(&instance.ticket)?).await?;
+                    }
+                    let desk = self.take_up(record, Some(&instance.ticket)).await?;
+                    self.tasks.spawn(run::adopted(desk, *instance));
+                }
+                regain::Found::Silent(_) | regain::Found::Orphaned => {
+                    let serial = record.id.serial;
+                    let desk = self.take_up(record, trail.ticket.as_ref()).await?;
+                    self.runs.entry(serial).and_modify(Run::doubt);
+                    self.tasks.spawn(run::lost(desk, trail));
+                }
+                regain::Found::Gone(_) => {
                     record.port.into_iter().for_each(|port| node.ports.give_back(port));
                     node.store.instance_gone(record.id.serial).await?;
                 }
@@ -94,12 +106,9 @@ impl Side {
         Ok(Some(fleet))
     }
 
-    /// Takes up one instance, in a place where it has one.
-    async fn take_up(&mut self, record: InstanceRecord, instance: Instance) -> Result<(), StateError> {
+    /// Takes up one instance, in a place where it has one. Without a connection it has its place all the same.
+    async fn take_up(&mut self, record: InstanceRecord, ticket: Option<&Ticket>) -> Result<Desk, StateError> {
         let serial = record.id.serial;
-        if record.ticket.is_none() {
-            self.node.store.instance_started(serial, ticket_text(&instance.ticket)?).await?;
-        }
         let place = self.free_place(&record);
         let Some(blueprint) = self.blueprint_of(&record).await? else {
             return Err(StateError::NotFound(format!("release {} of instance {}", record.release, record.id)));
@@ -109,7 +118,8 @@ impl Side {
             fleet.seats.insert(place.clone(), Seat { run: Some(serial), crashes, ..Seat::default() });
         }
         // One whose application has died meanwhile is still there to say how; it gets no requests until then.
-        let healthy = record.healthy && runtime::procs::lives(instance.ticket.child_pid, instance.ticket.child_start);
+        let lives = |ticket: &Ticket| runtime::procs::lives(ticket.child_pid, ticket.child_start);
+        let healthy = record.healthy && ticket.is_some_and(lives);
         let speaker = Speaker { scope: self.scope.clone(), instance: record.id.clone(), release: record.release };
         let (orders, desk) = self.desk(speaker);
         let run = Run {
@@ -122,15 +132,16 @@ impl Side {
             started: record.started,
             since: self.node.clock.mono(),
             restarts: record.restarts,
-            ticket: Some(instance.ticket.clone()),
+            ticket: ticket.cloned(),
             words: desk.words.clone(),
             orders,
             prober: None,
+            illness: Illness::default(),
+            unkillable: false,
         };
-        tracing::info!(scope = %self.scope, instance = %run.id, pid = instance.ticket.child_pid, "adopted");
+        tracing::info!(scope = %self.scope, instance = %run.id, pid = ticket.map(|ticket| ticket.child_pid), "adopted");
         self.runs.insert(serial, run);
-        self.tasks.spawn(run::adopted(desk, instance));
-        Ok(())
+        Ok(desk)
     }
 
     /// A place for an instance of the serving release that is meant to run.
@@ -184,10 +195,11 @@ impl Side {
     }
 }
 
-async fn find(record: InstanceRecord) -> (InstanceRecord, Option<Instance>) {
+async fn find(record: InstanceRecord) -> (InstanceRecord, Trail, regain::Found) {
     let ticket = record.ticket.as_deref().and_then(|json| serde_json::from_str::<Ticket>(json).ok());
-    let instance = run::adopt(record.socket.clone(), ticket).await;
-    (record, instance)
+    let trail = Trail { socket: record.socket.clone(), ticket };
+    let found = trail.look().await;
+    (record, trail, found)
 }
 
 fn ticket_text(ticket: &Ticket) -> Result<String, StateError> {

@@ -1,6 +1,6 @@
 //! A deploy, rollback or scale, from the request to the verdict. What to do is decided by [`Rollout`]; here it is done.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use state::releases::ReleaseState;
 use stdx::clock::Mono;
 use stdx::ids::{ProcessName, ReleaseNo};
 
-use super::fleet::{Fleet, Seat};
+use super::fleet::Fleet;
 use super::{Side, WAITING_MAX};
 use crate::errors::{busy, of_state, stopping};
 use crate::progress::Reporter;
-use crate::rollout::{Command, Event, Failure, Outcome, Place, Rollout, Serial, Times};
+use crate::rollout::{Place, Rollout, Times};
 use crate::seams::Plan;
 use crate::spec::Blueprint;
 use crate::staging::Staged;
@@ -57,10 +57,10 @@ pub(super) struct Change {
     pub(super) goal: Goal,
     /// The places that are started.
     pub(super) fleet: Fleet,
-    rollout: Rollout,
-    progress: Reporter,
-    who: String,
-    begun: Mono,
+    pub(super) rollout: Rollout,
+    pub(super) progress: Reporter,
+    pub(super) who: String,
+    pub(super) begun: Mono,
 }
 
 /// What is different when the change has switched.
@@ -72,7 +72,7 @@ pub(super) enum Goal {
 }
 
 impl Goal {
-    fn verb(&self) -> &'static str {
+    pub(super) fn verb(&self) -> &'static str {
         match self {
             Goal::Release(verb) => verb,
             Goal::Scale { .. } => "scale",
@@ -90,7 +90,7 @@ impl Change {
         self.rollout.deadline()
     }
 
-    fn target(&self) -> String {
+    pub(super) fn target(&self) -> String {
         match &self.goal {
             Goal::Release(_) => self.fleet.blueprint.release.to_string(),
             Goal::Scale { counts, .. } => scale_text(counts),
@@ -205,130 +205,6 @@ impl Side {
         }
     }
 
-    /// Tells the rollout what has happened and does what it says.
-    pub(super) async fn on_event(&mut self, event: Event) {
-        let now = self.node.clock.mono();
-        let Some(change) = &mut self.change else { return };
-        let commands = change.rollout.on(now, event);
-        self.carry_out(commands).await;
-    }
-
-    async fn carry_out(&mut self, commands: Vec<Command>) {
-        let mut left = VecDeque::from(commands);
-        while let Some(command) = left.pop_front() {
-            let Some(event) = self.command(command).await else { continue };
-            let now = self.node.clock.mono();
-            if let Some(change) = &mut self.change {
-                left.extend(change.rollout.on(now, event));
-            }
-        }
-    }
-
-    /// Does one thing; what comes of it at once is returned.
-    async fn command(&mut self, command: Command) -> Option<Event> {
-        match command {
-            Command::Start(place) => self.start_new(place).await,
-            Command::Switch => {
-                self.progress(5, "switch");
-                Some(match self.switch().await {
-                    Ok(old) => Event::Switched(old),
-                    Err(failure) => Event::NotSwitched(failure),
-                })
-            }
-            Command::Drain(old) => {
-                self.progress(6, "drain and stop what served before");
-                self.drain(&old);
-                None
-            }
-            Command::StopOld(old) => {
-                for serial in old {
-                    self.stop_run(serial).await;
-                }
-                None
-            }
-            Command::StopNew => {
-                self.stop_new().await;
-                None
-            }
-            Command::Finish(outcome) => {
-                self.finish(outcome).await;
-                None
-            }
-        }
-    }
-
-    fn progress(&self, step: u8, what: &str) {
-        if let Some(change) = &self.change {
-            change.progress.phase(step, what);
-        }
-    }
-
-    async fn start_new(&mut self, place: Place) -> Option<Event> {
-        let blueprint = self.change.as_ref()?.fleet.blueprint.clone();
-        match self.start_run(&place, blueprint, 0).await {
-            Ok(serial) => {
-                let seat = Seat { run: Some(serial), ..Seat::default() };
-                self.change.as_mut()?.fleet.seats.insert(place, seat);
-                None
-            }
-            Err(failure) => Some(Event::Down(place.clone(), Failure { place: Some(place), ..failure })),
-        }
-    }
-
-    async fn stop_new(&mut self) {
-        let new: Vec<Serial> = match &self.change {
-            Some(change) => change.fleet.seats.values().filter_map(|seat| seat.run).collect(),
-            None => return,
-        };
-        for serial in new {
-            self.stop_run(serial).await;
-        }
-    }
-
-    async fn finish(&mut self, outcome: Outcome) {
-        let Some(change) = self.change.take() else { return };
-        let release = change.fleet.blueprint.release;
-        match outcome {
-            Outcome::Done => {
-                self.audit(&change.who, change.goal.verb(), change.target(), "ok").await;
-                let took = self.node.clock.mono().since(change.begun);
-                change.progress.done(release, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-            }
-            Outcome::Failed(failure) => {
-                let words = self.words_of(&change.fleet, failure.place.as_ref());
-                let failure = self.explained(&change.fleet, failure);
-                let error = self.rejection(release, &failure, words);
-                if let Goal::Release(_) = change.goal {
-                    self.give_up(release, failure.rule.clone()).await;
-                }
-                self.audit(&change.who, change.goal.verb(), change.target(), &error.code).await;
-                change.progress.failed(error);
-            }
-        }
-        self.prune().await;
-    }
-
-    /// Adds to "not healthy within 30 s" what the last check said.
-    fn explained(&self, fleet: &Fleet, failure: Failure) -> Failure {
-        let run = failure.place.as_ref().and_then(|place| self.runs.get(&fleet.seats.get(place)?.run?));
-        let Some(place) = &failure.place else { return failure };
-        let rule = match run.filter(|_| failure.code == "release_unhealthy") {
-            Some(run) => match self.last_answer(run) {
-                Some(answer) => format!("{} is {}: {answer}", run.id, failure.rule),
-                None => format!("{} is {}", run.id, failure.rule),
-            },
-            None => format!("{}: {}", place.process, failure.rule),
-        };
-        Failure { rule, ..failure }
-    }
-
-    /// The last lines of the instance that a failure is about.
-    fn words_of(&self, fleet: &Fleet, place: Option<&Place>) -> Vec<String> {
-        let seat = place.and_then(|place| fleet.seats.get(place));
-        let run = seat.and_then(|seat| self.runs.get(&seat.run?));
-        run.map(|run| run.words.lines()).unwrap_or_default()
-    }
-
     /// A change that has waited begins when the one before is over.
     pub(super) async fn begin_next(&mut self) {
         while self.change.is_none() && self.stopping.is_none() {
@@ -337,12 +213,12 @@ impl Side {
         }
     }
 
-    async fn prune(&self) {
+    pub(super) async fn prune(&self) {
         let in_use = self.runs.values().map(|run| run.blueprint.release).collect();
         self.node.prune(&self.scope, in_use).await;
     }
 
-    async fn audit(&self, who: &str, what: &str, target: String, outcome: &str) {
+    pub(super) async fn audit(&self, who: &str, what: &str, target: String, outcome: &str) {
         let row = AuditRow {
             time: self.node.clock.wall(),
             who: who.into(),

@@ -16,7 +16,7 @@ use crate::ring::LastWords;
 use crate::rollout::{Place, Serial};
 use crate::run::Order;
 use crate::spec::Blueprint;
-use crate::supervise::Crashes;
+use crate::supervise::{Crashes, Illness};
 
 /// A release with its places.
 #[derive(Debug)]
@@ -90,6 +90,10 @@ pub(crate) struct Run {
     pub(crate) words: LastWords,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) prober: Option<Prober>,
+    /// Since when it cannot take requests.
+    pub(crate) illness: Illness,
+    /// It does not die of SIGKILL: it keeps its place, and nobody waits for it.
+    pub(crate) unkillable: bool,
 }
 
 impl Run {
@@ -102,6 +106,11 @@ impl Run {
         matches!(self.phase, Phase::Draining | Phase::Stopping)
     }
 
+    /// Whether the application's first process is there.
+    pub(crate) fn lives(&self) -> bool {
+        self.ticket.as_ref().is_some_and(|ticket| runtime::procs::lives(ticket.child_pid, ticket.child_start))
+    }
+
     /// Where it listens.
     pub(crate) fn addr(&self) -> Option<SocketAddr> {
         self.port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
@@ -109,6 +118,30 @@ impl Run {
 
     pub(crate) fn is_routed(&self) -> bool {
         self.port.is_some() && self.blueprint.is_routed(&self.id.process)
+    }
+
+    /// Its init does not answer (yet): it gets no requests until it does.
+    pub(crate) fn doubt(&mut self) {
+        self.phase = Phase::Starting;
+        self.health = Health::Unknown;
+        self.reason = Some("its init does not answer".into());
+    }
+
+    /// SIGTERM now, SIGKILL later; it gets no requests from the next table on.
+    pub(crate) fn tell_to_stop(&mut self) {
+        self.phase = Phase::Stopping;
+        self.prober = None;
+        if self.orders.try_send(Order::Stop(self.stop_timeout())).is_err() {
+            tracing::debug!(instance = %self.id, "an instance that was to be stopped has ended by itself");
+        }
+    }
+
+    /// When it is restarted unless it gets well.
+    pub(crate) fn restart_at(&self) -> Option<Mono> {
+        let process = self.blueprint.process(&self.id.process);
+        let health = process.and_then(|process| process.health.clone()).unwrap_or_default();
+        let after = Duration::from_millis(health.unhealthy_restart_after_ms.into());
+        self.illness.restart_at((!after.is_zero()).then_some(after)).filter(|_| !self.is_leaving())
     }
 
     /// From SIGTERM to SIGKILL.

@@ -10,11 +10,13 @@ use stdx::clock::Mono;
 use super::Side;
 use super::fleet::{Crashed, Phase, Run};
 use crate::prober::{self, Check, Surroundings};
+use crate::regain::Killing;
 use crate::ring::LastWords;
 use crate::rollout::{Event, Failure, Place, Serial};
 use crate::run::{self, Desk, Ending, Order, Report};
 use crate::seams::Speaker;
 use crate::spec::{Blueprint, Wanted};
+use crate::supervise::Illness;
 use tokio::sync::mpsc;
 
 impl Side {
@@ -69,6 +71,8 @@ impl Side {
             words,
             orders,
             prober: None,
+            illness: Illness::default(),
+            unkillable: false,
         };
         self.runs.insert(serial, run);
         Ok(serial)
@@ -92,11 +96,7 @@ impl Side {
         if run.is_stopping() {
             return;
         }
-        run.phase = Phase::Stopping;
-        run.prober = None;
-        if run.orders.try_send(Order::Stop(run.stop_timeout())).is_err() {
-            tracing::debug!(serial, "an instance that was to be stopped has ended by itself");
-        }
+        run.tell_to_stop();
         self.desire_stop(serial).await;
         self.publish();
     }
@@ -104,6 +104,7 @@ impl Side {
     pub(super) async fn on_report(&mut self, serial: Serial, report: Report) {
         match report {
             Report::Started(ticket) => self.on_started(serial, *ticket),
+            Report::Killed { reason, killing } => self.on_killed(serial, reason, killing).await,
             Report::Healthy => self.on_healthy(serial).await,
             Report::Unhealthy { reason } => self.on_unhealthy(serial, reason).await,
             Report::Ended(ending) => self.on_ended(serial, ending).await,
@@ -119,15 +120,35 @@ impl Side {
         }
     }
 
+    /// It keeps its place until nothing of it lives, so that nothing runs twice. A change does not wait for what cannot
+    /// be killed.
+    async fn on_killed(&mut self, serial: Serial, reason: String, killing: Killing) {
+        let Some(run) = self.runs.get_mut(&serial) else { return };
+        run.prober = None;
+        run.health = Health::Unknown;
+        run.phase = Phase::Stopping;
+        run.unkillable = killing == Killing::InVain;
+        run.reason = Some(if run.unkillable { format!("{reason}; it does not die of SIGKILL") } else { reason });
+        self.publish();
+        if killing == Killing::InVain {
+            self.on_event(Event::Gone(serial)).await;
+        }
+    }
+
     fn surroundings(&self) -> Surroundings {
         Surroundings { clock: self.node.clock.clone(), cache: self.node.health.clone(), news: self.news.clone() }
     }
 
     async fn on_healthy(&mut self, serial: Serial) {
         let Some(run) = self.runs.get_mut(&serial).filter(|run| !run.is_leaving()) else { return };
+        // One that only has to last may have gone to the background: its end is on its way.
+        if check_of(run) == Check::Settled && !run.lives() {
+            return;
+        }
         run.health = Health::Healthy;
         run.phase = Phase::Running;
         run.reason = None;
+        run.illness.healthy();
         self.remember_health(serial, true).await;
         match self.starting_place(serial) {
             Some(place) => self.on_event(Event::Healthy(place)).await,
@@ -136,7 +157,9 @@ impl Side {
     }
 
     async fn on_unhealthy(&mut self, serial: Serial, reason: String) {
+        let now = self.node.clock.mono();
         let Some(run) = self.runs.get_mut(&serial).filter(|run| !run.is_leaving()) else { return };
+        run.illness.unhealthy(now);
         if run.phase == Phase::Running {
             tracing::warn!(scope = %self.scope, instance = %run.id, reason, "unhealthy");
         }
@@ -163,8 +186,8 @@ impl Side {
     }
 
     async fn on_ended(&mut self, serial: Serial, ending: Ending) {
-        let starting = self.starting_place(serial);
-        if let Some(place) = starting.filter(|_| self.runs.get(&serial).is_some_and(|run| !run.is_leaving())) {
+        // A change that has failed is over, so what still has a place in it was not told to go.
+        if let Some(place) = self.starting_place(serial) {
             // While its last words can still be looked up.
             let failure = Failure { place: Some(place.clone()), ..ending.clone().into() };
             self.on_event(Event::Down(place, failure)).await;
@@ -187,20 +210,19 @@ impl Side {
         }
     }
 
-    /// An instance of a serving place that ends without being told has crashed, whatever its code says.
+    /// An instance of a serving place that ends has crashed, whatever its code says: nobody took the place away from it.
+    /// One that was killed or restarted for its health ended for that reason.
     fn crashed(&mut self, run: &Run, ending: &Ending) {
         let now = self.node.clock.mono();
         let Some(fleet) = &mut self.serving else { return };
         let Some((_, seat)) = fleet.seat_of(run.id.serial) else { return };
         seat.run = None;
-        if run.is_leaving() {
-            return;
-        }
+        let reason = run.reason.as_ref().filter(|_| run.is_stopping()).unwrap_or(&ending.text);
         let at = seat.crashes.crashed(run.since, now, &self.node.patience, &mut self.rng);
         let crash_loop = seat.crashes.is_loop(now, &self.node.patience);
         seat.restart_at = Some(at);
-        seat.crashed = Some(Crashed { id: run.id.clone(), started: run.started, reason: ending.text.clone() });
-        tracing::warn!(scope = %self.scope, instance = %run.id, ending = ending.text, again_in_ms = at.since(now).as_millis(), crash_loop, "crashed");
+        seat.crashed = Some(Crashed { id: run.id.clone(), started: run.started, reason: reason.clone() });
+        tracing::warn!(scope = %self.scope, instance = %run.id, reason, again_in_ms = at.since(now).as_millis(), crash_loop, "crashed");
     }
 
     /// When the clock is of interest next.
@@ -208,7 +230,27 @@ impl Side {
         let restarts = self.serving.iter().flat_map(|fleet| fleet.seats.values()).filter_map(|seat| seat.restart_at);
         let restarts = restarts.filter(|_| self.stopping.is_none());
         let deadline = self.change.as_ref().and_then(super::change::Change::deadline);
-        restarts.chain(deadline).min()
+        restarts.chain(self.ill().map(|(_, at)| at)).chain(deadline).min()
+    }
+
+    /// The instances of serving places that are unhealthy, and when their time is up.
+    fn ill(&self) -> impl Iterator<Item = (Serial, Mono)> {
+        let seats = self.serving.iter().flat_map(|fleet| fleet.seats.values());
+        let seats = seats.filter(|_| self.stopping.is_none());
+        seats.filter_map(|seat| seat.run.and_then(|serial| Some((serial, self.runs.get(&serial)?.restart_at()?))))
+    }
+
+    /// Stops what has been unhealthy for too long; its end is a crash, and a restart follows.
+    pub(super) fn stop_ill(&mut self) {
+        let now = self.node.clock.mono();
+        let due: Vec<Serial> = self.ill().filter(|(_, at)| *at <= now).map(|(serial, _)| serial).collect();
+        for serial in due {
+            let Some(run) = self.runs.get_mut(&serial) else { continue };
+            let said = run.reason.take().unwrap_or_default();
+            tracing::warn!(scope = %self.scope, instance = %run.id, reason = said, "unhealthy for too long; it is restarted");
+            run.reason = Some(format!("unhealthy for too long: {said}"));
+            run.tell_to_stop();
+        }
     }
 
     /// Starts again what has waited long enough.

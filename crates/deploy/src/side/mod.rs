@@ -1,7 +1,7 @@
 //! One application in one environment: a task with a mailbox that owns its instances and carries out its changes, one
 //! at a time.
 //!
-//! `change.rs`: a deploy, rollback or scale from request to verdict. `switch.rs`: the moment in which traffic moves.
+//! `change.rs`: a deploy, rollback or scale as it is asked for; `steps.rs`: how it is carried out. `switch.rs`: the moment in which traffic moves.
 //! `life.rs`: what happens to single instances. `adopt.rs`: the start of a node that finds instances. `fleet.rs`: the
 //! values. `rows.rs`: what is shown.
 
@@ -11,6 +11,7 @@ mod fleet;
 mod life;
 mod plan;
 mod rows;
+mod steps;
 mod switch;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -139,6 +140,7 @@ impl Side {
     /// The clock has reached something: a rollout's deadline, the end of a back-off.
     async fn on_time(&mut self) {
         self.on_event(Event::Tick).await;
+        self.stop_ill();
         self.restart_due().await;
     }
 
@@ -165,11 +167,12 @@ impl Side {
         }
     }
 
-    /// Whether the side was told to stop and has nothing left to wait for.
+    /// Whether the side was told to stop and has nothing left to wait for. What cannot be killed waits for the next start.
     fn is_over(&self) -> bool {
+        let mut mortal = self.runs.values().filter(|run| !run.unkillable);
         match &self.stopping {
-            Some((AtStop::StopInstances, _)) => self.runs.is_empty(),
-            Some((AtStop::LeaveInstances, _)) => !self.runs.values().any(Run::is_stopping) && self.change.is_none(),
+            Some((AtStop::StopInstances, _)) => mortal.next().is_none(),
+            Some((AtStop::LeaveInstances, _)) => !mortal.any(Run::is_stopping) && self.change.is_none(),
             None => false,
         }
     }

@@ -65,6 +65,42 @@ async fn a_second_release_takes_over_without_a_gap_and_a_rollback_brings_the_fir
 }
 
 #[tokio::test]
+async fn one_that_goes_to_the_background_is_told_to_stay() {
+    let mut rig = Rig::new().await;
+    let error = rig.deploy(&rig.source("worker 1 worker sleep 1000 & exit 0", &[])).await.unwrap_err();
+    assert_eq!(error.code, "release_crashed");
+    assert!(error.message.contains("exit code 0; it left 1 processes behind, which were killed"), "{}", error.message);
+    assert!(error.hint.unwrap().contains("in the foreground"));
+    rig.stop(AtStop::StopInstances).await;
+}
+
+#[tokio::test]
+async fn a_release_for_which_there_are_no_ports_fails_and_what_was_started_is_stopped() {
+    let mut rig = Rig::new().await;
+    rig.stop(AtStop::StopInstances).await;
+    rig.config.port_range.1 = rig.config.port_range.0;
+    rig.start().await;
+    let source = rig.source(TWO_WEBS, &[("web.py", WEB)]);
+    let error = rig.deploy(&source).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.hint.as_deref()), ("ports_exhausted", Some("raise deploy.port_range")));
+    rig.until("nothing runs", |rows| rows.is_empty()).await;
+    let error = rig.deploy(&source).await.unwrap_err();
+    assert_eq!(error.code, "ports_exhausted", "the port was given back and is not enough again");
+    rig.stop(AtStop::StopInstances).await;
+}
+
+/// The client hangs up as soon as it hears the first word, as Ctrl-C of the command line does.
+#[tokio::test]
+async fn a_change_whose_client_goes_away_is_finished() {
+    let mut rig = Rig::new().await;
+    rig.deploy_and_hang_up(&rig.source(TWO_WEBS, &[("web.py", WEB)])).await;
+    rig.until("it serves", |rows| rows.iter().filter(|row| row.health == "healthy").count() == 2).await;
+    rig.until_so("it has the traffic", |rig| rig.router.targets().len() == 2).await;
+    assert_eq!(rig.releases().await, ["v1 serving"]);
+    rig.stop(AtStop::StopInstances).await;
+}
+
+#[tokio::test]
 async fn a_release_that_crashes_is_rejected_with_its_last_words() {
     let mut rig = Rig::new().await;
     rig.deploy(&rig.source(TWO_WEBS, &[("web.py", WEB)])).await.unwrap();

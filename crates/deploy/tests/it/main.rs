@@ -2,7 +2,9 @@
 //! API in front.
 
 mod archive;
+mod back_pressure;
 mod deploys;
+mod killing;
 mod restarts;
 mod rig;
 mod secrets;

@@ -3,7 +3,7 @@
 use control::wire::InstanceRow;
 use deploy::AtStop;
 
-use crate::rig::{Rig, WEB, is_gone, kill, until_gone};
+use crate::rig::{Rig, WEB, is_gone, kill, parent, until_gone};
 
 const TWO_WEBS: &str = "web 2 routed python3 web.py";
 
@@ -36,6 +36,8 @@ async fn crash_after_crash_is_called_a_loop() {
     assert_eq!((rows[0].reason.as_deref(), rows[0].restarts), (Some("exit code 9"), 3));
     assert_eq!(rig.releases().await, ["v1 serving"], "a crash after the switch is no failed release");
     rig.stop(AtStop::StopInstances).await;
+    assert_eq!(std::fs::read_dir(rig.dir.path().join("run")).unwrap().count(), 0, "no run leaves anything behind");
+    assert_eq!(rig.store().await.instances().await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -74,11 +76,29 @@ async fn a_killed_init_takes_its_orphan_with_it() {
     let mut rig = Rig::new().await;
     rig.deploy(&rig.source("worker 1 worker sleep 1000", &[])).await.unwrap();
     let pid = *rig.pids("worker").await.first().unwrap();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
-    kill(parent);
+    kill(parent(pid));
     rig.until("another runs", |rows| rows.iter().any(|row| row.pid != pid && row.state == "running")).await;
     assert!(is_gone(pid), "nothing runs twice");
+    rig.stop(AtStop::StopInstances).await;
+}
+
+#[tokio::test]
+async fn one_that_stays_unhealthy_is_restarted() {
+    // The first one stops answering `/up` when it is asked for anything else.
+    let moody = WEB
+        .replace("        self.send_response(200)", "        up = self.path == '/up'\n        if not up: open('../sick', 'w')\n        self.send_response(503 if up and os.path.exists('../sick') and not os.path.exists('../well') else 200)");
+    let mut rig = Rig::new().await;
+    rig.deploy(&rig.source("web 1 routed python3 web.py", &[("web.py", &moody)])).await.unwrap();
+    let before = *rig.pids("web").await.first().unwrap();
+    rig.ask(rig.router.targets()[0]).await;
+    let rows = rig.until("it is unhealthy", |rows| rows.iter().any(|row| row.health == "unhealthy")).await;
+    assert_eq!((rows[0].pid, rig.router.targets().len()), (before, 0), "no requests, and time to get well");
+    rig.until("another process", |rows| rows.iter().all(|row| row.pid != before)).await;
+    assert!(is_gone(before));
+    std::fs::write(rig.dir.path().join("data/releases/shop/production/well"), "").unwrap();
+    let rows = rig.until("it is well", |rows| rows.iter().any(|row| row.health == "healthy")).await;
+    assert!(rows[0].restarts >= 1);
+    assert_eq!(rig.router.targets().len(), 1);
     rig.stop(AtStop::StopInstances).await;
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ print("ready", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 "#;
 
-/// The manifest of these tests: one line for each process, `name count routed|worker command`.
+/// The manifest of these tests: one line for each process, `name count routed|worker command`, and what follows
+/// about it: `stop name ms`, `block name ms`.
 struct Lines;
 
 impl Lines {
@@ -54,6 +56,8 @@ impl Lines {
             match words[..] {
                 ["env", name, value] => drop(plan.env.insert(name.into(), value.into())),
                 ["secret", name] => drop(plan.secrets.insert(name.into())),
+                ["stop", name, ms] => Lines::known(&mut plan, name).stop_timeout_ms = ms.parse().unwrap(),
+                ["block", name, ms] => Lines::known(&mut plan, name).stdout_block_ms = ms.parse().unwrap(),
                 [name, count, kind, command] => Lines::process(&mut plan, name, count, kind, command),
                 _ => return Err(ApiError::new(Kind::Usage, "manifest_malformed", format!("cannot read `{line}`"))),
             }
@@ -61,9 +65,21 @@ impl Lines {
         Ok(plan)
     }
 
+    /// The process of an earlier line.
+    fn known<'a>(plan: &'a mut Plan, name: &str) -> &'a mut ProcessConfig {
+        plan.processes.get_mut(&ProcessName::new(name).unwrap()).unwrap()
+    }
+
     fn process(plan: &mut Plan, name: &str, count: &str, kind: &str, command: &str) {
         let name = ProcessName::new(name).unwrap();
-        let health = HealthConfig { path: "/up".into(), interval_ms: 100, timeout_ms: 2_000, rise: 1, fall: 2 };
+        let health = HealthConfig {
+            path: "/up".into(),
+            interval_ms: 100,
+            timeout_ms: 2_000,
+            rise: 1,
+            fall: 2,
+            unhealthy_restart_after_ms: 1_000,
+        };
         let process = ProcessConfig {
             command: command.into(),
             instances: count.parse().unwrap(),
@@ -81,7 +97,7 @@ impl Lines {
 }
 
 impl Planner for Lines {
-    fn plan(&self, folder: &Path) -> Result<Plan, ApiError> {
+    fn plan(&self, folder: &Path, _: &AppName) -> Result<Plan, ApiError> {
         let text = std::fs::read_to_string(folder.join("plan"))
             .map_err(|_| ApiError::new(Kind::Usage, "manifest_missing", "there is no plan"))?;
         Lines::read(&text)
@@ -133,14 +149,22 @@ impl Router {
 #[derive(Default)]
 pub(crate) struct Log {
     lines: Mutex<Vec<(String, u64, String)>>,
+    dropped: AtomicU64,
+    trouble: Mutex<Option<SinkError>>,
 }
 
 impl OutputSink for Log {
     fn ingest(&self, from: Arc<Speaker>, lines: Vec<Output>) -> Wait<'_, Result<(), SinkError>> {
+        if let Some(trouble) = self.trouble.lock().unwrap().clone() {
+            return Box::pin(async { Err(trouble) });
+        }
         let mut kept = self.lines.lock().unwrap();
         for line in lines {
-            if let Output::Line(line) = line {
-                kept.push((from.instance.to_string(), line.seq, String::from_utf8_lossy(&line.bytes).into()));
+            match line {
+                Output::Line(line) => {
+                    kept.push((from.instance.to_string(), line.seq, String::from_utf8_lossy(&line.bytes).into()));
+                }
+                Output::Dropped(dropped) => drop(self.dropped.fetch_add(dropped.lines, Ordering::Relaxed)),
             }
         }
         Box::pin(async { Ok(()) })
@@ -153,6 +177,16 @@ impl OutputSink for Log {
 }
 
 impl Log {
+    /// From now on the store answers so; `None`: it takes everything.
+    pub(crate) fn answers(&self, trouble: Option<SinkError>) {
+        *self.trouble.lock().unwrap() = trouble;
+    }
+
+    /// Lines that were said to be dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn said(&self) -> Vec<String> {
         self.lines.lock().unwrap().iter().map(|(_, _, line)| line.clone()).collect()
     }
@@ -250,6 +284,15 @@ impl Rig {
         self.change(path, Body::from_stream(source.stream())).await
     }
 
+    /// Sends a source, waits for the answer's head and reads nothing of it.
+    pub(crate) async fn deploy_and_hang_up(&self, folder: &Path) {
+        let source = Source::scan(folder, SourceLimits::from(&self.config), &[]).unwrap();
+        let body = Body::from_stream(source.stream());
+        let request = Request::builder().method(Method::POST).uri("/v1/deploys?app=shop").body(body).unwrap();
+        let reply = self.node().1.clone().oneshot(request).await.unwrap();
+        assert_eq!(reply.status(), StatusCode::OK);
+    }
+
     /// A change and all that it says; one that fails is its error.
     pub(crate) async fn change(&self, path: &str, body: Body) -> Result<Vec<Progress>, ApiError> {
         let text = self.call(Method::POST, path, body).await?;
@@ -296,13 +339,31 @@ impl Rig {
 
     /// Waits until `is` holds of the rows.
     pub(crate) async fn until(&self, what: &str, is: impl Fn(&[InstanceRow]) -> bool) -> Vec<InstanceRow> {
+        self.until_within(Duration::from_secs(30), what, is).await
+    }
+
+    /// The same where init's patience counts.
+    pub(crate) async fn until_long(&self, what: &str, is: impl Fn(&[InstanceRow]) -> bool) -> Vec<InstanceRow> {
+        self.until_within(Duration::from_secs(90), what, is).await
+    }
+
+    /// Waits until `is` holds of anything.
+    pub(crate) async fn until_so(&self, what: &str, is: impl Fn(&Rig) -> bool) {
+        let begun = std::time::Instant::now();
+        while !is(self) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "not in 30 s: {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn until_within(&self, limit: Duration, what: &str, is: impl Fn(&[InstanceRow]) -> bool) -> Vec<InstanceRow> {
         let begun = std::time::Instant::now();
         loop {
             let rows = self.ps().await;
             if is(&rows) {
                 return rows;
             }
-            assert!(begun.elapsed() < Duration::from_secs(30), "not in 30 s: {what}; there is {rows:#?}");
+            assert!(begun.elapsed() < limit, "not in {limit:?}: {what}; there is {rows:#?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -349,8 +410,18 @@ pub(crate) async fn until_gone(pid: u32) {
 }
 
 pub(crate) fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// The parent of a process: an instance's is its init.
+pub(crate) fn parent(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap()
 }
 
 /// The example that cargo builds with the tests.

@@ -10,17 +10,17 @@ use deploy::source::SourceLimits;
 use http::Method;
 use stdx::ids::AppName;
 
-use crate::args::{DeployArgs, EnvFlag, Global, RollbackArgs};
+use crate::args::{DeployArgs, EnvFlag, Global, RollbackArgs, WaitFlag};
 use crate::output::{self, Done};
 
 pub(super) async fn run(global: &Global, args: DeployArgs) -> Done {
     let source = Source::read(&args.folder, super::data_dir(global)?.path())?;
-    let lines = source.send(&super::client(global)?, &args.env).await?;
+    let lines = source.send(&super::client(global)?, &args.env, args.wait).await?;
     follow(lines, global.json).await
 }
 
 pub(super) async fn rollback(global: &Global, args: RollbackArgs) -> Done {
-    let pairs = [("env", Some(args.env.env.to_string())), ("to", args.to.map(|to| to.0.to_string()))];
+    let pairs = [("env", Some(args.env.env.to_string())), ("to", args.to.map(|to| to.0.to_string())), args.wait.pair()];
     let path = format!("/v1/apps/{}/rollback{}", args.app, super::query(&pairs));
     let lines = super::client(global)?.lines(Method::POST, &path, body("")).await?;
     follow(lines, global.json).await
@@ -62,8 +62,8 @@ impl Source {
     }
 
     /// Sends it as a tar stream; the answer is the deploy's progress.
-    pub(super) async fn send(self, client: &Client, env: &EnvFlag) -> Result<Lines, ApiError> {
-        let pairs = [("app", Some(self.app.to_string())), ("env", Some(env.env.to_string()))];
+    pub(super) async fn send(self, client: &Client, env: &EnvFlag, wait: WaitFlag) -> Result<Lines, ApiError> {
+        let pairs = [("app", Some(self.app.to_string())), ("env", Some(env.env.to_string())), wait.pair()];
         let path = format!("/v1/deploys{}", super::query(&pairs));
         client.lines(Method::POST, &path, stream_body(self.files.stream())).await
     }

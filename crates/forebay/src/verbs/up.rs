@@ -6,7 +6,7 @@ use deploy::AtStop;
 use http::Method;
 
 use super::deploy::Source;
-use crate::args::{EnvFlag, Global, UpArgs};
+use crate::args::{EnvFlag, Global, UpArgs, WaitFlag};
 use crate::node::Node;
 use crate::output::{self, Done};
 
@@ -51,7 +51,7 @@ async fn deploy(global: &Global, client: &Client, source: Source) -> Done {
         output::progress("nothing has changed since the release that serves");
         return Ok(());
     }
-    super::deploy::follow(source.send(client, &env).await?, global.json).await
+    super::deploy::follow(source.send(client, &env, WaitFlag { wait: true }).await?, global.json).await
 }
 
 async fn follow_log(client: Client, json: bool, last: Option<u32>) -> Done {

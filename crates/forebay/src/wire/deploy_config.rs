@@ -5,14 +5,14 @@ use std::path::Path;
 use config::{Manifest, Resolved};
 use control::error::ApiError;
 use deploy::{Plan, Planner};
-use stdx::ids::EnvName;
+use stdx::ids::{AppName, EnvName};
 
 /// `forebay.toml` and `Procfile`.
 pub(crate) struct Manifests;
 
 impl Planner for Manifests {
-    fn plan(&self, folder: &Path) -> Result<Plan, ApiError> {
-        let loaded = Manifest::load(folder)?;
+    fn plan(&self, folder: &Path, app: &AppName) -> Result<Plan, ApiError> {
+        let loaded = Manifest::load_as(folder, Some(app))?;
         Ok(plan(Resolved::new(loaded.manifest, EnvName::production())))
     }
 

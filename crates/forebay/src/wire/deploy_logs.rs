@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deploy::{OutputSink, SinkError, Speaker, Wait};
-use logs::{Level, Record, Refused, Source, Stream};
+use logs::{Level, NotDurable, Record, Refused, Source, Stream};
 use runtime::{Dropped, Line, Output};
 
 /// The log plane as deploy sees it.
@@ -15,7 +15,7 @@ impl OutputSink for InstanceLog {
         Box::pin(async move {
             let records = lines.into_iter().map(|output| record(&from, output)).collect();
             let ticket = self.0.ingest(records).map_err(refused)?;
-            ticket.durable().await.map_err(|error| SinkError::Failed(error.to_string()))
+            ticket.durable().await.map_err(not_durable)
         })
     }
 
@@ -59,7 +59,28 @@ fn of_dropped(dropped: Dropped) -> Record {
 fn refused(refused: Refused) -> SinkError {
     match refused {
         Refused::Busy { .. } => SinkError::Busy(refused.to_string()),
-        // Output is not held up for a store that will not take it soon.
-        Refused::DiskFull | Refused::Failed | Refused::Stopped => SinkError::Failed(refused.to_string()),
+        Refused::DiskFull => SinkError::Full(refused.to_string()),
+        Refused::Failed | Refused::Stopped => SinkError::Failed(refused.to_string()),
+    }
+}
+
+/// Lines that may yet be written are offered again all the same: the store knows them by their `origin_seq`.
+fn not_durable(error: NotDurable) -> SinkError {
+    match error {
+        NotDurable::DiskFull => SinkError::Full(error.to_string()),
+        NotDurable::Failed => SinkError::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_store_that_is_behind_may_hold_up_output() {
+        assert!(matches!(refused(Refused::Busy { pending: 9, max: 8 }), SinkError::Busy(_)));
+        assert!(matches!(refused(Refused::DiskFull), SinkError::Full(_)));
+        assert!(matches!(not_durable(NotDurable::DiskFull), SinkError::Full(_)));
+        assert!(matches!(refused(Refused::Stopped), SinkError::Failed(_)));
     }
 }

@@ -1,5 +1,6 @@
 //! Finding an instance again after a restart of the node, and what to do when its init is gone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
 
 use super::instance::Instance;
 use super::link;
@@ -103,23 +105,66 @@ impl Orphan {
     /// Kills every process of the application's session and control group, waits until they are gone, and removes what
     /// it left behind. Says whether they are gone.
     pub async fn kill(self) -> bool {
-        let begun = Instant::now();
-        cgroup::kill(&self.ticket.cgroups);
-        loop {
-            let left = self.ticket.processes();
-            if left.is_empty() {
-                clean_up(&self.ticket);
-                return true;
-            }
-            if begun.elapsed() > VANISH {
-                return false;
-            }
-            for (pid, start) in left {
-                procs::signal(pid, start, Signal::KILL);
-            }
-            tokio::time::sleep(VANISH_LOOK).await;
+        put_down(&self.ticket).await
+    }
+}
+
+/// Kills an instance without its init's help: the application's session and control group, all that descends from init,
+/// and init itself, each by its number and start time. Waits for them to vanish, and removes what they left behind.
+/// Says whether all are gone; processes that sit in the kernel may need another call, later.
+pub async fn put_down(ticket: &Ticket) -> bool {
+    let begun = Instant::now();
+    let mut seen = BTreeSet::new();
+    loop {
+        // Before init is gone: what it alone keeps together would be nobody's then.
+        if ticket.init_lives() {
+            seen.extend(procs::descendants(ticket.init_pid));
+        }
+        seen.extend(ticket.processes());
+        cgroup::kill(&ticket.cgroups);
+        seen.retain(|(pid, start)| procs::lives(*pid, *start));
+        for (pid, start) in &seen {
+            procs::signal(*pid, *start, Signal::KILL);
+        }
+        if ticket.init_lives() {
+            procs::signal(ticket.init_pid, ticket.init_start, Signal::KILL);
+        } else if seen.is_empty() && ticket.processes().is_empty() {
+            clean_up(ticket);
+            return true;
+        }
+        if begun.elapsed() > VANISH {
+            return false;
+        }
+        tokio::time::sleep(VANISH_LOOK).await;
+    }
+}
+
+/// The same for an instance of which only the socket is known: the kernel says who listens there.
+pub async fn put_down_at(socket: &Path) -> bool {
+    match listener(socket).await {
+        Ok(Some((pid, start))) => put_down(&Ticket::of_init(pid, start, socket)).await,
+        // Nobody listens: whoever did has ended, and took the application along or never started it.
+        Ok(None) => {
+            remove(socket);
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, socket = %socket.display(), "cannot tell who listens");
+            false
         }
     }
+}
+
+/// The process that listens at a socket, with its start time.
+async fn listener(socket: &Path) -> io::Result<Option<(u32, u64)>> {
+    let connecting = tokio::time::timeout(VANISH, UnixStream::connect(socket));
+    let stream = match connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? {
+        Ok(stream) => stream,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let pid = stream.peer_cred()?.pid().and_then(|pid| u32::try_from(pid).ok());
+    Ok(pid.and_then(|pid| Some((pid, procs::start_time(pid)?))))
 }
 
 /// Removes what an init that is gone could not: processes in the control group, secrets, the socket.

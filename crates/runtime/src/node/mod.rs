@@ -5,6 +5,6 @@ mod instance;
 mod link;
 mod start;
 
-pub use adopt::{AdoptError, Orphan, Unclaimed, adopt, adopt_at};
+pub use adopt::{AdoptError, Orphan, Unclaimed, adopt, adopt_at, put_down, put_down_at};
 pub use instance::{Control, Event, Instance};
 pub use start::{StartError, start};

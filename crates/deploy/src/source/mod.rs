@@ -4,25 +4,23 @@
 //! part of it, `.git` and the node's own data never. Empty folders are not, as with git. A link must lead to something
 //! in the folder.
 
+mod archive;
+mod error;
+
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use control::error::{ApiError, Kind as ErrorKind};
 use ignore::WalkBuilder;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
+pub use self::error::SourceError;
 use crate::config::Config;
 use crate::digest::{ContentHasher, Kind, SourceDigest, hash};
 
 /// Bytes read and sent at a time.
 const PIECE_BYTES: usize = 64 << 10;
-/// Pieces that wait for the network.
-const PIECES_MAX: usize = 8;
 /// Bytes of a path, and of a link's target.
 pub(crate) const PATH_BYTES_MAX: usize = 1_024;
 
@@ -45,81 +43,6 @@ impl Default for SourceLimits {
     /// Those of a node that was told nothing else.
     fn default() -> SourceLimits {
         SourceLimits::from(&Config::default())
-    }
-}
-
-/// Why a folder cannot be a release's source.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// A file or folder could not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The walk failed: a bad ignore file, a folder that cannot be listed.
-    #[error("cannot list the source: {0}")]
-    Walk(#[from] ignore::Error),
-    /// Neither a file, a folder nor a link.
-    #[error("{} is neither a file, a folder nor a link", .0.display())]
-    NotAFile(PathBuf),
-    /// A link that leads out of the folder, or nowhere.
-    #[error("the link {} leads to {}, which is not in the folder", path.display(), target.display())]
-    LinkOut {
-        /// The link.
-        path: PathBuf,
-        /// Its target.
-        target: PathBuf,
-    },
-    /// A path that is too long to travel.
-    #[error("the path {} is longer than {PATH_BYTES_MAX} bytes", .0.display())]
-    PathTooLong(PathBuf),
-    /// More bytes than a release may have.
-    #[error("the source has more than {bytes_max} bytes; {} is the largest file ({bytes} bytes)", largest.display())]
-    TooLarge {
-        /// The limit.
-        bytes_max: u64,
-        /// The largest file.
-        largest: PathBuf,
-        /// Its size.
-        bytes: u64,
-    },
-    /// More files than a release may have.
-    #[error("the source has more than {files_max} files")]
-    TooMany {
-        /// The limit.
-        files_max: u32,
-    },
-    /// A file became shorter or longer while it was read.
-    #[error("{} changed while it was read", .0.display())]
-    Changed(PathBuf),
-}
-
-impl From<SourceError> for ApiError {
-    fn from(error: SourceError) -> ApiError {
-        let (kind, code, hint) = match &error {
-            SourceError::Io { .. } | SourceError::Walk(_) => (ErrorKind::Failed, "source_unreadable", None),
-            SourceError::Changed(_) => (ErrorKind::Failed, "source_changed", Some("deploy again")),
-            SourceError::NotAFile(_) => (ErrorKind::Usage, "source_not_a_file", Some("name it in .forebayignore")),
-            SourceError::LinkOut { .. } => {
-                (ErrorKind::Usage, "source_link_out", Some("name the link in .forebayignore, or copy what it leads to"))
-            }
-            SourceError::PathTooLong(_) => (ErrorKind::Usage, "source_path_too_long", None),
-            SourceError::TooLarge { .. } | SourceError::TooMany { .. } => (
-                ErrorKind::Policy,
-                "source_too_large",
-                Some(
-                    "name what the application does not need in .forebayignore, or raise deploy.source_bytes_max / source_files_max",
-                ),
-            ),
-        };
-        let error = ApiError::new(kind, code, error.to_string());
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
     }
 }
 
@@ -190,38 +113,6 @@ impl Source {
         }
         Ok(digest.finish())
     }
-
-    /// Writes the source as a tar archive: modes 0644 and 0755, no owner, no time, so that equal sources give equal
-    /// archives.
-    ///
-    /// # Errors
-    /// When a file cannot be read or has changed, or `into` does not take the bytes.
-    pub fn write_tar(&self, into: impl Write) -> Result<(), SourceError> {
-        let mut archive = tar::Builder::new(into);
-        for entry in &self.entries {
-            let path = self.root.join(&entry.path);
-            let failed = |source: io::Error| match source.kind() {
-                io::ErrorKind::UnexpectedEof => SourceError::Changed(entry.path.clone()),
-                _ => SourceError::Io { path: entry.path.clone(), source },
-            };
-            append(&mut archive, entry, &path).map_err(failed)?;
-        }
-        let end = |source| SourceError::Io { path: self.root.clone(), source };
-        archive.into_inner().and_then(|mut into| into.flush()).map_err(end)
-    }
-
-    /// The archive as a stream of pieces, made by a thread that goes no faster than they are taken.
-    pub fn stream(self) -> ReceiverStream<io::Result<Bytes>> {
-        let (pieces, taken) = mpsc::channel(PIECES_MAX);
-        std::thread::spawn(move || {
-            let into = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(pieces.clone()));
-            if let Err(error) = self.write_tar(into) {
-                // A receiver that has gone does not want to know.
-                pieces.blocking_send(Err(io::Error::other(error))).ok();
-            }
-        });
-        ReceiverStream::new(taken)
-    }
 }
 
 fn walk(root: &Path, never: Vec<PathBuf>) -> ignore::Walk {
@@ -287,63 +178,6 @@ fn hash_file(path: &Path) -> Result<[u8; 32], SourceError> {
     }
 }
 
-fn append(archive: &mut tar::Builder<impl Write>, entry: &Entry, path: &Path) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mtime(0);
-    match entry.kind {
-        Kind::Link => {
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_size(0);
-            header.set_mode(0o777);
-            archive.append_link(&mut header, &entry.path, fs::read_link(path)?)
-        }
-        Kind::File | Kind::Executable => {
-            header.set_entry_type(tar::EntryType::Regular);
-            header.set_size(entry.bytes);
-            header.set_mode(if entry.kind == Kind::Executable { 0o755 } else { 0o644 });
-            let file = Exactly { file: File::open(path)?, left: entry.bytes };
-            archive.append_data(&mut header, &entry.path, file)
-        }
-    }
-}
-
-/// Reads as many bytes as the header has promised: a file that grows is cut there, one that shrinks is an error.
-struct Exactly {
-    file: File,
-    left: u64,
-}
-
-impl Read for Exactly {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
-        if wanted == 0 {
-            return Ok(0);
-        }
-        match self.file.read(&mut into[..wanted])? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                self.left -= n as u64;
-                Ok(n)
-            }
-        }
-    }
-}
-
-/// Writes into a bounded channel.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = Bytes::copy_from_slice(bytes);
-        self.0.blocking_send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn too_large(bytes_max: u64, entries: &[Entry]) -> SourceError {
     let largest = entries.iter().max_by_key(|entry| entry.bytes);
     let (largest, bytes) = largest.map(|entry| (entry.path.clone(), entry.bytes)).unwrap_or_default();
@@ -353,6 +187,7 @@ fn too_large(bytes_max: u64, entries: &[Entry]) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use control::error::ApiError;
     use std::os::unix::fs::symlink;
 
     const LIMITS: SourceLimits = SourceLimits { bytes_max: 1 << 20, files_max: 100 };
