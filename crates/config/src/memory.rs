@@ -80,6 +80,12 @@ pub(crate) fn budget(
             queue.connections_max.into(),
             QUEUE_CONNECTION_BYTES,
         ),
+        row(
+            "queue.connections_max x connection_output_bytes_max".into(),
+            queue.connections_max.into(),
+            queue.connection_output_bytes_max as u64,
+        ),
+        row("queue.input_bytes_max".into(), 1, queue.input_bytes_max as u64),
         row("logs.pending_bytes_max x 2 (waiting, being written)".into(), 2, logs.pending_bytes_max),
         row(format!("logs.tails_max x tail_records_max x {TAIL_RECORD_BYTES}"), tails, TAIL_RECORD_BYTES),
     ];

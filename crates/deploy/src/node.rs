@@ -176,8 +176,9 @@ impl Handle {
             }
         }
         for answered in answers {
-            // A side that has failed has nothing left to stop.
-            answered.await.ok();
+            if answered.await.is_err() {
+                tracing::debug!("a side that has failed has nothing left to stop");
+            }
         }
         self.node.status.set(PlaneState::Stopped);
     }
@@ -230,8 +231,9 @@ impl Handle {
             adopted.push(is_ready);
         }
         for is_ready in adopted {
-            // One that has failed says so in the plane's state.
-            is_ready.await.ok();
+            if is_ready.await.is_err() {
+                tracing::debug!("a side has failed; the plane's state says so");
+            }
         }
         Ok(())
     }

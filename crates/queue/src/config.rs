@@ -56,7 +56,7 @@ impl Default for Config {
             segment_bytes_max: 64 << 20,
             body_cache_bytes_max: 16 << 20,
             connection_tubes_max: 10_000,
-            connection_output_bytes_max: 1 << 20,
+            connection_output_bytes_max: 128 << 10,
             input_bytes_max: 64 << 20,
             output_stall_ms: 30_000,
             disk_reserve_bytes: 64 << 20,

@@ -101,6 +101,7 @@ impl From<BrokerError> for StartError {
 pub(crate) enum Request {
     Rows(oneshot::Sender<Vec<QueueRow>>),
     Configure(Scope, BTreeMap<String, TubeConfig>),
+    Limits(Box<Config>),
     Drain(bool),
     Stop(oneshot::Sender<()>),
 }
@@ -220,6 +221,15 @@ impl Handle {
     /// `queue_unavailable` when the plane has failed or was stopped.
     pub async fn configure(&self, scope: Scope, tubes: BTreeMap<String, TubeConfig>) -> Result<(), ApiError> {
         self.ask(Request::Configure(scope, tubes)).await
+    }
+
+    /// Takes over the limits of jobs, bytes and tubes of a configuration that was read again; its addresses, folders and
+    /// buffers count only at a start.
+    ///
+    /// # Errors
+    /// `queue_unavailable` when the plane has failed or was stopped.
+    pub async fn set_limits(&self, config: Config) -> Result<(), ApiError> {
+        self.ask(Request::Limits(Box::new(config))).await
     }
 
     /// While draining, `put` is answered DRAINING and everything else goes on (USR1).

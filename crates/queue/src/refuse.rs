@@ -52,3 +52,31 @@ async fn refuse(listener: TcpListener) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn after_a_panic_clients_are_told_until_the_plane_is_stopped() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (requests, taken) = mpsc::channel(1);
+        let refusing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(serve(vec![listener], taken)).is_some()
+        });
+        for _ in 0..2 {
+            let mut said = String::new();
+            TcpStream::connect(addr).unwrap().read_to_string(&mut said).unwrap();
+            assert_eq!(said, "INTERNAL_ERROR\r\n");
+        }
+        let (done, _stopped) = oneshot::channel();
+        requests.blocking_send(Request::Stop(done)).unwrap();
+        assert!(refusing.join().unwrap(), "it ends when it is told to");
+    }
+}

@@ -67,7 +67,9 @@ impl Node {
         crate::notify::notify("READY=1");
         tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");
         let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
-        reload::drain_on_usr1(node.planes.queue.clone())?;
+        let queue = &node.planes.queue;
+        reload::drain_on_usr1(queue.clone())?;
+        reload::reload_on_hup(node.settings.flags.clone(), node.settings.config.clone(), queue.clone())?;
         Ok(node)
     }
 
@@ -128,6 +130,9 @@ async fn start_planes(
         },
     )
     .map_err(|error| errors::queue(error, &config.origins.queue))?;
+    for damage in &queue.recovery().damage {
+        tracing::error!(%damage, "the queue's log is damaged; what lies around it is served");
+    }
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
     let router = router::start(config.router.clone(), traffic.source(), access, clock.clone())
@@ -135,6 +140,8 @@ async fn start_planes(
     traffic.connect(router.clone(), queue.clone());
     let doors = settings.admin_doors()?;
     let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);
+    // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
+    let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {
         clock,
         store,
@@ -146,8 +153,8 @@ async fn start_planes(
         exe: std::env::current_exe()?,
         queue: reachable(&queue.bound()),
         router: reachable(&router.bound()),
-        cgroups: Cgroups::WhereAllowed,
-        users: rustix::process::geteuid().is_root(),
+        cgroups: if root { Cgroups::WhereAllowed } else { Cgroups::Off },
+        users: root,
     };
     let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
     let planes = Planes { logs, queue, router, deploy };

@@ -1,7 +1,11 @@
-//! USR1 makes the queue refuse new jobs.
+//! HUP reads the configuration again and applies what can be applied; USR1 makes the queue refuse new jobs.
 
+use config::NodeConfig;
+use config::node::Flags;
+use control::error::ApiError;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::settings;
 use crate::output::Quit;
 
 /// From a USR1 on, the queue refuses new jobs until the next start; workers go on.
@@ -16,4 +20,70 @@ pub(crate) fn drain_on_usr1(queue: queue::Handle) -> Result<(), Quit> {
         }
     });
     Ok(())
+}
+
+/// From a HUP on, the limits of the queue are those that `node.toml` now says. A file with an error changes nothing.
+pub(crate) fn reload_on_hup(flags: Flags, mut running: NodeConfig, queue: queue::Handle) -> Result<(), Quit> {
+    let mut hup = signal(SignalKind::hangup())?;
+    tokio::task::spawn_local(async move {
+        while hup.recv().await.is_some() {
+            if let Err(error) = reload(flags.clone(), &mut running, &queue).await {
+                let at = error.at.clone().unwrap_or_default();
+                tracing::error!(%error, at, "the configuration was not read again; everything stays as it was");
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn reload(flags: Flags, running: &mut NodeConfig, queue: &queue::Handle) -> Result<(), ApiError> {
+    let read = settings::read(flags)?;
+    let later = needs_restart(running, &read);
+    queue.set_limits(read.queue.clone()).await?;
+    running.queue = read.queue;
+    let later = if later.is_empty() { "nothing".into() } else { later.join(", ") };
+    tracing::info!(needs_restart = later, "the configuration was read again: the queue's limits are as it says");
+    Ok(())
+}
+
+/// The parts of the file that have changed and count only at a start.
+fn needs_restart(running: &NodeConfig, read: &NodeConfig) -> Vec<&'static str> {
+    let limits_alone = queue::config::Config {
+        jobs_max: read.queue.jobs_max,
+        bytes_max: read.queue.bytes_max,
+        tubes_max: read.queue.tubes_max,
+        connection_tubes_max: read.queue.connection_tubes_max,
+        tube: read.queue.tube.clone(),
+        ..running.queue.clone()
+    };
+    let changed = [
+        ("data", running.data != read.data),
+        ("key_file", running.key_file != read.key_file),
+        ("[router]", running.router != read.router),
+        ("[queue] beyond its limits", limits_alone != read.queue),
+        ("[logs]", running.logs != read.logs),
+        ("[deploy]", running.deploy != read.deploy),
+        ("[admin]", running.admin != read.admin),
+    ];
+    changed.into_iter().filter_map(|(part, changed)| changed.then_some(part)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::node::Inputs;
+
+    fn config(text: &str) -> NodeConfig {
+        NodeConfig::resolve(&Inputs { file: Some(("node.toml", text)), root: true, ..Inputs::default() }).unwrap()
+    }
+
+    #[test]
+    fn only_what_counts_at_a_start_needs_one() {
+        let running = config("schema = 1");
+        assert!(
+            needs_restart(&running, &config("schema = 1\n[queue]\njobs_max = 5\ntube = { jobs_max = 3 }")).is_empty()
+        );
+        let read = config("schema = 1\n[queue]\nconnections_max = 5\n[logs]\ntails_max = 1");
+        assert_eq!(needs_restart(&running, &read), ["[queue] beyond its limits", "[logs]"]);
+    }
 }

@@ -18,7 +18,7 @@ use crate::paths::DataDir;
 pub(crate) struct Settings {
     pub(crate) config: NodeConfig,
     pub(crate) data: DataDir,
-    inputs: Flags,
+    pub(super) flags: Flags,
 }
 
 /// Reads everything that has a say, and passes on what the user should know.
@@ -44,10 +44,11 @@ fn read_all(global: &Global, listen: &ListenFlags) -> Result<Settings, ApiError>
         admin: listen.admin.clone(),
     };
     let config = read(flags.clone())?;
-    Ok(Settings { data: DataDir::new(config.data.clone()), config, inputs: flags })
+    Ok(Settings { data: DataDir::new(config.data.clone()), config, flags })
 }
 
-fn read(flags: Flags) -> Result<NodeConfig, ApiError> {
+/// Reads the configuration for these flags, at the start and again on HUP.
+pub(super) fn read(flags: Flags) -> Result<NodeConfig, ApiError> {
     let root = rustix::process::geteuid().is_root();
     Ok(NodeConfig::load(config::node::environment(), flags, root)?)
 }
@@ -60,11 +61,6 @@ pub(crate) struct AdminDoors {
 }
 
 impl Settings {
-    /// Reads the configuration again, as it was read at the start.
-    pub(crate) fn again(&self) -> Result<NodeConfig, ApiError> {
-        read(self.inputs.clone())
-    }
-
     /// Binds the admin API's addresses and makes its token where there is none.
     pub(crate) fn admin_doors(&self) -> Result<AdminDoors, ApiError> {
         let at = self.config.origins.admin.at("admin.listen");

@@ -6,14 +6,19 @@ use serde_json::{Map, Value, json};
 
 /// `GET /orders 202`
 pub(crate) fn message(record: &AccessRecord) -> String {
-    format!("{} {} {}", record.method, record.target, record.status)
+    format!("{} {} {}", method(record), record.target, record.status)
+}
+
+/// What was no HTTP has no method.
+fn method(record: &AccessRecord) -> &str {
+    record.method.as_ref().map_or("-", http::Method::as_str)
 }
 
 /// Everything else that is known of it. Durations in microseconds.
 pub(crate) fn fields(record: &AccessRecord) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |key: &str, value: Value| fields.insert(key.into(), value);
-    put("method", json!(record.method.as_str()));
+    put("method", json!(method(record)));
     put("host", json!(record.host));
     put("path", json!(record.target));
     put("status", json!(record.status));

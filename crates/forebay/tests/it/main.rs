@@ -1,4 +1,4 @@
-//! The node from outside, as somebody has it who types commands and sends requests: what issue 2 promises, run against
+//! The node from outside, as somebody has it who types commands and sends requests: what the README promises, run against
 //! the real binary, real processes and `examples/shop`.
 
 mod backlog;
@@ -10,4 +10,5 @@ mod procfile;
 mod rejected;
 mod rig;
 mod secrets;
+mod signals;
 mod traffic;

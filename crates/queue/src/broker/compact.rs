@@ -10,7 +10,7 @@ use wal::{AppendError, ReadError};
 
 use super::Broker;
 use crate::engine::JobState;
-use crate::log::record::{Attrs, JobRecord, Record, TubeRef, space_text, unknown_attrs};
+use crate::log::record::{Attrs, JobRecord, Record, TubeRef, unknown_attrs};
 use crate::names::JobId;
 
 /// Bytes copied per commit, so that acknowledgements go on while segments are emptied.
@@ -114,7 +114,7 @@ impl<D: Io> Broker<D> {
         let others = unknown_attrs(payload).map_err(|_| damaged())?;
         let body = payload.len().checked_sub(body_len).map(|start| &payload[start..]).ok_or_else(damaged)?;
         let tube = self.engine.tube(job.tube);
-        let space = space_text(&self.engine.space(tube.space).name);
+        let space = &self.engine.space(tube.space).text;
         let (due_ms, buried_turn) = match job.state {
             JobState::Ready | JobState::Reserved { .. } => (0, None),
             JobState::Delayed { until_ms } => (until_ms, None),
@@ -128,7 +128,7 @@ impl<D: Io> Broker<D> {
             ttr_s: job.ttr_s,
             delay_s: job.delay_s,
             body_len: job.body_len,
-            at: TubeRef { space: &space, tube: tube.name.as_str() },
+            at: TubeRef { space, tube: tube.name.as_str() },
             attrs: Attrs { trace: job.trace(), counts: job.counts(), buried_turn, others: &others },
         });
         let (lsn, at) = self.journal.append_job(id, &record, body)?;
@@ -164,12 +164,11 @@ impl<D: Io> Broker<D> {
     fn write_totals(&mut self) -> Result<(), AppendError> {
         self.journal.append_lazily(&Record::NextId { id: self.engine.next_id() })?;
         for space in self.engine.spaces() {
-            let text = space_text(&space.name);
-            self.journal.append_lazily(&Record::SpaceTotals { space: &text, totals: space.totals })?;
+            self.journal.append_lazily(&Record::SpaceTotals { space: &space.text, totals: space.totals })?;
         }
         for tube in self.engine.tubes() {
-            let text = space_text(&self.engine.space(tube.space).name);
-            let at = || TubeRef { space: &text, tube: tube.name.as_str() };
+            let space = &self.engine.space(tube.space).text;
+            let at = || TubeRef { space, tube: tube.name.as_str() };
             if let Some(pause) = tube.pause {
                 let (asked_ms, until_ms) = (pause.asked_ms, pause.until_ms);
                 self.journal.append_lazily(&Record::Paused { at: at(), asked_ms, until_ms })?;

@@ -11,7 +11,7 @@ use super::Broker;
 use super::commands::due_ms;
 use crate::engine::{After, Asked, ClientId, Event, Extra, Job, JobState, Now, Pause, WaitEnd};
 use crate::event::JobChange;
-use crate::log::record::{Attrs, Ids, JobRecord, Record, TubeRef, space_text};
+use crate::log::record::{Attrs, Ids, JobRecord, Record, TubeRef};
 use crate::names::JobId;
 use crate::proto::command::Put;
 use crate::proto::reply::Reply;
@@ -29,7 +29,7 @@ impl<D: Io> Broker<D> {
         }
         let ix = self.engine.client(client).used;
         let tube = self.engine.tube(ix);
-        let space = space_text(&self.engine.space(tube.space).name);
+        let space = &self.engine.space(tube.space).text;
         let (id, due) = (self.engine.next_id(), due_ms(now.wall, put.delay_s));
         let (ttr_s, body_len) = (put.ttr_s.max(1), put.bytes);
         let record = Record::Put(JobRecord {
@@ -40,7 +40,7 @@ impl<D: Io> Broker<D> {
             ttr_s,
             delay_s: put.delay_s,
             body_len,
-            at: TubeRef { space: &space, tube: tube.name.as_str() },
+            at: TubeRef { space, tube: tube.name.as_str() },
             attrs: Attrs { trace, ..Attrs::default() },
         });
         let (lsn, at) = match self.journal.append_job(id, &record, body) {
@@ -253,11 +253,11 @@ impl<D: Io> Broker<D> {
             return self.tell_state(client, Reply::NotFound);
         };
         let tube = self.engine.tube(ix);
-        let space = space_text(&self.engine.space(tube.space).name);
+        let space = &self.engine.space(tube.space).text;
         let asked_ms = u64::from(delay_s) * 1000;
         // A pause of 0 seconds is over with the next tick.
         let until_ms = if delay_s == 0 { now.wall.millis() } else { due_ms(now.wall, delay_s) };
-        let at = TubeRef { space: &space, tube: name };
+        let at = TubeRef { space, tube: name };
         match self.journal.append(&Record::Paused { at, asked_ms, until_ms }) {
             Ok(lsn) => {
                 self.engine.pause(ix, Pause { asked_ms, until_ms });

@@ -30,7 +30,7 @@ pub(crate) use stats::Identity;
 use stats::Ops;
 
 use crate::config::Config;
-use crate::engine::{ClientId, Engine, Now, SpaceIx};
+use crate::engine::{ClientId, Engine, Limits, Now, SpaceIx};
 use crate::event::TokenSource;
 use crate::log::journal::Journal;
 use crate::names::Namespace;
@@ -61,7 +61,7 @@ struct Conn {
     is_dirty: bool,
     /// It stands in the list of connections that wait for a commit.
     is_awaiting: bool,
-    /// It stands in the list of connections whose wait ended.
+    /// Somebody is at its other end.
     is_open: bool,
 }
 
@@ -104,9 +104,13 @@ impl<D: Io> Broker<D> {
     /// The connection is gone; its jobs are ready again.
     pub(crate) fn disconnect(&mut self, id: ClientId, now: Now) {
         self.engine.now = now;
-        self.conns[id.0 as usize] = Conn::default();
-        self.dirty.retain(|&other| other != id);
-        self.awaiting.retain(|&other| other != id);
+        let conn = std::mem::take(&mut self.conns[id.0 as usize]);
+        if conn.is_dirty {
+            self.dirty.retain(|&other| other != id);
+        }
+        if conn.is_awaiting {
+            self.awaiting.retain(|&other| other != id);
+        }
         self.engine.leave(id);
         self.after_engine(now);
     }
@@ -191,6 +195,11 @@ impl<D: Io> Broker<D> {
     ) {
         let space = self.engine.space_ix(namespace);
         self.engine.configure(space, tubes);
+    }
+
+    /// Takes over the limits of a configuration that was read again.
+    pub(crate) fn set_limits(&mut self, config: &Config) {
+        self.engine.set_limits(Limits::from(config));
     }
 
     /// Writes an answer that may leave once `lsn` is durable.

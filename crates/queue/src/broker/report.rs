@@ -37,6 +37,11 @@ impl<D: Io> Broker<D> {
 
 #[cfg(test)]
 impl<D: Io> Broker<D> {
+    /// How many jobs compaction has moved.
+    pub(crate) fn moved(&self) -> u64 {
+        self.journal.records_moved
+    }
+
     /// A job's body, priority and state.
     pub(crate) fn look(&mut self, id: crate::names::JobId) -> Option<(String, u32, &'static str)> {
         let body = self.engine.job(id).is_some().then(|| self.body(id).expect("every body can be read"))?;

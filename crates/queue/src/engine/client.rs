@@ -122,12 +122,12 @@ impl Engine {
         let space = self.client(id).space;
         let watches_max = self.limits.client_tubes_max as usize;
         if self.client(id).watched.len() >= watches_max && self.find_tube(space, name).is_none() {
-            return Err(Refused::TubesFull);
+            return Err(Refused::Tubes);
         }
         let tube = self.tube_or_limit(space, name)?;
         if !self.client(id).watched.contains(&tube) {
             if self.client(id).watched.len() >= watches_max {
-                return Err(Refused::TubesFull);
+                return Err(Refused::Tubes);
             }
             self.tube_mut(tube).watching += 1;
             self.client_mut(id).watched.push(tube);

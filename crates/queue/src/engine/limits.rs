@@ -32,24 +32,34 @@ impl From<&Config> for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// `tubes_max`, or the tubes that one connection may watch.
-    TubesFull,
+    Tubes,
     /// `jobs_max` or `bytes_max` of the tube.
-    TubeFull,
+    Tube,
     /// `jobs_max` or `bytes_max` of all tubes together.
-    QueueFull,
+    Queue,
 }
 
 impl Engine {
     /// Whether a job of `bytes` fits into the tube.
     pub(crate) fn has_room(&self, tube: TubeIx, bytes: u64) -> Result<(), Refused> {
         if self.jobs_len() >= self.limits.jobs_max || self.bytes + bytes > self.limits.bytes_max {
-            return Err(Refused::QueueFull);
+            return Err(Refused::Queue);
         }
         let tube = self.tube(tube);
         if tube.figures.jobs() >= tube.config.jobs_max || tube.figures.bytes + bytes > tube.config.bytes_max {
-            return Err(Refused::TubeFull);
+            return Err(Refused::Tube);
         }
         Ok(())
+    }
+
+    /// Takes over limits that have changed; tubes that their manifest does not name follow the new defaults. What is over
+    /// a lower limit stays, and nothing is added to it.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        for space in 0..u32::try_from(self.spaces().len()).expect("namespaces are few") {
+            let configs = std::mem::take(&mut self.space_mut(SpaceIx(space)).configs);
+            self.configure(SpaceIx(space), configs);
+        }
     }
 
     /// Takes over what a manifest says of its tubes; tubes that it does not name get the plane's defaults.

@@ -217,7 +217,7 @@ impl Engine {
     pub(crate) fn tube_or_limit(&mut self, space: SpaceIx, name: &str) -> Result<TubeIx, Refused> {
         match self.find_tube(space, name) {
             Some(ix) => Ok(ix),
-            None if self.tubes.len() >= self.limits.tubes_max as usize => Err(Refused::TubesFull),
+            None if self.tubes.len() >= self.limits.tubes_max as usize => Err(Refused::Tubes),
             None => Ok(self.tube_or_new(space, name)),
         }
     }

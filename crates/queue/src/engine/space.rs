@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::tube::{Figures, Totals, TubeIx};
 use crate::config::TubeConfig;
+use crate::log::record::space_text;
 use crate::names::{Namespace, TubeName};
 
 /// A namespace's place in the engine. Namespaces are few and never go away while the plane runs.
@@ -18,6 +19,8 @@ impl SpaceIx {
 /// One namespace.
 pub(crate) struct Space {
     pub(crate) name: Namespace,
+    /// The name as records spell it.
+    pub(crate) text: String,
     pub(crate) tubes: HashMap<TubeName, TubeIx>,
     pub(crate) by_birth: BTreeMap<u64, TubeIx>,
     /// What the application's manifest says of its tubes.
@@ -34,6 +37,7 @@ pub(crate) struct Space {
 impl Space {
     pub(crate) fn new(name: Namespace) -> Space {
         Space {
+            text: space_text(&name),
             name,
             tubes: HashMap::new(),
             by_birth: BTreeMap::new(),

@@ -207,7 +207,7 @@ impl Record<'_> {
             3 => Record::Deleted { id: input.id()? },
             4 => Record::Released { id: input.id()?, pri: input.u32()?, delay_s: input.u32()?, due_ms: input.u64()? },
             5 => Record::Buried { id: input.id()?, pri: input.u32()? },
-            6 if payload.len() % 8 == 0 => Record::Kicked { ids: Ids::Raw(payload) },
+            6 if payload.len().is_multiple_of(8) => Record::Kicked { ids: Ids::Raw(payload) },
             7 => Record::Reserved { id: input.id()?, times: input.u32()? },
             8 => Record::LeaseOver { id: input.id()?, times: input.u32()?, after: After::from_due(input.u64()?) },
             9 => Record::Paused { at: input.tube()?, asked_ms: input.u64()?, until_ms: input.u64()? },

@@ -85,6 +85,7 @@ fn answer<D: Io>(shell: &Shell<D>, request: Request) {
             }
         }
         Request::Configure(scope, tubes) => broker.configure(&scope.into(), tubes),
+        Request::Limits(config) => broker.set_limits(&config),
         Request::Drain(draining) => {
             broker.intake_mut().draining = draining;
             shell.status.set(if draining { PlaneState::Draining } else { PlaneState::Running });

@@ -108,7 +108,7 @@ impl Memory {
     }
 
     /// An answer to what a client sent.
-    pub(super) fn heard(&mut self, client: usize, sent: &Sent, head: &str, found: Option<&str>) {
+    pub(super) fn heard(&mut self, client: usize, sent: &Sent, head: &str, found: Option<&str>, fails: bool) {
         let Sent { asked, changes, epoch } = sent;
         match (asked, &*head.split(' ').collect::<Vec<_>>()) {
             (Asked::Put { body, pri, delayed }, ["INSERTED", id]) => {
@@ -133,8 +133,9 @@ impl Memory {
             (Asked::Reserve, ["TIMED_OUT" | "DEADLINE_SOON"])
             | (Asked::Put { .. }, ["OUT_OF_MEMORY"])
             | (Asked::Kick, ["KICKED", _])
-            | (Asked::Touch { .. }, ["TOUCHED"])
-            | (_, ["INTERNAL_ERROR"]) => {}
+            | (Asked::Touch { .. }, ["TOUCHED"]) => {}
+            // Only a queue whose disk has failed may say so.
+            (_, ["INTERNAL_ERROR"]) if fails => {}
             // A lease that ran out before.
             (
                 Asked::Delete { .. } | Asked::Release { .. } | Asked::Bury { .. } | Asked::Touch { .. },

@@ -8,21 +8,26 @@ mod world;
 
 use world::{Faults, World};
 
+use crate::serve::payload_text;
+
 /// Seeds of one run of the tests, per kind of faults.
 const SEEDS: u64 = 300;
 
 fn run(faults: Faults, base: u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("FOREBAY_SEED") {
-        return World::new(seed, faults).run();
+        World::new(seed, faults).run();
+        return;
     }
+    let mut moved = 0;
     for seed in base..base + number("FOREBAY_SEEDS").unwrap_or(SEEDS) {
         let done = std::panic::catch_unwind(|| World::new(seed, faults).run());
-        if let Err(panic) = done {
-            eprintln!("failed with FOREBAY_SEED={seed}");
-            std::panic::resume_unwind(panic);
+        match done {
+            Ok(jobs) => moved += jobs,
+            Err(panic) => panic!("failed with FOREBAY_SEED={seed}: {}", payload_text(&*panic)),
         }
     }
+    assert!(moved > 0, "the runs are to go through compaction, too");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::serve::session::{Budget, Session};
 
 const FOLDER: &str = "/queue/log";
 const CLIENTS: usize = 4;
-const STEPS: usize = 1200;
+const STEPS: usize = 3000;
 /// Leases last longer than any run, unless time is advanced by as much.
 const TTR_S: u64 = 1000;
 
@@ -40,6 +40,11 @@ pub(super) struct World {
     clients: Vec<SimClient>,
     memory: Memory,
     puts: u64,
+    /// Jobs come faster than they go, or the other way round.
+    fills: bool,
+    moved: u64,
+    /// The power may be off already, so that bodies cannot be read.
+    may_be_dark: bool,
 }
 
 /// One life of the queue.
@@ -73,11 +78,25 @@ impl World {
         let mut queue = Queue::open(&disk);
         let clients = (0..CLIENTS).map(|_| SimClient::new(queue.broker.connect())).collect();
         let (rng, clock) = (Rng::with_seed(seed ^ 0x5eed), FakeClock::new());
-        World { rng, faults, disk, clock, queue, clients, memory: Memory::default(), puts: 0 }
+        World {
+            rng,
+            faults,
+            disk,
+            clock,
+            queue,
+            clients,
+            memory: Memory::default(),
+            puts: 0,
+            fills: true,
+            moved: 0,
+            may_be_dark: false,
+        }
     }
 
-    pub(super) fn run(mut self) {
-        for _ in 0..STEPS {
+    /// Returns how many jobs compaction has moved.
+    pub(super) fn run(mut self) -> u64 {
+        for step in 0..STEPS {
+            self.fills = step / 200 % 2 == 0;
             match self.rng.u32(..100) {
                 0..=59 => self.speak(),
                 60..=92 => self.commit(),
@@ -93,6 +112,7 @@ impl World {
             }
         }
         self.crash();
+        self.moved
     }
 
     fn now(&self) -> Now {
@@ -120,8 +140,9 @@ impl World {
         let delay = if delayed { 50 } else { 0 };
         let held = self.memory.jobs.iter().find(|(_, job)| job.holder == Some(who));
         let held = held.map(|(body, job)| (body.clone(), job.id.unwrap_or_default()));
+        let puts = if self.fills { 5 } else { 1 };
         Some(match (self.rng.u32(..12), held) {
-            (0..=4, None) | (0..=2, Some(_)) => {
+            (n, _) if n < puts => {
                 self.puts += 1;
                 let body = format!("job-{}-{}", self.puts, "x".repeat(self.rng.usize(..400)));
                 let line = format!("put {pri} {delay} {TTR_S} {}\r\n{body}\r\n", body.len());
@@ -129,7 +150,7 @@ impl World {
             }
             (5, _) => (Asked::Kick, format!("kick {}\r\n", self.rng.u32(1..4))),
             (_, None) => (Asked::Reserve, format!("reserve-with-timeout {}\r\n", self.rng.u32(..2) * 5)),
-            (3 | 4, Some((body, id))) => {
+            (6, Some((body, id))) if delayed || pri == 0 => {
                 (Asked::Release { body, pri, delayed }, format!("release {id} {pri} {delay}\r\n"))
             }
             (6, Some((body, id))) => (Asked::Bury { body, pri }, format!("bury {id} {pri}\r\n")),
@@ -190,7 +211,10 @@ impl World {
     fn plan_a_fault(&mut self) {
         let nth = self.rng.u32(1..6);
         match (self.faults, self.rng.u32(..8)) {
-            (Faults::PowerCuts, 0) => self.disk.power_off_after(self.rng.u64(..20)),
+            (Faults::PowerCuts, 0) => {
+                self.disk.power_off_after(self.rng.u64(..20));
+                self.may_be_dark = true;
+            }
             (Faults::PowerCuts, 1) => self.disk.short_writes(),
             (Faults::Errors, 0) => self.disk.fail(Call::Sync, nth),
             (Faults::Errors, 1) => self.disk.fail(Call::Write, nth),
@@ -206,6 +230,7 @@ impl World {
     /// Clients take what may leave, and remember it.
     fn listen(&mut self) {
         let now = self.now();
+        let fails = self.queue.is_over || self.may_be_dark;
         for who in 0..CLIENTS {
             let client = &mut self.clients[who];
             client.session.advance(&mut self.queue.broker, &Boundless, now);
@@ -215,14 +240,16 @@ impl World {
             client.heard.extend_from_slice(&output);
             while let Some((head, body)) = client.next_answer() {
                 let sent = client.sent.take().unwrap_or_else(|| panic!("{head:?} answers nothing"));
-                self.memory.heard(who, &sent, &head, body.as_deref());
+                self.memory.heard(who, &sent, &head, body.as_deref(), fails);
             }
         }
     }
 
     /// The power is cut, the queue starts again, and what was promised is looked for.
     fn crash(&mut self) {
+        self.moved += self.queue.broker.moved();
         self.disk.power_cut();
+        self.may_be_dark = false;
         self.disk.set_capacity(None);
         self.queue = Queue::open(&self.disk);
         self.memory.everybody_left();

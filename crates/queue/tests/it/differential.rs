@@ -31,7 +31,7 @@ fn converse(seed: u64, ours: &mut [Client], theirs: &mut [Client]) {
     let mut puts = 0;
     for _ in 0..120 {
         let who = rng.usize(..ours.len());
-        let line = command(&mut rng, &mut puts);
+        let line = command(&mut rng, said.len(), &mut puts);
         said.push(format!("{who}> {}", line.replace("\r\n", "\\r\\n")));
         let answer = comparable(&ours[who].ask_all(&line));
         let wanted = comparable(&theirs[who].ask_all(&line));
@@ -39,11 +39,12 @@ fn converse(seed: u64, ours: &mut [Client], theirs: &mut [Client]) {
     }
 }
 
-fn command(rng: &mut Rng, puts: &mut u64) -> String {
+fn command(rng: &mut Rng, said: usize, puts: &mut u64) -> String {
     let tube = ["default", "a", "b"][rng.usize(..3)];
     let id = rng.u64(1..=*puts + 2);
     let pri = [0, 1, 1023, 1024, 5_000_000][rng.usize(..5)];
-    let delay = [0, 0, 0, 1000, 2000][rng.usize(..5)];
+    // No two jobs fall due in the same second: their order would be that of nanoseconds there and of ids here.
+    let delay = if rng.u32(..5) < 3 { 0 } else { 1000 + said * 7919 % 5003 };
     match rng.u32(..26) {
         0..=6 => {
             *puts += 1;

@@ -2,7 +2,10 @@
 
 mod admin;
 mod bad_input;
+mod clients;
 mod differential;
+mod failing_disk;
+mod fixtures;
 mod namespaces;
 mod restart;
 mod rig;

@@ -13,7 +13,7 @@ use stdx::clock::SystemClock;
 use tempfile::TempDir;
 
 /// How long an answer may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server under test.
 pub(crate) enum Server {
@@ -170,6 +170,16 @@ impl Client {
     pub(crate) fn put(&mut self, args: &str, body: &str) -> u64 {
         let answer = self.ask(&format!("put {args} {}\r\n{body}", body.len()));
         answer.strip_prefix("INSERTED ").unwrap_or_else(|| panic!("{answer}")).parse().unwrap()
+    }
+
+    /// How long an answer may take from now on.
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        self.input.get_ref().set_read_timeout(Some(patience)).unwrap();
+    }
+
+    /// Hears a line if one comes in time. Only for one-line answers.
+    pub(crate) fn try_hear(&mut self) -> Option<String> {
+        self.input.fill_buf().is_ok().then(|| self.hear())
     }
 
     /// Hears a line.

@@ -94,7 +94,7 @@ fn old_segments_go_and_stay_gone() {
 fn a_thread_commits_and_answers_once_per_batch() {
     let folder = tempfile::tempdir().unwrap();
     let (Opened { mut writer, committer, .. }, _) = reopen(folder.path());
-    let (results, done) = mpsc::channel();
+    let (results, done) = mpsc::sync_channel(64);
     let thread = CommitThread::spawn("test-commit", committer, move |result| results.send(result).unwrap()).unwrap();
     for i in 0..50u8 {
         let (lsn, _) = writer.append(i, &[&[i; 100]]).unwrap();

@@ -11,8 +11,8 @@ use crate::rig::{Log, payloads};
 fn one_batch_may_wait_and_a_third_is_given_back() {
     let disk = FakeDisk::new(1);
     let Opened { mut writer, committer, .. } = Log::open(&disk).opened;
-    let (started, has_started) = mpsc::channel();
-    let (go, may_go) = mpsc::channel::<()>();
+    let (started, has_started) = mpsc::sync_channel(64);
+    let (go, may_go) = mpsc::sync_channel::<()>(1);
     let thread = CommitThread::spawn("test", committer, move |result| {
         started.send(result.unwrap().durable.0).unwrap();
         may_go.recv().unwrap();
@@ -36,7 +36,7 @@ fn one_batch_may_wait_and_a_third_is_given_back() {
 fn a_panic_in_the_committer_stops_the_log() {
     let disk = FakeDisk::new(1);
     let Opened { mut writer, committer, .. } = Log::open(&disk).opened;
-    let (results, done) = mpsc::channel();
+    let (results, done) = mpsc::sync_channel(64);
     let thread = CommitThread::spawn("test", committer, move |result| results.send(result).unwrap()).unwrap();
     writer.append(1, &[b"left out"]).unwrap();
     drop(writer.take_batch());
@@ -57,7 +57,7 @@ fn a_failure_while_cleaning_up_is_told() {
     let mut log = Log::open(&disk);
     log.add(&payloads(60));
     let Opened { mut writer, committer, .. } = log.opened;
-    let (results, done) = mpsc::channel();
+    let (results, done) = mpsc::sync_channel(64);
     let thread = CommitThread::spawn("test", committer, move |result| results.send(result).unwrap()).unwrap();
     disk.fail(Call::Unlink, 1);
     writer.remove_segments_below(2);

@@ -206,8 +206,13 @@ impl Node {
 
     /// Sends a signal to the node and waits for its end.
     pub(crate) fn stop(&mut self, signal: rustix::process::Signal) -> Option<i32> {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+        self.signal(signal);
         eventually("the node ends", || self.child.try_wait().unwrap()).code()
+    }
+
+    /// Sends a signal to the node.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 
     pub(crate) fn http(&self) -> SocketAddr {
