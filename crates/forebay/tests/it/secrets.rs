@@ -84,16 +84,29 @@ fn a_secret_is_a_file_and_only_where_asked_for_a_variable() {
 }
 
 #[test]
-fn a_lost_key_is_named() {
+fn a_lost_key_is_named_and_what_runs_runs_on() {
     let mut node = Node::start();
+    let folder = app(&node.home, "");
     set(&node.home, "KEY", FIRST).ok();
-    node.stop(rustix::process::Signal::TERM);
-    fs::remove_file(node.home.path("key")).unwrap();
-    let at = node.at.clone();
-    let ended = node.home.spawn(&["node"], &at).wait().unwrap();
-    assert!(!ended.success());
-    let said = node.home.said();
-    assert!(said.contains("code: secrets_key_missing") && said.contains("key"), "{said}");
+    deploy(&node.home, &folder).ok();
+    let before = node.ready("worker", 1);
+    let key = node.home.path("key");
+    let kept = fs::read(&key).unwrap();
+    node.kill();
+    fs::remove_file(&key).unwrap();
+
+    node.start_again();
+    assert_eq!(node.ready("worker", 1), before);
+    deploy(&node.home, &folder).failed(5, "secrets_key_missing").says(&[key.to_str().unwrap(), "backup"]);
+    let refused = set(&node.home, "KEY", SECOND);
+    assert_ne!(refused.code, Some(0));
+    refused.says(&["code: secrets_key_missing"]);
+    assert!(!key.exists(), "no new key is made beside what the old one has sealed");
+    assert_eq!(node.ready("worker", 1), before);
+
+    fs::write(&key, kept).unwrap();
+    deploy(&node.home, &folder).ok();
+    assert_eq!(shown(&node).0, md5(FIRST));
 }
 
 /// Not in a file of the node, not in an argument or the environment of any of its processes.
