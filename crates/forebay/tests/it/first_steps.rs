@@ -44,7 +44,7 @@ fn an_order_is_worked_and_its_trace_tells_the_whole_story() {
     let trace = reply.field("forebay-trace").unwrap().to_string();
 
     let story = eventually("the order is done", || {
-        let rows = node.items(&["trace", &trace]);
+        let rows = node.trace(&trace);
         let done = rows.iter().any(|row| row["message"] == "order done" && row["fields"]["order"] == order.as_str());
         let told = |source: &str| rows.iter().any(|row| row["source"] == source);
         (done && told("router") && told("queue")).then_some(rows)

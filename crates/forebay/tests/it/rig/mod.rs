@@ -237,6 +237,12 @@ impl Node {
         listing["items"].as_array().unwrap().clone()
     }
 
+    /// The rows of a trace; none while the logs know nothing of it yet.
+    pub(crate) fn trace(&self, id: &str) -> Vec<Value> {
+        let known = self.home.forebay(&["trace", id]).code != Some(3);
+        if known { self.items(&["trace", id]) } else { Vec::new() }
+    }
+
     /// The objects of a verb that streams.
     pub(crate) fn lines(&self, args: &[&str]) -> Vec<Value> {
         let ran = self.home.forebay(&[args, &["--json"]].concat());
