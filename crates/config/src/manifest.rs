@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
-use router::config::RouteConfig;
+use router::config::{RouteConfig, UpstreamPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, ProcessName};
@@ -40,6 +40,11 @@ pub struct Manifest {
     #[serde(default)]
     #[schemars(extend("maxItems" = 64))]
     pub routes: Vec<RouteConfig>,
+    /// What holds for all instances of a process that a route names, as the router sees them.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, UpstreamPolicy>")]
+    #[schemars(extend("propertyNames" = {"format": "process-name"}, "maxProperties" = 32))]
+    pub upstreams: BTreeMap<ProcessName, UpstreamPolicy>,
     /// Limits and retry policy of the application's tubes; a tube that is not named has the node's defaults.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "tube-name"}, "maxProperties" = 256))]

@@ -95,6 +95,7 @@ fn with_route(app: AppName, processes: BTreeMap<ProcessName, ProcessConfig>) -> 
         secrets: Default::default(),
         routes: routes.collect(),
         processes,
+        upstreams: BTreeMap::new(),
         queues: BTreeMap::new(),
     }
 }

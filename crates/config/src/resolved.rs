@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use control::error::{ApiError, Kind};
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
-use router::config::RouteConfig;
+use router::config::{RouteConfig, UpstreamPolicy};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
 use crate::manifest::Manifest;
@@ -35,6 +35,8 @@ pub struct Resolved {
     pub processes: BTreeMap<ProcessName, ProcessConfig>,
     /// The routes.
     pub routes: Vec<RouteConfig>,
+    /// What holds for a process's instances as endpoints.
+    pub upstreams: BTreeMap<ProcessName, UpstreamPolicy>,
     /// The tubes that have limits of their own.
     pub queues: BTreeMap<String, TubeConfig>,
 }
@@ -68,8 +70,9 @@ impl From<ResolvedError> for ApiError {
 impl Resolved {
     /// What a manifest means in an environment.
     pub fn new(manifest: Manifest, env: EnvName) -> Resolved {
-        let Manifest { schema: _, app, owner, env: variables, secrets, processes, routes, queues } = manifest;
-        Resolved { scope: Scope { app, env }, owner, env: variables, secrets, processes, routes, queues }
+        let Manifest { schema: _, app, owner, env: variables, secrets, processes, routes, upstreams, queues } =
+            manifest;
+        Resolved { scope: Scope { app, env }, owner, env: variables, secrets, processes, routes, upstreams, queues }
     }
 
     /// The application.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use router::config::RoutePolicy;
+use router::config::{RoutePolicy, UpstreamPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,11 +37,14 @@ pub struct RouterFile {
 
 /// One `[upstreams.NAME]` of `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[schemars(extend("unevaluatedProperties" = false))]
 pub struct Upstream {
     /// Addresses of the servers, literal; at least one.
     #[schemars(with = "Vec<EndpointAddr>", length(min = 1, max = 1_024))]
     pub endpoints: Vec<SocketAddr>,
+    /// What holds for all of them.
+    #[serde(flatten)]
+    pub policy: UpstreamPolicy,
 }
 
 /// An endpoint's address in the schema.

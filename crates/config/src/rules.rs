@@ -21,6 +21,7 @@ pub(crate) fn manifest(manifest: &Manifest) -> Vec<Finding> {
     variables(manifest, &mut findings);
     processes(manifest, &mut findings);
     routes(manifest, &mut findings);
+    upstreams(manifest, &mut findings);
     findings
 }
 
@@ -86,6 +87,17 @@ fn command(at: &KeyPath, process: &ProcessConfig, findings: &mut Vec<Finding>) {
             .push(Finding::invalid(at, "`command` is empty").expected("a command line, such as \"python3 web.py\""));
     } else if text.contains(['\0', '\n']) {
         findings.push(Finding::invalid(at, "`command` has a line break or a NUL").expected("one line"));
+    }
+}
+
+fn upstreams(manifest: &Manifest, findings: &mut Vec<Finding>) {
+    let routed = manifest.routed();
+    for name in manifest.upstreams.keys().filter(|name| !routed.contains(*name)) {
+        let message = format!("no route leads to a process `{name}`");
+        let hint = nearest(name.as_str(), routed.iter().map(|one| one.as_str()))
+            .map_or_else(|| "name it in [[routes]] first".into(), |near| format!("did you mean `{near}`?"));
+        findings
+            .push(Finding::invalid(KeyPath::root().key("upstreams").key(name.as_str()), message).on_key().hint(hint));
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Exchange {
     pub(crate) has_content: bool,
     started: Mono,
     deadline: Mono,
+    route: Option<Routed>,
     record: Option<Box<AccessRecord>>,
 }
 
@@ -50,6 +51,7 @@ impl Exchange {
             has_content: false,
             started,
             deadline: started,
+            route: None,
             record: Some(Box::new(record(worker, conn, &traced, Some(head.method.clone()), cut(target)))),
             traced,
         }
@@ -71,6 +73,7 @@ impl Exchange {
     pub(crate) fn routed(&mut self, host: &str, routed: &Routed, asked: Option<Duration>) {
         let allowed = routed.policy.deadline;
         self.deadline = self.started + asked.map_or(allowed, |asked| asked.min(allowed));
+        self.route = Some(routed.clone());
         if let Some(record) = &mut self.record {
             record.host = host.into();
             record.route = Some(Arc::clone(&routed.facts));
@@ -154,6 +157,9 @@ impl Drop for Exchange {
         if let Some(mut record) = self.record.take() {
             record.total = self.worker.now().since(self.started);
             record.request_bytes = self.meter.bytes.get();
+            if let Some(route) = &self.route {
+                route.state.answered(record.status);
+            }
             self.worker.record(*record);
         }
     }

@@ -74,6 +74,15 @@ pub struct Counts {
     pub records_dropped: u64,
 }
 
+/// What became of a route's requests since it was first there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteCounts {
+    /// The route's name.
+    pub route: String,
+    /// Requests by the first digit of the status of their reply; the first place counts all others.
+    pub answered: [u64; 6],
+}
+
 /// Binds, and starts the workers. When it returns, connections are taken.
 ///
 /// # Errors
@@ -206,6 +215,15 @@ impl Handle {
             held: u64::from(shared.held()),
             records_dropped: sum(|worker| worker.records_dropped.load(Relaxed)),
         }
+    }
+
+    /// What became of each route's requests, by name.
+    pub fn route_counts(&self) -> Vec<RouteCounts> {
+        let routes = self.shared.states.routes.all();
+        let mut counts: Vec<RouteCounts> =
+            routes.into_iter().map(|(route, state)| RouteCounts { route, answered: state.counts() }).collect();
+        counts.sort_by(|a, b| a.route.cmp(&b.route));
+        counts
     }
 
     /// Requests that the endpoint at `addr` has in hand, over all workers and releases.

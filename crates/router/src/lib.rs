@@ -9,6 +9,7 @@
 
 pub mod access;
 mod body;
+mod budget;
 pub mod config;
 mod conn;
 mod endpoint;
@@ -32,10 +33,11 @@ pub mod standalone;
 mod sweep;
 mod tracing_context;
 mod tries;
+mod upstream;
 mod wire;
 mod witness;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};
-pub use handle::{Handle, StartError, start};
+pub use handle::{Handle, RouteCounts, StartError, start};
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};

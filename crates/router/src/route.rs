@@ -46,6 +46,7 @@ mod tests {
     use crate::endpoint::Endpoint;
     use crate::routing::{RouteSpec, Routing, UpstreamName};
     use crate::snapshot::Snapshot;
+    use crate::upstream::States;
     use proptest::prelude::{any, prop, prop_assert, proptest};
     use std::sync::Arc;
     use stdx::clock::Mono;
@@ -65,7 +66,7 @@ mod tests {
             .collect();
         let routing = Arc::new(Routing { routes, upstreams: Vec::new() });
         let endpoint = |key| Arc::new(Endpoint::new(key, Mono(0)));
-        Rc::new(View(Arc::new(Snapshot::compile(routing, 1, &Config::default(), endpoint))))
+        Rc::new(View(Arc::new(Snapshot::compile(routing, 1, &Config::default(), &States::default(), endpoint))))
     }
 
     fn found(view: &Rc<View>, host: &str, path: &str) -> Option<String> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use stdx::ids::{ReleaseNo, Scope};
 use tokio::sync::watch;
 
-use crate::config::RoutePolicy;
+use crate::config::{RoutePolicy, UpstreamPolicy};
 
 /// The name of a set of endpoints that answer alike: `shop/production/web`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +64,8 @@ pub struct UpstreamSpec {
     pub name: UpstreamName,
     /// Where it answers.
     pub endpoints: Vec<EndpointSpec>,
+    /// What holds for all of them.
+    pub policy: UpstreamPolicy,
 }
 
 /// One address that answers.

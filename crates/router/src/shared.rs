@@ -14,6 +14,7 @@ use crate::endpoint::{Endpoint, EndpointKey};
 use crate::peers::TrustedPeers;
 use crate::routing::Routing;
 use crate::snapshot::Snapshot;
+use crate::upstream::States;
 
 /// How far the router's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) running: watch::Sender<usize>,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
+    pub(crate) states: States,
     newest: Mutex<Arc<Snapshot>>,
 }
 
@@ -59,7 +61,8 @@ impl Shared {
         now: Mono,
     ) -> Shared {
         let endpoints = Mutex::default();
-        let first = compile(&endpoints, routing, 1, &config, now);
+        let states = States::default();
+        let first = compile(&endpoints, &states, routing, 1, &config, now);
         Shared {
             trusted,
             status: PlaneStatus::running("router"),
@@ -70,6 +73,7 @@ impl Shared {
             running: watch::Sender::new(workers),
             held: AtomicU32::new(0),
             endpoints,
+            states,
             newest: Mutex::new(Arc::new(first)),
             config,
         }
@@ -82,7 +86,7 @@ impl Shared {
         let routing = Arc::clone(&source.borrow_and_update());
         if !Arc::ptr_eq(&newest.source, &routing) {
             let version = newest.version + 1;
-            *newest = Arc::new(compile(&self.endpoints, routing, version, &self.config, now));
+            *newest = Arc::new(compile(&self.endpoints, &self.states, routing, version, &self.config, now));
         }
         Arc::clone(&newest)
     }
@@ -123,6 +127,7 @@ impl Shared {
 
 fn compile(
     endpoints: &Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
+    states: &States,
     routing: Arc<Routing>,
     version: u64,
     config: &Config,
@@ -131,7 +136,9 @@ fn compile(
     let mut endpoints = lock(endpoints);
     // Only this map holds what no snapshot and no request holds any more.
     endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
-    Snapshot::compile(routing, version, config, |key| {
+    states.upstreams.sweep();
+    states.routes.sweep();
+    Snapshot::compile(routing, version, config, states, |key| {
         Arc::clone(endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(key, now))))
     })
 }

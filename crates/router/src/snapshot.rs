@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use stdx::ids::{ReleaseNo, Scope};
 
-use crate::config::Config;
+use crate::config::{Config, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
-use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName};
+use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
+use crate::upstream::{RouteState, States, UpstreamState};
 
 /// All routes at one moment.
 #[derive(Debug)]
@@ -43,7 +44,16 @@ pub(crate) struct Route {
     /// What access records say about it.
     pub(crate) facts: Arc<RouteFacts>,
     pub(crate) policy: Policy,
-    pub(crate) targets: Arc<[Target]>,
+    pub(crate) state: Arc<RouteState>,
+    pub(crate) upstream: Arc<Upstream>,
+}
+
+/// The endpoints that a route leads to.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) policy: UpstreamPolicy,
+    pub(crate) state: Arc<UpstreamState>,
+    pub(crate) targets: Box<[Target]>,
 }
 
 /// The route as an access record names it.
@@ -93,17 +103,22 @@ impl Snapshot {
         source: Arc<Routing>,
         version: u64,
         config: &Config,
+        states: &States,
         mut endpoint: impl FnMut(EndpointKey) -> Arc<Endpoint>,
     ) -> Snapshot {
-        let upstreams: HashMap<&UpstreamName, Arc<[Target]>> = source
-            .upstreams
-            .iter()
-            .map(|spec| (&spec.name, spec.endpoints.iter().map(|one| target(one, &mut endpoint)).collect()))
-            .collect();
+        let upstreams: HashMap<&UpstreamName, Arc<Upstream>> =
+            source.upstreams.iter().map(|spec| (&spec.name, Arc::new(upstream(spec, states, &mut endpoint)))).collect();
+        let nobody = |name| UpstreamSpec { name, endpoints: Vec::new(), policy: UpstreamPolicy::default() };
         let routes: Vec<Route> = source
             .routes
             .iter()
-            .map(|spec| route(spec, upstreams.get(&spec.upstream).cloned().unwrap_or_default(), config))
+            .map(|spec| {
+                let upstream = upstreams.get(&spec.upstream).map_or_else(
+                    || Arc::new(upstream(&nobody(spec.upstream.clone()), states, &mut endpoint)),
+                    Arc::clone,
+                );
+                route(spec, upstream, states, config)
+            })
             .collect();
         let mut by_host: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut any_host = Vec::new();
@@ -121,7 +136,7 @@ impl Snapshot {
     }
 }
 
-fn route(spec: &RouteSpec, targets: Arc<[Target]>, config: &Config) -> Route {
+fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Config) -> Route {
     let ms = |ms: u32| Duration::from_millis(u64::from(ms));
     let facts = RouteFacts { name: spec.name.clone(), scope: spec.scope.clone(), upstream: spec.upstream.clone() };
     Route {
@@ -134,7 +149,16 @@ fn route(spec: &RouteSpec, targets: Arc<[Target]>, config: &Config) -> Route {
             hold: ms(spec.policy.hold_ms),
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
         },
-        targets,
+        state: states.routes.find(&spec.name),
+        upstream,
+    }
+}
+
+fn upstream(spec: &UpstreamSpec, states: &States, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Upstream {
+    Upstream {
+        policy: spec.policy.clone(),
+        state: states.upstreams.find(&spec.name),
+        targets: spec.endpoints.iter().map(|one| target(one, endpoint)).collect(),
     }
 }
 

@@ -35,14 +35,16 @@ pub(crate) async fn run(
 ) -> Result<Answer, Failure> {
     let worker = Rc::clone(&exchange.worker);
     let mut counted = 0;
+    destination.routed.upstream.state.budget.earn(worker.now());
     loop {
         destination.refresh(&worker)?;
         let routed = &destination.routed;
         let now = worker.now();
         let left = exchange.time_left(now)?;
-        let picked = pick::pick(&routed.targets, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
+        let picked =
+            pick::pick(&routed.upstream.targets, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
         let target = match picked {
-            Pick::Target(index) => &routed.targets[index],
+            Pick::Target(index) => &routed.upstream.targets[index],
             Pick::NobodyUp { until } => {
                 hold(&worker, exchange, routed.policy.hold, left, until.map(|until| until.since(now))).await?;
                 continue;
@@ -61,10 +63,17 @@ pub(crate) async fn run(
             return Err(fault.into());
         }
         counted += u32::from(retry::counts(outcome));
-        if !retry::again(outcome, outbound.repeatable, counted, routed.policy.retries_max) {
+        let again = retry::again(outcome, outbound.repeatable, counted, routed.policy.retries_max);
+        if !again || (retry::counts(outcome) && !afford(routed, worker.now())) {
             return Err(Failure::NoReply(outcome));
         }
     }
+}
+
+/// Whether the upstream's budget bears one more try; it is charged for it.
+fn afford(routed: &Routed, now: Mono) -> bool {
+    let upstream = &routed.upstream;
+    upstream.state.budget.spend(&upstream.policy.budget, now)
 }
 
 impl Destination {
@@ -87,7 +96,7 @@ fn try_time(
     now: Mono,
 ) -> TryTime {
     let tried = |one: &Target| exchange.has_tried(one) || std::ptr::eq(one, target);
-    let another = may_repeat && pick::another(&routed.targets, tried, now);
+    let another = may_repeat && pick::another(&routed.upstream.targets, tried, now);
     TryTime { head: if another { left.min(routed.policy.try_timeout) } else { left }, deadline: left }
 }
 

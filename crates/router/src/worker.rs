@@ -87,8 +87,12 @@ impl Worker {
     /// Takes a new routing into force: from here on no request of this worker picks by an older one.
     pub(crate) fn adopt(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version;
-        let present: std::collections::HashSet<_> =
-            snapshot.routes.iter().flat_map(|route| route.targets.iter()).map(|target| target.endpoint.key).collect();
+        let present: std::collections::HashSet<_> = snapshot
+            .routes
+            .iter()
+            .flat_map(|route| &route.upstream.targets)
+            .map(|target| target.endpoint.key)
+            .collect();
         self.pool.retain(|key| present.contains(key));
         *self.snapshot.borrow_mut() = Rc::new(View(snapshot));
         self.rerouted.notify_waiters();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{RouteConfig, RoutePolicy};
+use router::config::{BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
@@ -33,6 +33,8 @@ pub(super) struct Manifest {
     processes: BTreeMap<ProcessName, Process>,
     #[serde(default)]
     routes: Vec<Route>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    upstreams: BTreeMap<ProcessName, Upstream>,
     #[serde(default)]
     queues: BTreeMap<String, Tube>,
 }
@@ -135,6 +137,25 @@ impl Default for Policy {
     }
 }
 
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct Upstream {
+    budget: Budget,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Budget {
+    percent: u8,
+    floor_per_s: u16,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { percent: 10, floor_per_s: 20 }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(default)]
 struct Tube {
@@ -161,6 +182,7 @@ impl From<&Resolved> for Manifest {
             secrets: from.secrets.clone(),
             processes: from.processes.iter().map(|(name, process)| (name.clone(), process.into())).collect(),
             routes: from.routes.iter().map(Route::from).collect(),
+            upstreams: from.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.into())).collect(),
             queues: from.queues.iter().map(|(name, tube)| (name.clone(), tube.into())).collect(),
         }
     }
@@ -175,6 +197,7 @@ impl From<Manifest> for Resolved {
             secrets: from.secrets,
             processes: from.processes.into_iter().map(|(name, process)| (name, process.into())).collect(),
             routes: from.routes.into_iter().map(RouteConfig::from).collect(),
+            upstreams: from.upstreams.into_iter().map(|(name, upstream)| (name, upstream.into())).collect(),
             queues: from.queues.into_iter().map(|(name, tube)| (name, tube.into())).collect(),
         }
     }
@@ -240,6 +263,20 @@ impl From<Route> for RouteConfig {
         let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
         let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
         RouteConfig { host, path_prefix, process, policy }
+    }
+}
+
+impl From<&UpstreamPolicy> for Upstream {
+    fn from(from: &UpstreamPolicy) -> Upstream {
+        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s } } = *from;
+        Upstream { budget: Budget { percent, floor_per_s } }
+    }
+}
+
+impl From<Upstream> for UpstreamPolicy {
+    fn from(from: Upstream) -> UpstreamPolicy {
+        let Upstream { budget: Budget { percent, floor_per_s } } = from;
+        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s } }
     }
 }
 

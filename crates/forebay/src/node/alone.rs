@@ -137,6 +137,7 @@ fn routing_of(file: &RouterFile) -> Routing {
             .map(|(name, upstream)| UpstreamSpec {
                 name: UpstreamName::new(name),
                 endpoints: endpoints(&upstream.endpoints),
+                policy: upstream.policy.clone(),
             })
             .collect(),
     }

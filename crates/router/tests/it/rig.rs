@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use router::access::{AccessRecord, AccessRing, AccessSink, BoundedRing};
-use router::config::{Config, RoutePolicy};
+use router::config::{Config, RoutePolicy, UpstreamPolicy};
 use router::standalone::StaticSource;
 use router::{EndpointSpec, Handle, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use stdx::clock::SystemClock;
@@ -22,13 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Proxy {
     config: Config,
     policy: RoutePolicy,
+    upstream: UpstreamPolicy,
     endpoints: Vec<EndpointSpec>,
 }
 
 /// A router with one route for everything, no endpoints yet, and two workers.
 pub(crate) fn proxy() -> Proxy {
     let config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 2, ..Config::default() };
-    Proxy { config, policy: RoutePolicy::default(), endpoints: Vec::new() }
+    Proxy { config, policy: RoutePolicy::default(), upstream: UpstreamPolicy::default(), endpoints: Vec::new() }
 }
 
 impl Proxy {
@@ -52,6 +53,11 @@ impl Proxy {
         self
     }
 
+    pub(crate) fn upstream(mut self, change: impl FnOnce(&mut UpstreamPolicy)) -> Proxy {
+        change(&mut self.upstream);
+        self
+    }
+
     /// Nobody is believed, loopback neither.
     pub(crate) fn untrusting(self) -> Proxy {
         self.config(|config| config.trusted_peers.clear())
@@ -59,14 +65,22 @@ impl Proxy {
 
     pub(crate) fn start(self) -> Rig {
         let rings = Arc::new(Rings::default());
-        let source = Arc::new(StaticSource::new(routing(&self.policy, self.endpoints)));
+        let source = Arc::new(StaticSource::new(routing(&self.policy, &self.upstream, self.endpoints)));
         let sink: Arc<dyn AccessSink> = Arc::clone(&rings) as _;
         let handle = router::start(self.config, Arc::clone(&source) as _, sink, SystemClock::shared()).unwrap();
-        Rig { addr: handle.bound()[0], handle, source, policy: self.policy, rings, taken: Mutex::default() }
+        Rig {
+            addr: handle.bound()[0],
+            handle,
+            source,
+            policy: self.policy,
+            upstream: self.upstream,
+            rings,
+            taken: Mutex::default(),
+        }
     }
 }
 
-fn routing(policy: &RoutePolicy, endpoints: Vec<EndpointSpec>) -> Routing {
+fn routing(policy: &RoutePolicy, upstream_policy: &UpstreamPolicy, endpoints: Vec<EndpointSpec>) -> Routing {
     let upstream = UpstreamName::new("shop/production/web");
     let route = RouteSpec {
         name: "web".into(),
@@ -76,7 +90,10 @@ fn routing(policy: &RoutePolicy, endpoints: Vec<EndpointSpec>) -> Routing {
         scope: Some("shop".parse().unwrap()),
         policy: policy.clone(),
     };
-    Routing { routes: vec![route], upstreams: vec![UpstreamSpec { name: upstream, endpoints }] }
+    Routing {
+        routes: vec![route],
+        upstreams: vec![UpstreamSpec { name: upstream, endpoints, policy: upstream_policy.clone() }],
+    }
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +114,7 @@ pub(crate) struct Rig {
     pub(crate) handle: Handle,
     pub(crate) source: Arc<StaticSource>,
     policy: RoutePolicy,
+    upstream: UpstreamPolicy,
     rings: Arc<Rings>,
     taken: Mutex<Vec<AccessRecord>>,
 }
@@ -105,7 +123,7 @@ impl Rig {
     /// Swaps the endpoints.
     pub(crate) fn route_to(&self, addrs: &[SocketAddr]) {
         let endpoints = addrs.iter().map(|addr| EndpointSpec::at(*addr)).collect();
-        self.source.replace(routing(&self.policy, endpoints));
+        self.source.replace(routing(&self.policy, &self.upstream, endpoints));
     }
 
     /// What the router routes by.

@@ -160,6 +160,18 @@ async fn killing_an_endpoint_with_requests_in_flight_fails_no_get() {
 }
 
 #[tokio::test]
+async fn a_storm_of_failures_adds_no_more_tries_than_the_budget_has() {
+    let a = Endpoint::new(|_| Act::Close).await;
+    let b = Endpoint::new(|_| Act::Close).await;
+    let rig = proxy().endpoint(&a).endpoint(&b).upstream(|policy| policy.budget.floor_per_s = 0).start();
+    for _ in 0..200 {
+        assert_eq!(rig.get("/").await.status, 502);
+    }
+    assert_eq!(a.requests().len() + b.requests().len(), 220);
+    assert_eq!(rig.handle.route_counts()[0].answered, [0, 0, 0, 0, 0, 200]);
+}
+
+#[tokio::test]
 async fn a_request_is_held_until_an_endpoint_appears() {
     let rig = proxy().start();
     let mut client = rig.client().await;

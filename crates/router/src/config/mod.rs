@@ -1,8 +1,14 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
+mod policy;
+mod upstream;
+
 use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use policy::RoutePolicy;
+pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,38 +96,6 @@ impl Default for Config {
 #[schemars(inline, extend("format" = "network"))]
 #[expect(dead_code, reason = "only its schema is used")]
 struct Network(String);
-
-/// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RoutePolicy {
-    /// From the request's arrival to the head of its reply, all tries and waiting included; beyond it 504.
-    #[schemars(range(min = 1, max = 3_600_000))]
-    pub deadline_ms: u32,
-    /// From the start of a try to the head of its reply; beyond it the next try, where that is safe.
-    #[schemars(range(min = 1, max = 3_600_000))]
-    pub try_timeout_ms: u32,
-    /// Tries after the first, on another endpoint, of safe and idempotent requests only.
-    #[schemars(range(max = 10))]
-    pub retries_max: u8,
-    /// How long a request is held while no endpoint is up; beyond it 503.
-    #[schemars(range(max = 3_600_000))]
-    pub hold_ms: u32,
-    /// Bytes of a request's body; beyond it 413. Absent: the router's own limit.
-    pub body_bytes_max: Option<u64>,
-}
-
-impl Default for RoutePolicy {
-    fn default() -> RoutePolicy {
-        RoutePolicy {
-            deadline_ms: 30_000,
-            try_timeout_ms: 10_000,
-            retries_max: 1,
-            hold_ms: 5_000,
-            body_bytes_max: None,
-        }
-    }
-}
 
 /// One `[[routes]]` of a manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,0 +1,32 @@
+//! What an upstream may say about its endpoints.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What holds for all endpoints of an upstream: `[upstreams.NAME]` of `router.toml`, and of a manifest, where NAME is a
+/// process that a route names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamPolicy {
+    /// How many tries may be made beyond the first ones.
+    pub budget: BudgetConfig,
+}
+
+/// What retries and hedges may add to the load of an upstream, all routes and workers together. When it is spent a
+/// request gets the answer of the try that it has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetConfig {
+    /// Additional tries per hundred requests of the last ten seconds.
+    #[schemars(range(max = 100))]
+    pub percent: u8,
+    /// Additional tries per second that are always allowed.
+    #[schemars(range(max = 10_000))]
+    pub floor_per_s: u16,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> BudgetConfig {
+        BudgetConfig { percent: 10, floor_per_s: 20 }
+    }
+}

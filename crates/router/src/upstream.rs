@@ -1,0 +1,73 @@
+//! What outlives a snapshot: the shared state of an upstream and of a route, over all workers and all routings that name
+//! them.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::budget::Budget;
+use crate::routing::UpstreamName;
+
+/// The shared state of one upstream.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamState {
+    pub(crate) budget: Budget,
+}
+
+/// The shared state of one route.
+#[derive(Debug, Default)]
+pub(crate) struct RouteState {
+    /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
+    answered: [AtomicU64; 6],
+}
+
+impl RouteState {
+    /// A request is over.
+    pub(crate) fn answered(&self, status: u16) {
+        self.answered.get(usize::from(status / 100)).unwrap_or(&self.answered[0]).fetch_add(1, Relaxed);
+    }
+
+    /// Requests by the first digit of their status, the odd ones first.
+    pub(crate) fn counts(&self) -> [u64; 6] {
+        std::array::from_fn(|class| self.answered[class].load(Relaxed))
+    }
+}
+
+/// The states that snapshots share, by what they are known by.
+#[derive(Debug, Default)]
+pub(crate) struct States {
+    pub(crate) upstreams: Kept<UpstreamName, UpstreamState>,
+    pub(crate) routes: Kept<String, RouteState>,
+}
+
+/// States by key; one that no snapshot and no request holds any more is forgotten.
+#[derive(Debug)]
+pub(crate) struct Kept<K, V>(Mutex<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Kept<K, V> {
+        Kept(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Default> Kept<K, V> {
+    /// The state of `key`, new when nobody has it.
+    pub(crate) fn find(&self, key: &K) -> Arc<V> {
+        Arc::clone(self.lock().entry(key.clone()).or_default())
+    }
+
+    /// Forgets those that only this map holds.
+    pub(crate) fn sweep(&self) {
+        self.lock().retain(|_, state| Arc::strong_count(state) > 1);
+    }
+
+    /// All of them at this moment.
+    pub(crate) fn all(&self) -> Vec<(K, Arc<V>)> {
+        self.lock().iter().map(|(key, state)| (key.clone(), Arc::clone(state))).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<K, Arc<V>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
