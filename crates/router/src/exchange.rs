@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use stdx::clock::Mono;
 use stdx::trace::TraceContext;
 
-use crate::access::{AccessRecord, Outcome, TARGET_BYTES_MAX, Try};
+use crate::access::{AccessRecord, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
 use crate::conn::Conn;
 use crate::reply::ReplyFault;
@@ -89,10 +89,19 @@ impl Exchange {
         if left.is_zero() { Err(Failure::Deadline) } else { Ok(left) }
     }
 
-    /// Notes a try.
-    pub(crate) fn tried(&mut self, target: &Target, outcome: Outcome, took: Duration) {
+    /// Notes a try that has just ended.
+    pub(crate) fn tried(&mut self, target: &Target, kind: TryKind, began: Mono, outcome: Outcome) {
+        let (at, took) = (began.since(self.started), self.worker.now().since(began));
         if let Some(record) = &mut self.record {
-            record.tries.push(Try { target: Arc::clone(&target.facts), outcome, took });
+            record.tries.push(Try { target: Arc::clone(&target.facts), kind, outcome, at, took });
+        }
+    }
+
+    /// Notes what decided about the request at this moment.
+    pub(crate) fn note(&mut self, what: What) {
+        let at = self.worker.now().since(self.started);
+        if let Some(record) = &mut self.record {
+            record.events.push(Event { at, what });
         }
     }
 
@@ -179,6 +188,7 @@ fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Option<Method>,
         status: CLIENT_GONE,
         cause: None,
         tries: Vec::new(),
+        events: Vec::new(),
         held: Duration::ZERO,
         to_head: Duration::ZERO,
         total: Duration::ZERO,

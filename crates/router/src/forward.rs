@@ -110,7 +110,7 @@ pub(crate) async fn one_try(
                 Outcome::Refused | Outcome::ConnectTimeout => {
                     target.endpoint.refused(now, &mut worker.rng.borrow_mut());
                 }
-                Outcome::Abandoned | Outcome::Answered(_) => {}
+                Outcome::Abandoned | Outcome::Cancelled | Outcome::Answered(_) => {}
                 Outcome::Died | Outcome::TimedOut | Outcome::Malformed => target.endpoint.failed(now),
             }
             Err(outcome)

@@ -35,7 +35,7 @@ pub(crate) fn again(outcome: Outcome, request: Repeatable, counted: u32, retries
         Outcome::Died | Outcome::TimedOut | Outcome::Malformed => {
             request.harmless() && counted <= u32::from(retries_max)
         }
-        Outcome::Answered(_) | Outcome::Abandoned => false,
+        Outcome::Answered(_) | Outcome::Abandoned | Outcome::Cancelled => false,
     }
 }
 

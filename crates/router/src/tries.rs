@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stdx::clock::Mono;
 
-use crate::access::Outcome;
+use crate::access::{Outcome, TryKind, What};
 use crate::exchange::Exchange;
 use crate::forward::{self, Answer, Outbound, TryTime};
 use crate::pick::{self, Pick};
@@ -34,7 +34,7 @@ pub(crate) async fn run(
     mut outbound: Outbound,
 ) -> Result<Answer, Failure> {
     let worker = Rc::clone(&exchange.worker);
-    let mut counted = 0;
+    let (mut kind, mut counted) = (TryKind::First, 0);
     destination.routed.upstream.state.budget.earn(worker.now());
     loop {
         destination.refresh(&worker)?;
@@ -55,7 +55,7 @@ pub(crate) async fn run(
         let tried = forward::one_try(&worker, target, &mut outbound, time).await;
         let outcome =
             tried.as_ref().map_or_else(|outcome| *outcome, |ok| Outcome::Answered(ok.response.status().as_u16()));
-        exchange.tried(target, outcome, worker.now().since(now));
+        exchange.tried(target, kind, now, outcome);
         if let Ok(answer) = tried {
             return Ok(answer);
         }
@@ -64,9 +64,14 @@ pub(crate) async fn run(
         }
         counted += u32::from(retry::counts(outcome));
         let again = retry::again(outcome, outbound.repeatable, counted, routed.policy.retries_max);
-        if !again || (retry::counts(outcome) && !afford(routed, worker.now())) {
+        if again && retry::counts(outcome) && !afford(routed, worker.now()) {
+            exchange.note(What::BudgetDenied(TryKind::Retry));
             return Err(Failure::NoReply(outcome));
         }
+        if !again {
+            return Err(Failure::NoReply(outcome));
+        }
+        kind = TryKind::Retry;
     }
 }
 

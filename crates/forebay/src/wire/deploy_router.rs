@@ -101,7 +101,7 @@ impl deploy::Traffic for Traffic {
 fn add(routing: &mut Routing, scope: &Scope, part: &ScopeTable, resolved: &Resolved) {
     for route in &resolved.routes {
         routing.routes.push(RouteSpec {
-            name: format!("{scope}{}", route.path_prefix),
+            name: route_name(scope, route.host.as_deref(), &route.path_prefix),
             host: route.host.clone(),
             path_prefix: route.path_prefix.clone(),
             upstream: upstream(scope, &route.process),
@@ -113,6 +113,14 @@ fn add(routing: &mut Routing, scope: &Scope, part: &ScopeTable, resolved: &Resol
         let endpoints = part.endpoints.iter().filter(|endpoint| endpoint.process == process).map(endpoint).collect();
         let policy = resolved.upstreams.get(&process).cloned().unwrap_or_default();
         routing.upstreams.push(UpstreamSpec { name: upstream(scope, &process), endpoints, policy });
+    }
+}
+
+/// `shop/production/cart`, and with a host `shop/production//shop.example/cart`: what no other route is called.
+fn route_name(scope: &Scope, host: Option<&str>, path_prefix: &str) -> String {
+    match host {
+        Some(host) => format!("{scope}//{host}{path_prefix}"),
+        None => format!("{scope}{path_prefix}"),
     }
 }
 

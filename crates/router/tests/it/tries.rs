@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use router::access::Outcome;
+use router::access::{AccessRecord, Outcome, TryKind, What};
 use router::{EndpointSpec, Routing};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -34,6 +34,11 @@ async fn a_get_that_died_is_tried_on_the_other_endpoint() {
     for record in rig.records(20).await {
         let outcomes: Vec<Outcome> = record.tries.iter().map(|one| one.outcome).collect();
         assert!(outcomes == [Outcome::Answered(200)] || outcomes == [Outcome::Died, Outcome::Answered(200)]);
+        assert_eq!(record.endpoint().unwrap().addr, sound.addr);
+        if let [first, second] = &record.tries[..] {
+            assert_eq!([first.kind, second.kind], [TryKind::First, TryKind::Retry]);
+            assert!(second.at >= first.at + first.took);
+        }
     }
 }
 
@@ -169,6 +174,9 @@ async fn a_storm_of_failures_adds_no_more_tries_than_the_budget_has() {
     }
     assert_eq!(a.requests().len() + b.requests().len(), 220);
     assert_eq!(rig.handle.route_counts()[0].answered, [0, 0, 0, 0, 0, 200]);
+    let records = rig.records(200).await;
+    let denied = |record: &&AccessRecord| record.events.iter().any(|e| e.what == What::BudgetDenied(TryKind::Retry));
+    assert_eq!(records.iter().filter(denied).count(), 180);
 }
 
 #[tokio::test]

@@ -1,0 +1,40 @@
+//! What else decided about a request: budget, breaker, limiter, fault. An ordinary request has none of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::TryKind;
+
+/// Something that decided about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// From the request's head.
+    pub at: Duration,
+    /// What it was.
+    pub what: What,
+}
+
+/// What decided. Its `Display` is the sentence that `forebay why` prints; a new one needs a word and a sentence here, and
+/// an `Exchange::note` where it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The upstream's budget did not bear one more try.
+    BudgetDenied(TryKind),
+}
+
+impl What {
+    /// A stable word for machines.
+    pub fn word(&self) -> &'static str {
+        match self {
+            What::BudgetDenied(_) => "budget_denied",
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
+        }
+    }
+}
