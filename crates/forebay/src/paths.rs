@@ -38,6 +38,11 @@ impl DataDir {
         self.0.join("ports.json")
     }
 
+    /// What was bound last; stays when the node has stopped.
+    pub(crate) fn last_ports_json(&self) -> PathBuf {
+        self.0.join("ports.last.json")
+    }
+
     pub(crate) fn node_log(&self) -> PathBuf {
         self.0.join("node.log")
     }

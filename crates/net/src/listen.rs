@@ -74,6 +74,18 @@ impl ListenAddr {
         Ok(found)
     }
 
+    /// The same address with a port that it had before, where any port was asked for (port 0) and one of `before` on its
+    /// host is free now. Whoever learned the old port finds its way again.
+    #[must_use]
+    pub fn with_port_of(&self, before: &[SocketAddr]) -> ListenAddr {
+        let Some(host) = self.0.strip_suffix(":0") else { return self.clone() };
+        let Ok(meant) = self.resolve() else { return self.clone() };
+        let free = |addr: &&SocketAddr| {
+            meant.iter().any(|one| one.ip() == addr.ip()) && addr.port() != 0 && TcpListener::bind(**addr).is_ok()
+        };
+        before.iter().find(free).map_or_else(|| self.clone(), |addr| ListenAddr(format!("{host}:{}", addr.port())))
+    }
+
     /// Whether only this machine can reach it.
     ///
     /// # Errors
@@ -208,5 +220,16 @@ mod tests {
         let error = bind_all(&[again], 2).unwrap_err();
         assert_eq!(error.code(), "port_in_use");
         assert_eq!(error.to_string(), format!("cannot listen on {}: address already in use", first[0].addr));
+    }
+
+    #[test]
+    fn any_port_is_the_one_of_before_where_that_is_free() {
+        let any: ListenAddr = "127.0.0.1:0".parse().unwrap();
+        let taken = bind_all(std::slice::from_ref(&any), 1).unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(any.with_port_of(&[taken[0].addr, free]).to_string(), free.to_string());
+        assert_eq!(any.with_port_of(&[taken[0].addr]), any);
+        let fixed: ListenAddr = "127.0.0.1:80".parse().unwrap();
+        assert_eq!(fixed.with_port_of(&[free]), fixed);
     }
 }

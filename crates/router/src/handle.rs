@@ -160,15 +160,20 @@ async fn work(start: Start, shared: Arc<Shared>) {
     }
     // The sender lives in `shared`, so these waits end by their condition only.
     let drains = phase.wait_for(|phase| *phase != Phase::Serving).await.is_ok();
+    worker.phase.set(Phase::Leaving);
     for one in accepting {
         if one.await.is_err() {
             tracing::error!(worker = start.index, "an accept loop was lost");
         }
     }
-    worker.sweep.wake_all();
-    tokio::select! {
-        () = worker.sweep.emptied() => {}
-        _ = phase.wait_for(|phase| *phase == Phase::Cut) => worker.sweep.cut_all(),
+    for (next, end) in [(Phase::Draining, Sweep::wake_all as fn(&Sweep)), (Phase::Cut, Sweep::cut_all)] {
+        tokio::select! {
+            () = worker.sweep.emptied() => break,
+            _ = phase.wait_for(|phase| *phase >= next) => {
+                worker.phase.set(next);
+                end(&worker.sweep);
+            }
+        }
     }
     tracing::debug!(worker = start.index, drains, "worker ends");
 }
@@ -255,23 +260,33 @@ impl Handle {
         }
     }
 
-    /// Ends the router: no new connections, idle ones closed, requests in flight finish within `limit` and are cut then.
-    /// Whether nothing had to be cut.
+    /// Ends the router: no new connections; those that idle get a moment for one more request, whose answer says that it
+    /// is the last, and are closed then; requests in flight finish within `limit` and are cut then. Whether nothing had to
+    /// be cut.
     pub async fn drain(&self, limit: Duration) -> bool {
-        let begin = |phase: &mut Phase, next| {
-            let later = *phase < next;
-            *phase = next.max(*phase);
-            later
-        };
         self.shared.status.set(PlaneState::Draining);
-        self.shared.phase.send_if_modified(|phase| begin(phase, Phase::Draining));
-        let in_time = tokio::time::timeout(limit, self.ended()).await.is_ok();
-        self.shared.phase.send_if_modified(|phase| begin(phase, Phase::Cut));
+        let grace = Duration::from_millis(self.shared.config.drain_idle_ms.into()).min(limit);
+        self.enter(Phase::Leaving);
+        let mut in_time = tokio::time::timeout(grace, self.ended()).await.is_ok();
+        if !in_time {
+            self.enter(Phase::Draining);
+            in_time = tokio::time::timeout(limit - grace, self.ended()).await.is_ok();
+        }
+        self.enter(Phase::Cut);
         if tokio::time::timeout(CUT_TIME, self.ended()).await.is_err() {
             tracing::error!("a worker of the router does not end");
         }
         self.shared.status.set(PlaneState::Stopped);
         in_time
+    }
+
+    /// Goes on to a phase; never back.
+    fn enter(&self, next: Phase) {
+        self.shared.phase.send_if_modified(|phase| {
+            let later = *phase < next;
+            *phase = next.max(*phase);
+            later
+        });
     }
 
     /// Waits until every worker's thread has ended.

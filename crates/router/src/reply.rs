@@ -16,6 +16,7 @@ use crate::fields::{self, FieldSet};
 use crate::forward::Answer;
 use crate::pool::Sender;
 use crate::rescue::{Failure, METHODS};
+use crate::shared::Phase;
 
 /// A reply's content. It holds the request's facts until the last byte has left, or until the client is gone.
 #[derive(Debug)]
@@ -84,7 +85,8 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     response
 }
 
-/// Every reply names its trace; one that leaves content of the request unread is the connection's last.
+/// Every reply names its trace; one that leaves content of the request unread, or goes out while the router leaves, is
+/// the connection's last.
 fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
     let mut digits = [0; 32];
     exchange.traced.context.trace.write_hex(&mut digits);
@@ -92,8 +94,11 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
         headers.insert(fields::TRACE, value);
     }
     let unread = exchange.content_unread();
+    let leaving = exchange.worker.phase.get() != Phase::Serving;
     if unread || closes {
         exchange.conn.linger.set(true);
+    }
+    if unread || closes || leaving {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -99,7 +99,7 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         if let Some(why) = conn.poll_expired(cx.waker()) {
             return Poll::Ready(Err(why));
         }
-        if *worker.shared.phase.borrow() != Phase::Serving {
+        if worker.phase.get() >= Phase::Draining {
             Pin::new(&mut http).graceful_shutdown();
         }
         Pin::new(&mut http).poll(cx).map(Ok)

@@ -20,7 +20,9 @@ use crate::upstream::States;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     Serving,
-    /// No new connections, no new requests on old ones; what is in flight goes on.
+    /// No new connections. A request on an old one is answered, and the answer is the connection's last.
+    Leaving,
+    /// Connections that no request is in flight on are closed; what is in flight goes on.
     Draining,
     /// What is in flight is cut.
     Cut,

@@ -1,7 +1,7 @@
 //! What one worker has for itself. Not `Send`: its pool, its generator, its ring and its view of the routing are used
 //! without locks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +16,7 @@ use crate::access::{AccessRecord, AccessRing};
 use crate::config::Config;
 use crate::gate;
 use crate::pool::Pool;
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 use crate::snapshot::{Snapshot, View};
 use crate::sweep::Sweep;
 
@@ -38,6 +38,8 @@ pub(crate) struct Worker {
     pub(crate) limits: gate::Limits,
     /// Woken when the routing has changed: requests that are held look again.
     pub(crate) rerouted: Notify,
+    /// How far the router's life has come, as this worker knows.
+    pub(crate) phase: Cell<Phase>,
     snapshot: RefCell<Rc<View>>,
     ring: RefCell<Option<Box<dyn AccessRing>>>,
 }
@@ -69,6 +71,7 @@ impl Worker {
                 header_fields_max: usize::from(config.header_fields_max),
             },
             rerouted: Notify::new(),
+            phase: Cell::new(Phase::Serving),
             snapshot: RefCell::new(snapshot),
             ring: RefCell::new(ring),
             shared,

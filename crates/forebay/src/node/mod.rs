@@ -51,7 +51,7 @@ pub(crate) struct Planes {
 
 impl Node {
     /// Starts every plane, writes `ports.json` and tells the service manager. Runs on a `LocalSet`.
-    pub(crate) async fn start(settings: Settings) -> Result<Node, Quit> {
+    pub(crate) async fn start(mut settings: Settings) -> Result<Node, Quit> {
         let data = &settings.data;
         data.create()?;
         let router_lock = FolderLock::take(&data.plane("router"), "forebay node").map_err(|e| errors::lock(&e))?;
@@ -62,7 +62,13 @@ impl Node {
         }
         let stop = StopRequest::on_signals()?;
         let runtime_folder = data.runtime()?;
+        if let Some(last) = Ports::read(&data.last_ports_json()) {
+            ports::stay(&mut settings.config.router.listen, &last.all.http);
+            ports::stay(&mut settings.config.queue.listen, &last.all.queue);
+        }
+        let data = &settings.data;
         let (planes, admin, ports) = start_planes(&settings, &self_log, runtime_folder).await?;
+        ports.publish(&data.last_ports_json())?;
         ports.publish(&data.ports_json())?;
         crate::notify::notify("READY=1");
         tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use net::listen::ListenAddr;
 use serde::{Deserialize, Serialize};
 use stdx::io::{Disk, replace_file};
 
@@ -38,6 +39,19 @@ impl Ports {
     /// Writes the file whole, under its name only when it is complete.
     pub(crate) fn publish(&self, path: &Path) -> io::Result<()> {
         replace_file(&Disk, path, &serde_json::to_vec(self).map_err(io::Error::from)?)
+    }
+
+    /// What `path` says; `None` when nothing readable is there.
+    pub(crate) fn read(path: &Path) -> Option<Ports> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+}
+
+/// Where any port will do, the one of last time is best: instances that outlived their node reach the queue and the
+/// router by the addresses that they were started with.
+pub(crate) fn stay(listen: &mut [ListenAddr], last: &[SocketAddr]) {
+    for addr in listen {
+        *addr = addr.with_port_of(last);
     }
 }
 

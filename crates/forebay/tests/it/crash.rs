@@ -6,12 +6,14 @@ use crate::rig::{Instance, Node, eventually};
 fn the_next_node_adopts_the_same_instances() {
     let mut node = Node::with_shop();
     let before = [node.ready("web", 2), node.ready("worker", 1)].concat();
+    let (http, queue) = (node.http(), node.queue());
     node.kill();
     assert!(before.iter().all(is_alive));
 
     node.start_again();
     let after = [node.ready("web", 2), node.ready("worker", 1)].concat();
     assert_eq!(after, before, "the same pids and ports, nothing was started twice");
+    assert_eq!((node.http(), node.queue()), (http, queue), "port 0 is the port that the instances know");
     assert_eq!(node.get("/").status, 200);
     assert_eq!(node.items(&["ps"]).len(), 3);
     node.order("tea").unwrap();

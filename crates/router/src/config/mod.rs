@@ -61,6 +61,10 @@ pub struct Config {
     pub pool_idle_timeout_ms: u32,
     /// Requests held while no endpoint of their upstream is up; beyond it 503 at once.
     pub held_max: u32,
+    /// Time that client connections without a request get, when the router drains, to send one more: its answer says that
+    /// the connection is closed. Part of `drain_timeout_ms`.
+    #[schemars(range(max = 60_000))]
+    pub drain_idle_ms: u32,
     /// Time for requests in flight to finish when the router drains.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub drain_timeout_ms: u32,
@@ -86,6 +90,7 @@ impl Default for Config {
             pool_idle_max: 64,
             pool_idle_timeout_ms: 30_000,
             held_max: 1_000,
+            drain_idle_ms: 500,
             drain_timeout_ms: 30_000,
         }
     }

@@ -39,6 +39,27 @@ async fn draining_lets_requests_in_flight_finish_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_connection_that_idles_as_the_router_leaves_may_send_one_more_request() {
+    let a = Endpoint::saying("ok").await;
+    let rig = proxy().endpoint(&a).config(|config| config.drain_idle_ms = 60_000).start();
+    let mut clients = vec![rig.client().await, rig.client().await];
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+        assert!(client.reply().await.all("connection").is_empty());
+    }
+    let handle = rig.handle.clone();
+    let draining = tokio::spawn(async move { handle.drain(Duration::from_secs(90)).await });
+    eventually(|| std::net::TcpStream::connect(rig.addr).is_err()).await;
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.one("connection")), (200, "close"));
+        assert!(client.is_closed().await);
+    }
+    assert!(draining.await.unwrap());
+}
+
+#[tokio::test]
 async fn what_does_not_finish_within_the_limit_is_cut() {
     let a = Endpoint::new(|_| Act::Hang).await;
     let rig = proxy().endpoint(&a).start();

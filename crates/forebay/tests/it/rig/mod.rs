@@ -201,7 +201,7 @@ impl Node {
 
     /// The same with another verb.
     pub(crate) fn start_again_with(&mut self, verb: &[&str]) {
-        (self.at, self.child) = start(&self.home, verb, &self.at.clone());
+        (self.at, self.child) = start(&self.home, verb, &Addresses::any());
     }
 
     /// Sends a signal to the node and waits for its end.
