@@ -17,6 +17,7 @@ mod exchange;
 mod fields;
 mod forward;
 mod gate;
+mod h1;
 mod handle;
 mod peers;
 mod pick;
