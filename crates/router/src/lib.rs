@@ -10,6 +10,7 @@
 pub mod access;
 mod body;
 mod budget;
+mod capacity;
 pub mod config;
 mod conn;
 mod endpoint;
@@ -25,6 +26,7 @@ mod pool;
 mod reply;
 mod rescue;
 mod retry;
+mod ring;
 mod route;
 pub mod routing;
 mod serve;
@@ -40,5 +42,6 @@ mod witness;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};
+pub use capacity::{BreakerState, BreakerView, Manual};
 pub use handle::{Handle, RouteCounts, StartError, start};
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
