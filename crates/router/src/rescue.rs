@@ -58,6 +58,9 @@ impl Failure {
                 (S::GATEWAY_TIMEOUT, "the application did not answer in time")
             }
             Failure::NobodyUp | Failure::HeldFull => (S::SERVICE_UNAVAILABLE, "the application is not up right now"),
+            Failure::NoReply(Outcome::Answered(status)) => {
+                (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
+            }
             Failure::NoReply(_) => (S::BAD_GATEWAY, "the application gave no valid answer"),
         };
         let retry_after_s = (status == S::SERVICE_UNAVAILABLE).then_some(1);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::budget::Budget;
+use crate::fault::Faults;
 use crate::routing::UpstreamName;
 
 /// The shared state of one upstream.
@@ -20,6 +21,7 @@ pub(crate) struct UpstreamState {
 pub(crate) struct RouteState {
     /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
     answered: [AtomicU64; 6],
+    pub(crate) faults: Faults,
 }
 
 impl RouteState {
