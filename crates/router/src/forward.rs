@@ -8,7 +8,7 @@ use http::header;
 use http::request::Parts;
 use stdx::clock::Mono;
 
-use crate::access::Outcome;
+use crate::access::{Outcome, Strike, StrikeEnd};
 use crate::body::ClientBody;
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
@@ -75,10 +75,18 @@ pub(crate) async fn one_try(
     target: &Target,
     outbound: &Outbound,
     time: TryTime,
+    fault: Option<Strike>,
 ) -> Result<Answer, Outcome> {
     let in_flight = InFlight::begin(&target.endpoint);
     let started = worker.now();
-    let tried = exchange(worker, target, outbound, time, started).await;
+    let met = match fault {
+        None => Ok(()),
+        Some(strike) => meet(strike, time.head).await,
+    };
+    let tried = match met {
+        Ok(()) => exchange(worker, target, outbound, time, started).await,
+        Err(outcome) => Err(outcome),
+    };
     let now = worker.now();
     match tried {
         Ok(response) => {
@@ -95,6 +103,22 @@ pub(crate) async fn one_try(
             }
             Err(outcome)
         }
+    }
+}
+
+/// Meets a fault that was set by hand.
+///
+/// # Errors
+/// When the endpoint is not asked: what it would have done.
+async fn meet(strike: Strike, head: Duration) -> Result<(), Outcome> {
+    if !strike.delay.is_zero() {
+        tokio::time::sleep(strike.delay.min(head)).await;
+    }
+    match strike.end {
+        _ if strike.delay >= head => Err(Outcome::TimedOut),
+        None => Ok(()),
+        Some(StrikeEnd::Error(status)) => Err(Outcome::Answered(status)),
+        Some(StrikeEnd::Reset) => Err(Outcome::Died),
     }
 }
 

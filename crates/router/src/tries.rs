@@ -52,7 +52,11 @@ pub(crate) async fn run(
         };
         let may_repeat = outbound.repeatable.harmless() && counted < u32::from(routed.policy.retries_max);
         let time = try_time(routed, exchange, target, may_repeat, left, now);
-        let tried = forward::one_try(&worker, target, &outbound, time).await;
+        let fault = routed.state.faults.strike(&target.facts, &mut worker.rng.borrow_mut());
+        if let Some(strike) = fault {
+            exchange.note(What::Fault(strike));
+        }
+        let tried = forward::one_try(&worker, target, &outbound, time, fault).await;
         let outcome =
             tried.as_ref().map_or_else(|outcome| *outcome, |ok| Outcome::Answered(ok.response.status().as_u16()));
         exchange.tried(target, kind, now, outcome);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::budget::Budget;
 use crate::capacity::Breaker;
+use crate::fault::Faults;
 use crate::routing::UpstreamName;
 
 /// The shared state of one upstream.
@@ -22,6 +23,7 @@ pub(crate) struct RouteState {
     /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
     answered: [AtomicU64; 6],
     pub(crate) breaker: Breaker,
+    pub(crate) faults: Faults,
 }
 
 impl RouteState {

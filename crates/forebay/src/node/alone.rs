@@ -79,8 +79,8 @@ pub(crate) async fn router(args: RouterServeArgs) -> Done {
         None => Arc::new(router::access::Discard),
     };
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
-    let router = router::start(config, source.clone(), sink, SystemClock::shared())
-        .map_err(|error| errors::router(error, &origin))?;
+    let deps = router::Deps::new(source.clone(), sink, SystemClock::shared());
+    let router = router::start(config, deps).map_err(|error| errors::router(error, &origin))?;
     reload_on_hup(args.config.clone(), source)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::TryKind;
+pub use crate::fault::{Strike, StrikeEnd};
 
 /// Something that decided about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// The next try met a fault that was set by hand.
+    Fault(Strike),
 }
 
 impl What {
@@ -30,6 +33,7 @@ impl What {
         match self {
             What::BudgetDenied(_) => "budget_denied",
             What::BreakerProbe => "breaker_probe",
+            What::Fault(_) => "fault",
         }
     }
 }
@@ -39,6 +43,7 @@ impl fmt::Display for What {
         match self {
             What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
+            What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }
     }
 }
