@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use config::RouterFile;
 use config::node::Origin;
+use control::auth::AdminToken;
 use control::error::{ApiError, Kind};
 use control::plane::{PlaneState, PlaneStatus};
 use net::listen::ListenAddr;
@@ -20,9 +21,10 @@ use stdx::clock::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
+use super::admin::Admin;
 use super::ports;
 use super::stop::StopRequest;
-use super::{Ports, errors, reload};
+use super::{Ports, api, errors, reload};
 use crate::args::RouterServeArgs;
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
@@ -32,16 +34,20 @@ use crate::wire;
 /// How often a plane that runs alone is asked whether it still does.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Serves the queue until it is told to stop, or until it fails: alone, it does not outlive its disk.
+/// Serves the queue, and the admin API on its socket, until it is told to stop, or until it fails: alone, it does not outlive its disk.
 pub(crate) async fn queue(data: &DataDir, listen: Vec<ListenAddr>) -> Done {
     data.create()?;
     ports::withdraw(&data.ports_json())?;
     SelfLog::to_stderr(Level::INFO)?;
     let config = queue::config::Config { listen, ..queue::config::Config::default() };
     let queue = QueueAlone::start(config, data.plane("queue"), "--listen")?;
+    let token = AdminToken::of(&control::auth::random_token()?);
+    let socket = data.runtime()?.join("admin.sock");
+    let admin = Admin::start(api::queue_alone(&queue.handle), token, Vec::new(), &socket)?;
     Ports::new(Vec::new(), queue.handle.bound(), Vec::new()).publish(&data.ports_json())?;
     let done = queue.until_stopped().await;
     ports::withdraw(&data.ports_json())?;
+    admin.stop().await;
     done
 }
 

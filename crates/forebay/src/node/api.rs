@@ -3,7 +3,7 @@
 use axum::routing::get;
 use axum::{Json, Router};
 use control::plane::PlaneStatus;
-use control::wire::{Listing, PlaneRow};
+use control::wire::{InstanceRow, Listing, PlaneRow};
 
 use super::Planes;
 
@@ -17,6 +17,15 @@ pub(super) fn routes(planes: &Planes) -> Router {
         .merge(deploy::admin::routes(planes.deploy.clone()))
 }
 
-async fn list_planes(statuses: [PlaneStatus; 4]) -> Json<Listing<PlaneRow>> {
+/// The queue's routes, when it runs alone.
+pub(super) fn queue_alone(queue: &queue::Handle) -> Router {
+    let status = queue.status();
+    Router::new()
+        .route("/v1/planes", get(move || list_planes([status.clone()])))
+        .route("/v1/instances", get(|| async { Json(Listing::<InstanceRow>::new(Vec::new())) }))
+        .merge(queue::admin::routes(queue.clone()))
+}
+
+async fn list_planes<const N: usize>(statuses: [PlaneStatus; N]) -> Json<Listing<PlaneRow>> {
     Json(Listing::new(statuses.iter().map(PlaneStatus::row).collect()))
 }

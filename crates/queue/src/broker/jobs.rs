@@ -322,21 +322,21 @@ impl<D: Io> Broker<D> {
         self.engine.job(id).filter(|job| matches!(job.state, JobState::Reserved { by, .. } if by == client))
     }
 
-    fn change(&mut self, id: JobId, lsn: Lsn, change: impl FnOnce(&mut Job)) {
+    pub(super) fn change(&mut self, id: JobId, lsn: Lsn, change: impl FnOnce(&mut Job)) {
         if let Some(job) = self.engine.job_mut(id) {
             job.lsn = lsn;
             change(job);
         }
     }
 
-    fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
+    pub(super) fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
         let told = self.engine.job(id).filter(|job| job.trace().is_some()).cloned();
         if let Some(job) = told {
             self.tell(&job, what, lsn, now);
         }
     }
 
-    fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
+    pub(super) fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
         match cause {
             AppendError::Full { .. } | AppendError::TooLong { .. } => self.say(client, Reply::OutOfMemory),
             AppendError::Poisoned(poison) => {

@@ -4,10 +4,12 @@
 //! that the caller empties with [`Engine::next_event`]. No operation looks at all tubes: a tube knows who waits for it,
 //! and one alarm per tube, one lease per reserved job and one alarm per waiting client stand in ordered sets.
 
+mod by_hand;
 mod client;
 mod hand_out;
 mod job;
 mod limits;
+mod rate;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -20,12 +22,14 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use slab::Slab;
 use stdx::clock::{Mono, Wall};
 
+pub use by_hand::StateName;
 use client::Client;
 pub(crate) use client::{ClientId, WaitEnd};
 pub(crate) use hand_out::Asked;
 use job::Jobs;
 pub(crate) use job::{Counts, Extra, Job, JobState};
 pub(crate) use limits::{Limits, Refused};
+pub(crate) use rate::{Rate, time_to_drain};
 use space::Space;
 pub(crate) use space::SpaceIx;
 pub(crate) use tube::Tube;
@@ -239,6 +243,9 @@ impl Engine {
     /// The log was read: from now on empty tubes go.
     pub(crate) fn settle(&mut self) {
         self.keeps_empty_tubes = false;
+        for (_, tube) in &mut self.tubes {
+            (tube.arrivals, tube.services) = <(Rate, Rate)>::default();
+        }
         let all: Vec<TubeIx> = self.tubes.iter().map(|(ix, _)| TubeIx(ix as u32)).collect();
         all.into_iter().for_each(|ix| self.forget_if_empty(ix));
         self.events.clear();
