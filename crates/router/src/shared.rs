@@ -9,8 +9,10 @@ use control::plane::PlaneStatus;
 use stdx::clock::Mono;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::capacity::Manual;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
+use crate::overrides::Overrides;
 use crate::peers::TrustedPeers;
 use crate::routing::Routing;
 use crate::snapshot::Snapshot;
@@ -43,6 +45,7 @@ pub(crate) struct Shared {
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
+    pub(crate) overrides: Overrides,
     newest: Mutex<Arc<Snapshot>>,
 }
 
@@ -60,11 +63,13 @@ impl Shared {
         trusted: TrustedPeers,
         workers: usize,
         routing: Arc<Routing>,
+        overrides: Overrides,
         now: Mono,
     ) -> Shared {
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
+        overrides.apply(&states);
         Shared {
             trusted,
             status: PlaneStatus::running("router"),
@@ -76,6 +81,7 @@ impl Shared {
             held: AtomicU32::new(0),
             endpoints,
             states,
+            overrides,
             newest: Mutex::new(Arc::new(first)),
             config,
         }
@@ -89,6 +95,7 @@ impl Shared {
         if !Arc::ptr_eq(&newest.source, &routing) {
             let version = newest.version + 1;
             *newest = Arc::new(compile(&self.endpoints, &self.states, routing, version, &self.config, now));
+            self.overrides.apply(&self.states);
         }
         Arc::clone(&newest)
     }
@@ -138,8 +145,9 @@ fn compile(
     let mut endpoints = lock(endpoints);
     // Only this map holds what no snapshot and no request holds any more.
     endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
-    states.upstreams.sweep();
-    states.routes.sweep();
+    states.upstreams.sweep(|_| false);
+    // What was set by hand waits for its route to come back.
+    states.routes.sweep(|route| route.breaker.by_hand().at(now) != Manual::Auto);
     Snapshot::compile(routing, version, config, states, |key| {
         Arc::clone(endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(key, now))))
     })

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::TryKind;
+pub use crate::fault::{Strike, StrikeEnd};
 
 /// Something that decided about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct Event {
 pub enum What {
     /// The upstream's budget did not bear one more try.
     BudgetDenied(TryKind),
+    /// The route's breaker is open and this request is its probe.
+    BreakerProbe,
+    /// The next try met a fault that was set by hand.
+    Fault(Strike),
 }
 
 impl What {
@@ -27,6 +32,8 @@ impl What {
     pub fn word(&self) -> &'static str {
         match self {
             What::BudgetDenied(_) => "budget_denied",
+            What::BreakerProbe => "breaker_probe",
+            What::Fault(_) => "fault",
         }
     }
 }
@@ -34,7 +41,9 @@ impl What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
+            What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }
     }
 }
