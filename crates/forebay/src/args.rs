@@ -1,10 +1,14 @@
 //! What can be typed. The doc comments are the help text.
 
+mod by_hand;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
+
+pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
@@ -80,6 +84,12 @@ pub(crate) enum Verb {
     /// The router: serve it alone
     #[command(subcommand, arg_required_else_help = true)]
     Router(RouterVerb),
+    /// Breakers of routes, by hand: trip, close, list, log
+    #[command(subcommand, arg_required_else_help = true)]
+    Breaker(BreakerVerb),
+    /// Faults on demand: add, list, remove
+    #[command(subcommand, arg_required_else_help = true)]
+    Fault(FaultVerb),
     /// Secrets of an application: set, list, remove
     #[command(subcommand, arg_required_else_help = true)]
     Secrets(SecretsVerb),
@@ -243,6 +253,9 @@ pub(crate) struct RouterServeArgs {
     /// Write one JSON line per request to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,
+    /// Addresses for the admin API, behind the token of the data folder; without --data there is none
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
+    pub(crate) admin: Vec<ListenAddr>,
 }
 
 #[derive(Debug, Subcommand)]

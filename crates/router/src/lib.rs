@@ -8,8 +8,10 @@
 //! routing is an immutable `snapshot`; a change gives every worker a new one, and requests that wait look again.
 
 pub mod access;
+pub mod admin;
 mod body;
 mod budget;
+mod capacity;
 pub mod config;
 mod conn;
 mod endpoint;
@@ -26,6 +28,7 @@ mod pool;
 mod reply;
 mod rescue;
 mod retry;
+mod ring;
 mod route;
 pub mod routing;
 mod serve;
@@ -41,6 +44,7 @@ mod witness;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};
+pub use capacity::{BreakerState, BreakerView, Manual};
 pub use handle::{Deps, Handle, RouteCounts, StartError, start};
 pub use overrides::Overrides;
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};

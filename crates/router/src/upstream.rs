@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::budget::Budget;
+use crate::capacity::Breaker;
 use crate::fault::Faults;
 use crate::routing::UpstreamName;
 
@@ -22,6 +23,7 @@ pub(crate) struct RouteState {
     /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
     answered: [AtomicU64; 6],
     pub(crate) faults: Faults,
+    pub(crate) breaker: Breaker,
 }
 
 impl RouteState {
@@ -59,9 +61,9 @@ impl<K: Eq + Hash + Clone, V: Default> Kept<K, V> {
         Arc::clone(self.lock().entry(key.clone()).or_default())
     }
 
-    /// Forgets those that only this map holds.
-    pub(crate) fn sweep(&self) {
-        self.lock().retain(|_, state| Arc::strong_count(state) > 1);
+    /// Forgets those that only this map holds, but for what `keep` says yes to.
+    pub(crate) fn sweep(&self, keep: impl Fn(&V) -> bool) {
+        self.lock().retain(|_, state| Arc::strong_count(state) > 1 || keep(state));
     }
 
     /// All of them at this moment.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{BreakerConfig, BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
@@ -129,11 +129,21 @@ struct Policy {
     retries_max: u8,
     hold_ms: u32,
     body_bytes_max: Option<u64>,
+    /// Optional tables are stored as they were written, with all of their keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<BreakerConfig>,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { deadline_ms: 30_000, try_timeout_ms: 10_000, retries_max: 1, hold_ms: 5_000, body_bytes_max: None }
+        Policy {
+            deadline_ms: 30_000,
+            try_timeout_ms: 10_000,
+            retries_max: 1,
+            hold_ms: 5_000,
+            body_bytes_max: None,
+            breaker: None,
+        }
     }
 }
 
@@ -251,8 +261,8 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
-        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
+        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
+        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
         Route { host, path_prefix, process, policy }
     }
 }
@@ -260,8 +270,8 @@ impl From<&RouteConfig> for Route {
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
-        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
+        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
+        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
         RouteConfig { host, path_prefix, process, policy }
     }
 }

@@ -51,7 +51,10 @@ fn slips_are_told() {
     hint: did you mean `shop`?
     "#);
     let text = "schema = 1\n[upstreams.a]\nendpoints = [\"localhost:80\"]\n[upstreams.b]\nendpoints = []\n[upstreams.c]\n[[routes]]\nprocess = \"a\"\n";
-    insta::assert_snapshot!(RouterFile::parse("router.toml", text).unwrap_err(), @r#"
+    let error = RouterFile::parse("router.toml", text).unwrap_err().to_string();
+    let (told, known) = error.split_once("\nhint: known here: ").unwrap();
+    assert!(known.starts_with("body_bytes_max, ") && known.ends_with(", upstream"), "{known}");
+    insta::assert_snapshot!(told, @r#"
     `endpoints` is "localhost:80": expected ADDRESS:PORT, such as 127.0.0.1:9000 or [::1]:9000
       at upstreams.a.endpoints[0] (router.toml:3:14)
       3 | endpoints = ["localhost:80"]
@@ -76,7 +79,6 @@ fn slips_are_told() {
       at routes[0].process (router.toml:8:1)
       8 | process = "a"
         | ^^^^^^^
-    hint: known here: body_bytes_max, deadline_ms, hold_ms, host, path_prefix, retries_max, try_timeout_ms, upstream
     "#);
     let twice =
         GOOD.replace("[::1]:9001", "127.0.0.1:9000").replace("host = \"shop.example.com\"", "path_prefix = \"/api/\"");

@@ -1,7 +1,10 @@
 //! One file per verb: its steps, and how its result is printed.
 
+mod breaker;
+mod by_hand;
 mod completion;
 mod deploy;
+mod fault;
 mod logs;
 mod node;
 mod ps;
@@ -35,7 +38,9 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Logs(args) => logs::run(&global, args).await,
         Verb::Trace(args) => trace::run(&global, args).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
-        Verb::Router(verb) => router::run(verb).await,
+        Verb::Router(verb) => router::run(&global, verb).await,
+        Verb::Breaker(verb) => breaker::run(&global, verb).await,
+        Verb::Fault(verb) => fault::run(&global, verb).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,
         Verb::Schema(args) => schema::run(&args),
         Verb::Completion(args) => completion::run(&args),

@@ -23,6 +23,8 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The next try met a fault that was set by hand.
     Fault(Strike),
+    /// The route's breaker is open and this request is its probe.
+    BreakerProbe,
 }
 
 impl What {
@@ -31,6 +33,7 @@ impl What {
         match self {
             What::BudgetDenied(_) => "budget_denied",
             What::Fault(_) => "fault",
+            What::BreakerProbe => "breaker_probe",
         }
     }
 }
@@ -38,6 +41,7 @@ impl What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
             What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }

@@ -1,5 +1,6 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
+mod breaker;
 mod policy;
 mod upstream;
 
@@ -7,6 +8,7 @@ use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use breaker::BreakerConfig;
 pub use policy::RoutePolicy;
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::BreakerConfig;
+
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +23,9 @@ pub struct RoutePolicy {
     pub hold_ms: u32,
     /// Bytes of a request's body; beyond it 413. Absent: the router's own limit.
     pub body_bytes_max: Option<u64>,
+    /// When the whole route is given a rest. Absent: never, unless by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerConfig>,
 }
 
 impl Default for RoutePolicy {
@@ -31,6 +36,7 @@ impl Default for RoutePolicy {
             retries_max: 1,
             hold_ms: 5_000,
             body_bytes_max: None,
+            breaker: None,
         }
     }
 }
