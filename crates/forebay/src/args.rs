@@ -1,6 +1,7 @@
 //! What can be typed. The doc comments are the help text.
 
 mod by_hand;
+mod router;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
 pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
+pub(crate) use router::{RouterServeArgs, RouterVerb};
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
@@ -81,6 +83,9 @@ pub(crate) enum Verb {
     /// The queue: list tubes, or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),
+    /// The queue in beanstalkd's place, with beanstalkd's flags; also when called by that name
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Beanstalkd(BeanstalkdArgs),
     /// The router: serve it alone
     #[command(subcommand, arg_required_else_help = true)]
     Router(RouterVerb),
@@ -239,23 +244,11 @@ pub(crate) struct QueueServeArgs {
     pub(crate) listen: Vec<ListenAddr>,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum RouterVerb {
-    /// Route requests to the endpoints of a file
-    Serve(RouterServeArgs),
-}
-
 #[derive(Debug, Args)]
-pub(crate) struct RouterServeArgs {
-    /// The file: settings, upstreams, routes
-    #[arg(long, value_name = "FILE", default_value = "router.toml")]
-    pub(crate) config: PathBuf,
-    /// Write one JSON line per request to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) access_log: Option<PathBuf>,
-    /// Addresses for the admin API, behind the token of the data folder; without --data there is none
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
-    pub(crate) admin: Vec<ListenAddr>,
+pub(crate) struct BeanstalkdArgs {
+    /// -l -p -b -f -F -s -z -u -v -V -h, as beanstalkd takes them
+    #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) flags: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -20,6 +20,7 @@ mod fault;
 mod fields;
 mod forward;
 mod gate;
+mod h1;
 mod handle;
 pub mod overrides;
 mod peers;

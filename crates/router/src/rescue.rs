@@ -61,11 +61,11 @@ impl Failure {
             Failure::Deadline | Failure::NoReply(Outcome::TimedOut) => {
                 (S::GATEWAY_TIMEOUT, "the application did not answer in time")
             }
-            Failure::NoReply(Outcome::Answered(status)) => {
-                (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
-            }
             Failure::NobodyUp | Failure::HeldFull | Failure::Broken { .. } | Failure::Tripped => {
                 (S::SERVICE_UNAVAILABLE, "the application is not up right now")
+            }
+            Failure::NoReply(Outcome::Answered(status)) => {
+                (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
             }
             Failure::NoReply(_) => (S::BAD_GATEWAY, "the application gave no valid answer"),
         };

@@ -22,8 +22,8 @@ pub(crate) struct UpstreamState {
 pub(crate) struct RouteState {
     /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
     answered: [AtomicU64; 6],
-    pub(crate) faults: Faults,
     pub(crate) breaker: Breaker,
+    pub(crate) faults: Faults,
 }
 
 impl RouteState {

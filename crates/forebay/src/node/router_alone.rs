@@ -14,6 +14,7 @@ use router::{AccessSink, EndpointSpec, Overrides, RouteSpec, Routing, UpstreamNa
 use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
 
 use super::admin::{self, Admin};
 use super::alone::{end_of, failed, say_bound};
@@ -37,6 +38,9 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         return Err(error.hint("name one with --data").into());
     }
     let folder = global.data.as_deref().map(Folder::take).transpose()?;
+    if folder.is_none() {
+        SelfLog::to_stderr(Level::INFO)?;
+    }
     let file = RouterFile::load(&args.config)?;
     let mut config = file.router.clone();
     if config.listen.is_empty() {

@@ -1,5 +1,6 @@
 //! One file per verb: its steps, and how its result is printed.
 
+pub(crate) mod beanstalkd;
 mod breaker;
 mod by_hand;
 mod completion;
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,
         Verb::Fault(verb) => fault::run(&global, verb).await,
+        Verb::Beanstalkd(args) => beanstalkd::run(&args.flags).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,
         Verb::Schema(args) => schema::run(&args),
         Verb::Completion(args) => completion::run(&args),

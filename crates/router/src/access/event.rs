@@ -21,10 +21,10 @@ pub struct Event {
 pub enum What {
     /// The upstream's budget did not bear one more try.
     BudgetDenied(TryKind),
-    /// The next try met a fault that was set by hand.
-    Fault(Strike),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// The next try met a fault that was set by hand.
+    Fault(Strike),
 }
 
 impl What {
@@ -32,8 +32,8 @@ impl What {
     pub fn word(&self) -> &'static str {
         match self {
             What::BudgetDenied(_) => "budget_denied",
-            What::Fault(_) => "fault",
             What::BreakerProbe => "breaker_probe",
+            What::Fault(_) => "fault",
         }
     }
 }
