@@ -3,11 +3,10 @@
 //! A share of the requests of the last ten seconds, and a floor per second for upstreams with little traffic: counting
 //! what is in flight instead would allow nothing where little is. A try is charged when it is decided on.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use stdx::clock::Mono;
 
 use crate::config::BudgetConfig;
+use crate::ring::Ring;
 
 /// Seconds that are looked back on.
 const WINDOW_S: u64 = 10;
@@ -17,13 +16,9 @@ const PLACES: usize = 11;
 /// The budget of one upstream, over all workers. A request costs one relaxed addition.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
-    requests: Ring,
-    spent: Ring,
+    requests: Ring<PLACES>,
+    spent: Ring<PLACES>,
 }
-
-/// Counts per second; each place says which second it is of: second in the upper half, count in the lower.
-#[derive(Debug, Default)]
-struct Ring([AtomicU64; PLACES]);
 
 impl Budget {
     /// A request came in.
@@ -36,9 +31,9 @@ impl Budget {
     /// Two workers may read the same sum at once and both be allowed the last one: off by one per worker at the most.
     pub(crate) fn spend(&self, config: &BudgetConfig, now: Mono) -> bool {
         let second = second(now);
-        let share = self.requests.sum(second) * u64::from(config.percent);
-        let allowed =
-            self.spent.at(second) < u64::from(config.floor_per_s) || (self.spent.sum(second) + 1) * 100 <= share;
+        let share = self.requests.sum(window(second)) * u64::from(config.percent);
+        let allowed = self.spent.at(second) < u64::from(config.floor_per_s)
+            || (self.spent.sum(window(second)) + 1) * 100 <= share;
         if allowed {
             self.spent.add(second);
         }
@@ -46,37 +41,13 @@ impl Budget {
     }
 }
 
+fn window(second: u64) -> std::ops::RangeInclusive<u64> {
+    second.saturating_sub(WINDOW_S)..=second
+}
+
 /// Counted from one, so that a place that was never used is of no second.
 fn second(now: Mono) -> u64 {
     now.0 / 1_000_000_000 + 1
-}
-
-impl Ring {
-    fn place(&self, second: u64) -> &AtomicU64 {
-        &self.0[usize::try_from(second % PLACES as u64).unwrap_or_default()]
-    }
-
-    fn add(&self, second: u64) {
-        let place = self.place(second);
-        if place.load(Relaxed) >> 32 == second {
-            place.fetch_add(1, Relaxed);
-        } else {
-            // Whoever comes second finds the new second in place and loses nothing but this once.
-            let old = place.load(Relaxed);
-            if old >> 32 == second || place.compare_exchange(old, second << 32 | 1, Relaxed, Relaxed).is_err() {
-                place.fetch_add(1, Relaxed);
-            }
-        }
-    }
-
-    fn at(&self, second: u64) -> u64 {
-        let value = self.place(second).load(Relaxed);
-        if value >> 32 == second { value & 0xffff_ffff } else { 0 }
-    }
-
-    fn sum(&self, second: u64) -> u64 {
-        (second.saturating_sub(WINDOW_S)..=second).map(|one| self.at(one)).sum()
-    }
 }
 
 #[cfg(test)]

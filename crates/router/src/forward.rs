@@ -1,8 +1,9 @@
 //! One try: a connection to an endpoint, the request on it, the head of the reply.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use http::header::{self, HeaderValue};
+use http::header;
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -11,6 +12,7 @@ use stdx::clock::Mono;
 use crate::access::Outcome;
 use crate::body::ClientBody;
 use crate::conn::Conn;
+use crate::deadline;
 use crate::endpoint::InFlight;
 use crate::fields::{self, Client, FieldSet};
 use crate::pool::Sender;
@@ -23,9 +25,10 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Outbound {
     pub(crate) repeatable: Repeatable,
+    set: FieldSet,
     /// `None` once a request that cannot be repeated has left.
-    head: Option<Parts>,
-    content: Option<ClientBody>,
+    head: RefCell<Option<Parts>>,
+    content: RefCell<Option<ClientBody>>,
 }
 
 /// An endpoint's reply, and what it hangs on.
@@ -65,23 +68,23 @@ impl Outbound {
         }
         head.version = Version::HTTP_11;
         head.extensions.clear();
-        Outbound { repeatable, head: Some(head), content: Some(content) }
+        Outbound { repeatable, set, head: RefCell::new(Some(head)), content: RefCell::new(Some(content)) }
     }
 
     /// The request for the next try; a repeatable one is copied (its bytes are shared), any other leaves for good.
-    fn request(&mut self, deadline: Duration) -> Option<Request<ClientBody>> {
-        let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        self.head.as_mut()?.headers.insert(fields::DEADLINE, HeaderValue::from(millis));
-        let head = if self.repeatable.harmless() { self.head.clone()? } else { self.head.take()? };
+    fn request(&self, left: Duration) -> Option<Request<ClientBody>> {
+        let mut kept = self.head.borrow_mut();
+        deadline::write(&mut kept.as_mut()?.headers, self.set, left);
+        let head = if self.repeatable.harmless() { kept.clone()? } else { kept.take()? };
         let content = if self.repeatable.has_content { self.content.take()? } else { ClientBody::Empty };
         Some(Request::from_parts(head, content))
     }
 
     /// Takes back a request of which nothing was sent.
-    fn take_back(&mut self, request: Request<ClientBody>) {
+    fn take_back(&self, request: Request<ClientBody>) {
         let (head, content) = request.into_parts();
-        self.head = Some(head);
-        self.content = Some(content);
+        self.head.replace(Some(head));
+        self.content.replace(Some(content));
     }
 }
 
@@ -93,7 +96,7 @@ impl Outbound {
 pub(crate) async fn one_try(
     worker: &Worker,
     target: &Target,
-    outbound: &mut Outbound,
+    outbound: &Outbound,
     time: TryTime,
 ) -> Result<Answer, Outcome> {
     let in_flight = InFlight::begin(&target.endpoint);
@@ -121,7 +124,7 @@ pub(crate) async fn one_try(
 async fn exchange(
     worker: &Worker,
     target: &Target,
-    outbound: &mut Outbound,
+    outbound: &Outbound,
     time: TryTime,
     started: Mono,
 ) -> Result<(Response<Incoming>, Sender), Outcome> {

@@ -20,6 +20,7 @@ use tokio::task::spawn_local;
 
 use crate::body::{ClientBody, ContentFault};
 use crate::conn::{Conn, Expiry};
+use crate::deadline;
 use crate::exchange::Exchange;
 use crate::fields;
 use crate::forward::{Answer, Outbound};
@@ -179,7 +180,8 @@ async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Inc
     let admitted = gate::admit(&head, seen, &worker.limits)?;
     let path = head.uri.path();
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
-    exchange.routed(&admitted.host, &routed, asked_deadline(&head, &conn));
+    let asked = if conn.trusted { deadline::asked(&head.headers, admitted.fields) } else { None };
+    exchange.routed(&admitted.host, &routed, asked);
     let bytes_max = routed.policy.body_bytes_max;
     if incoming.size_hint().lower() > bytes_max {
         return Err(ContentFault::TooLarge.into());
@@ -192,10 +194,4 @@ async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Inc
     let destination = Destination { host: admitted.host, path: path.into(), routed };
     let outbound = Outbound::new(head, content, admitted.fields, &conn, &exchange.traced);
     tries::run(exchange, destination, outbound).await
-}
-
-/// The time that a trusted peer gives this request.
-fn asked_deadline(head: &http::request::Parts, conn: &Conn) -> Option<Duration> {
-    let value = head.headers.get(fields::DEADLINE).filter(|_| conn.trusted)?;
-    value.to_str().ok()?.parse().ok().map(Duration::from_millis)
 }

@@ -2,14 +2,17 @@
 //!
 //! The defaults here are what version 1 meant when it was written; they stay when the manifest's own defaults change.
 
+mod tries;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{BudgetConfig, HedgeConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
+use self::tries::{Hedge, Retry};
 use super::{Resolved, VERSION};
 
 /// What every version has.
@@ -129,11 +132,22 @@ struct Policy {
     retries_max: u8,
     hold_ms: u32,
     body_bytes_max: Option<u64>,
+    retry: Retry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hedge: Option<Hedge>,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { deadline_ms: 30_000, try_timeout_ms: 10_000, retries_max: 1, hold_ms: 5_000, body_bytes_max: None }
+        Policy {
+            deadline_ms: 30_000,
+            try_timeout_ms: 10_000,
+            retries_max: 1,
+            hold_ms: 5_000,
+            body_bytes_max: None,
+            retry: Retry::default(),
+            hedge: None,
+        }
     }
 }
 
@@ -251,8 +265,9 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
-        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
+        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge } = policy;
+        let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
+        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge };
         Route { host, path_prefix, process, policy }
     }
 }
@@ -260,8 +275,9 @@ impl From<&RouteConfig> for Route {
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max } = policy;
-        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max };
+        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge } = policy;
+        let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
+        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge };
         RouteConfig { host, path_prefix, process, policy }
     }
 }

@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hedge::{self, HedgeConfig};
+use super::retry::RetryConfig;
+
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +24,11 @@ pub struct RoutePolicy {
     pub hold_ms: u32,
     /// Bytes of a request's body; beyond it 413. Absent: the router's own limit.
     pub body_bytes_max: Option<u64>,
+    /// What is retried, and when.
+    pub retry: RetryConfig,
+    /// A second try beside a slow first one. Absent: none.
+    #[serde(deserialize_with = "hedge::read")]
+    pub hedge: Option<HedgeConfig>,
 }
 
 impl Default for RoutePolicy {
@@ -31,6 +39,8 @@ impl Default for RoutePolicy {
             retries_max: 1,
             hold_ms: 5_000,
             body_bytes_max: None,
+            retry: RetryConfig::default(),
+            hedge: None,
         }
     }
 }

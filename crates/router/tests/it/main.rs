@@ -3,8 +3,10 @@
 mod basics;
 mod endpoint;
 mod forwarded;
+mod hedge;
 mod lifecycle;
 mod limits;
+mod retry;
 mod rig;
 mod smuggling;
 mod tries;
