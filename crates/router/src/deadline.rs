@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName};
 
 use crate::fields::{FieldSet, GRPC_TIMEOUT};
+use crate::h1;
 
 /// How long the request may still take, in milliseconds; sent to endpoints, believed from trusted peers.
 pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("forebay-deadline");
@@ -30,14 +31,34 @@ pub(crate) fn asked(headers: &HeaderMap, set: FieldSet) -> Option<Duration> {
     ours.into_iter().chain(grpc).min()
 }
 
-/// Tells an endpoint what is left: always in our field, and in gRPC's where the client used it.
-pub(crate) fn write(headers: &mut HeaderMap, set: FieldSet, left: Duration) {
-    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    headers.insert(DEADLINE, HeaderValue::from(millis));
-    if set.grpc_timeout
-        && let Ok(value) = HeaderValue::from_str(&format(left))
-    {
-        headers.insert(GRPC_TIMEOUT, value);
+/// Takes out what said so to us: each try says it anew.
+pub(crate) fn remove(headers: &mut HeaderMap, set: FieldSet) {
+    if set.ours {
+        headers.remove(DEADLINE);
+    }
+    if set.grpc_timeout {
+        headers.remove(GRPC_TIMEOUT);
+    }
+}
+
+/// What a try tells its endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left {
+    pub(crate) time: Duration,
+    /// In gRPC's field too, because the client used it.
+    pub(crate) grpc: bool,
+}
+
+impl Left {
+    /// Writes the fields of a head.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(DEADLINE.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        h1::write_number(out, u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX));
+        out.extend_from_slice(b"\r\n");
+        if self.grpc {
+            out.extend_from_slice(format!("{GRPC_TIMEOUT}: {}\r\n", format(self.time)).as_bytes());
+        }
     }
 }
 
@@ -64,6 +85,7 @@ fn format(left: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -92,12 +114,13 @@ mod tests {
 
     #[test]
     fn grpcs_field_is_written_only_where_it_was() {
-        let mut plain = headers(&[]);
-        write(&mut plain, FieldSet::default(), Duration::from_millis(1_500));
-        assert_eq!(plain, headers(&[("forebay-deadline", "1500")]));
-        let mut grpc = headers(&[("grpc-timeout", "1H")]);
-        write(&mut grpc, FieldSet { grpc_timeout: true, ..FieldSet::default() }, Duration::from_millis(1_500));
-        assert_eq!(grpc, headers(&[("grpc-timeout", "1500m"), ("forebay-deadline", "1500")]));
+        let written = |grpc| {
+            let mut out = Vec::new();
+            Left { time: Duration::from_millis(1_500), grpc }.write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(false), "forebay-deadline: 1500\r\n");
+        assert_eq!(written(true), "forebay-deadline: 1500\r\ngrpc-timeout: 1500m\r\n");
     }
 
     proptest! {

@@ -3,39 +3,37 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use http::Response;
 use http::header;
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 use stdx::clock::Mono;
 
 use crate::access::Outcome;
 use crate::body::ClientBody;
 use crate::conn::Conn;
-use crate::deadline;
+use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
 use crate::fields::{self, Client, FieldSet};
-use crate::pool::Sender;
+use crate::h1::{Asked, Fault, ReplyContent};
 use crate::retry::Repeatable;
 use crate::snapshot::Target;
 use crate::tracing_context::{self, Traced};
 use crate::worker::Worker;
 
-/// A request as endpoints get it.
+/// A request as endpoints get it. Tries share it: one that has no content may be under way to several at once.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     pub(crate) repeatable: Repeatable,
-    set: FieldSet,
-    /// `None` once a request that cannot be repeated has left.
-    head: RefCell<Option<Parts>>,
+    grpc_timeout: bool,
+    head: Parts,
+    /// Gone once a byte of it has left.
     content: RefCell<Option<ClientBody>>,
 }
 
 /// An endpoint's reply, and what it hangs on.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
-    pub(crate) sender: Sender,
+    pub(crate) response: Response<ReplyContent>,
     pub(crate) in_flight: InFlight,
 }
 
@@ -63,28 +61,14 @@ impl Outbound {
         }
         fields::forwarded(&mut head.headers, set, Client { addr: &conn.peer_value, trusted: conn.trusted });
         tracing_context::write(&mut head.headers, traced);
-        if head.uri.authority().is_some() {
-            head.uri = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
-        }
-        head.version = Version::HTTP_11;
-        head.extensions.clear();
-        Outbound { repeatable, set, head: RefCell::new(Some(head)), content: RefCell::new(Some(content)) }
+        // Each try says how long it may take.
+        deadline::remove(&mut head.headers, set);
+        Outbound { repeatable, grpc_timeout: set.grpc_timeout, head, content: RefCell::new(Some(content)) }
     }
 
-    /// The request for the next try; a repeatable one is copied (its bytes are shared), any other leaves for good.
-    fn request(&self, left: Duration) -> Option<Request<ClientBody>> {
-        let mut kept = self.head.borrow_mut();
-        deadline::write(&mut kept.as_mut()?.headers, self.set, left);
-        let head = if self.repeatable.harmless() { kept.clone()? } else { kept.take()? };
-        let content = if self.repeatable.has_content { self.content.take()? } else { ClientBody::Empty };
-        Some(Request::from_parts(head, content))
-    }
-
-    /// Takes back a request of which nothing was sent.
-    fn take_back(&self, request: Request<ClientBody>) {
-        let (head, content) = request.into_parts();
-        self.head.replace(Some(head));
-        self.content.replace(Some(content));
+    /// The content for a try, `None` when it has left for good.
+    fn content(&self) -> Option<ClientBody> {
+        if self.repeatable.has_content { self.content.take() } else { Some(ClientBody::Empty) }
     }
 }
 
@@ -104,17 +88,17 @@ pub(crate) async fn one_try(
     let tried = exchange(worker, target, outbound, time, started).await;
     let now = worker.now();
     match tried {
-        Ok((response, sender)) => {
+        Ok(response) => {
             target.endpoint.answered(now, now.since(started));
-            Ok(Answer { response, sender, in_flight })
+            Ok(Answer { response, in_flight })
         }
         Err(outcome) => {
             match outcome {
                 Outcome::Refused | Outcome::ConnectTimeout => {
                     target.endpoint.refused(now, &mut worker.rng.borrow_mut());
                 }
-                Outcome::Abandoned | Outcome::Cancelled | Outcome::Answered(_) => {}
                 Outcome::Died | Outcome::TimedOut | Outcome::Malformed => target.endpoint.failed(now),
+                _ => {}
             }
             Err(outcome)
         }
@@ -127,40 +111,45 @@ async fn exchange(
     outbound: &Outbound,
     time: TryTime,
     started: Mono,
-) -> Result<(Response<Incoming>, Sender), Outcome> {
+) -> Result<Response<ReplyContent>, Outcome> {
     let key = target.endpoint.key;
     let mut idle = worker.pool.take(key, started);
+    let mut spent = Duration::ZERO;
     loop {
         let reused = idle.is_some();
-        let spent = worker.now().since(started);
-        let mut sender = match idle.take() {
-            Some(sender) => sender,
-            None => worker.pool.connect(key.addr, time.head.saturating_sub(spent)).await?,
+        let link = match idle.take() {
+            Some(link) => link,
+            None => {
+                let link = worker.pool.connect(key.addr, time.head.saturating_sub(spent)).await?;
+                spent = worker.now().since(started);
+                link
+            }
         };
-        let request = outbound.request(time.deadline.saturating_sub(spent)).ok_or(Outcome::Abandoned)?;
-        let reply = tokio::time::timeout(time.head.saturating_sub(spent), sender.try_send_request(request)).await;
-        let mut error = match reply.map_err(|_| Outcome::TimedOut)? {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return Err(Outcome::Malformed),
-            Ok(response) => return Ok((response, sender)),
-            Err(error) => error,
-        };
-        let unsent = error.take_message().map(|request| outbound.take_back(request)).is_some();
-        if !reused {
-            return Err(if unsent { Outcome::Refused } else { failed(error.error()) });
+        let mut content = outbound.content().ok_or(Outcome::Abandoned)?;
+        let left = Left { time: time.deadline.saturating_sub(spent), grpc: outbound.grpc_timeout };
+        let asked = link.ask(&outbound.head, left, &mut content, worker.pool.buffers());
+        let asked = tokio::time::timeout(time.head.saturating_sub(spent), asked).await;
+        let may_repeat = outbound.repeatable.harmless() || matches!(&asked, Ok(Err(asked)) if asked.unsent);
+        if may_repeat {
+            outbound.content.replace(Some(content));
         }
-        if !(unsent || outbound.repeatable.harmless()) {
-            return Err(failed(error.error()));
+        let Asked { fault, unsent } = match asked.map_err(|_| Outcome::TimedOut)? {
+            Ok(response) => return Ok(response),
+            Err(asked) => asked,
+        };
+        tracing::debug!(addr = %key.addr, %fault, unsent, reused, "no reply");
+        if !(reused && may_repeat && matches!(fault, Fault::Io(_) | Fault::Closed)) {
+            return Err(if unsent && !reused { Outcome::Refused } else { outcome(&fault) });
         }
         worker.pool.forget(key);
+        spent = worker.now().since(started);
     }
 }
 
-fn failed(error: &hyper::Error) -> Outcome {
-    if error.is_parse() {
-        Outcome::Malformed
-    } else if error.is_user() {
-        Outcome::Abandoned
-    } else {
-        Outcome::Died
+fn outcome(fault: &Fault) -> Outcome {
+    match fault {
+        Fault::Content(_) => Outcome::Abandoned,
+        Fault::Head(_) => Outcome::Malformed,
+        Fault::Io(_) | Fault::Closed => Outcome::Died,
     }
 }

@@ -54,11 +54,18 @@ impl StartError {
 }
 
 /// A running router, as the rest of the process sees it. Clones are the same router.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     bound: Arc<[SocketAddr]>,
+    pub(crate) clock: SharedClock,
     source: watch::Receiver<Arc<Routing>>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("bound", &self.bound).finish_non_exhaustive()
+    }
 }
 
 /// What the router is busy with, over all workers.
@@ -114,7 +121,7 @@ pub fn start(
         let start = Start { index, sockets, ring, clock: clock.clone(), source: source.clone() };
         spawn(start, &shared)?;
     }
-    Ok(Handle { shared, bound: addrs, source })
+    Ok(Handle { shared, bound: addrs, clock, source })
 }
 
 /// What a worker's thread begins with.

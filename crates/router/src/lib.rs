@@ -10,6 +10,7 @@
 pub mod access;
 mod body;
 mod budget;
+mod capacity;
 pub mod config;
 mod conn;
 mod deadline;
@@ -18,6 +19,7 @@ mod exchange;
 mod fields;
 mod forward;
 mod gate;
+mod h1;
 mod handle;
 mod hedge;
 mod latency;
@@ -45,5 +47,6 @@ mod witness;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};
+pub use capacity::{BreakerState, BreakerView, Manual};
 pub use handle::{Handle, RouteCounts, StartError, start};
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};

@@ -22,6 +22,10 @@ pub(crate) enum Failure {
     NobodyUp,
     #[error("no endpoint is up, and as many requests are held as may be")]
     HeldFull,
+    #[error("the route's breaker is open")]
+    Broken { probe_in_s: u32 },
+    #[error("the route was tripped by hand")]
+    Tripped,
     #[error("the last try: {0}")]
     NoReply(Outcome),
 }
@@ -57,10 +61,15 @@ impl Failure {
             Failure::Deadline | Failure::NoReply(Outcome::TimedOut) => {
                 (S::GATEWAY_TIMEOUT, "the application did not answer in time")
             }
-            Failure::NobodyUp | Failure::HeldFull => (S::SERVICE_UNAVAILABLE, "the application is not up right now"),
+            Failure::NobodyUp | Failure::HeldFull | Failure::Broken { .. } | Failure::Tripped => {
+                (S::SERVICE_UNAVAILABLE, "the application is not up right now")
+            }
             Failure::NoReply(_) => (S::BAD_GATEWAY, "the application gave no valid answer"),
         };
-        let retry_after_s = (status == S::SERVICE_UNAVAILABLE).then_some(1);
+        let retry_after_s = match self {
+            Failure::Broken { probe_in_s } => Some(probe_in_s.max(1)),
+            _ => (status == S::SERVICE_UNAVAILABLE).then_some(1),
+        };
         Rescue { status, sentence, retry_after_s }
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
 
 use crate::body::{ClientBody, ContentFault};
+use crate::capacity;
 use crate::conn::{Conn, Expiry};
 use crate::deadline;
 use crate::exchange::Exchange;
@@ -30,7 +31,7 @@ use crate::rescue::Failure;
 use crate::route::Routed;
 use crate::shared::Phase;
 use crate::sweep::Sweep;
-use crate::tries::{self, Destination};
+use crate::tries::Destination;
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -193,5 +194,5 @@ async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Inc
     };
     let destination = Destination { host: admitted.host, path: path.into(), routed };
     let outbound = Outbound::new(head, content, admitted.fields, &conn, &exchange.traced);
-    tries::run(exchange, destination, outbound).await
+    capacity::run(exchange, destination, outbound).await
 }

@@ -9,6 +9,7 @@ use control::plane::PlaneStatus;
 use stdx::clock::Mono;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::capacity::Manual;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::peers::TrustedPeers;
@@ -138,8 +139,9 @@ fn compile(
     let mut endpoints = lock(endpoints);
     // Only this map holds what no snapshot and no request holds any more.
     endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
-    states.upstreams.sweep();
-    states.routes.sweep();
+    states.upstreams.sweep(|_| false);
+    // What was set by hand waits for its route to come back.
+    states.routes.sweep(|route| route.breaker.by_hand().at(now) != Manual::Auto);
     Snapshot::compile(routing, version, config, states, |key| {
         Arc::clone(endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(key, now))))
     })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stdx::ids::{ReleaseNo, Scope};
 
+use crate::capacity::Rules;
 use crate::config::{Config, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
@@ -46,6 +47,8 @@ pub(crate) struct Route {
     /// What access records say about it.
     pub(crate) facts: Arc<RouteFacts>,
     pub(crate) policy: Policy,
+    /// What decides whether it may take a request at all; `None` when nothing was asked for.
+    pub(crate) rules: Option<Box<Rules>>,
     pub(crate) state: Arc<RouteState>,
     pub(crate) upstream: Arc<Upstream>,
 }
@@ -158,6 +161,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
         },
+        rules: Rules::of(&spec.policy),
         state,
         upstream,
     }

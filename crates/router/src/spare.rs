@@ -61,7 +61,7 @@ pub(crate) fn discard(worker: &Rc<Worker>, answer: Answer) {
 }
 
 async fn read_away(worker: &Worker, answer: Answer) {
-    let Answer { response, mut sender, in_flight } = answer;
+    let Answer { response, in_flight } = answer;
     let mut content = response.into_body();
     if content.size_hint().lower() > CONTENT_BYTES_MAX {
         return;
@@ -72,9 +72,9 @@ async fn read_away(worker: &Worker, answer: Answer) {
             let bytes = frame.ok()?.data_ref().map_or(0, |data| data.len() as u64);
             left = left.checked_sub(bytes)?;
         }
-        sender.ready().await.ok()
+        Some(())
     };
     if matches!(tokio::time::timeout(CONTENT_TIME, reading).await, Ok(Some(()))) {
-        worker.pool.put(in_flight.endpoint().key, sender, worker.now());
+        worker.pool.put(in_flight.endpoint().key, content, worker.now());
     }
 }

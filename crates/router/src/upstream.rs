@@ -10,6 +10,7 @@ use std::time::Duration;
 use stdx::clock::Mono;
 
 use crate::budget::Budget;
+use crate::capacity::Breaker;
 use crate::latency::Latency;
 use crate::routing::UpstreamName;
 
@@ -40,6 +41,7 @@ impl UpstreamState {
 pub(crate) struct RouteState {
     /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
     answered: [AtomicU64; 6],
+    pub(crate) breaker: Breaker,
     latency: OnceLock<Box<Latency>>,
 }
 
@@ -88,9 +90,9 @@ impl<K: Eq + Hash + Clone, V: Default> Kept<K, V> {
         Arc::clone(self.lock().entry(key.clone()).or_default())
     }
 
-    /// Forgets those that only this map holds.
-    pub(crate) fn sweep(&self) {
-        self.lock().retain(|_, state| Arc::strong_count(state) > 1);
+    /// Forgets those that only this map holds, but for what `keep` says yes to.
+    pub(crate) fn sweep(&self, keep: impl Fn(&V) -> bool) {
+        self.lock().retain(|_, state| Arc::strong_count(state) > 1 || keep(state));
     }
 
     /// All of them at this moment.

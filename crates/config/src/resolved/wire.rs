@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{BudgetConfig, HedgeConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{BreakerConfig, BudgetConfig, HedgeConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
@@ -135,6 +135,9 @@ struct Policy {
     retry: Retry,
     #[serde(skip_serializing_if = "Option::is_none")]
     hedge: Option<Hedge>,
+    /// Optional tables are stored as they were written, with all of their keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<BreakerConfig>,
 }
 
 impl Default for Policy {
@@ -147,6 +150,7 @@ impl Default for Policy {
             body_bytes_max: None,
             retry: Retry::default(),
             hedge: None,
+            breaker: None,
         }
     }
 }
@@ -265,9 +269,11 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge } = policy;
+        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker } =
+            policy;
         let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
-        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge };
+        let policy =
+            Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker };
         Route { host, path_prefix, process, policy }
     }
 }
@@ -275,9 +281,11 @@ impl From<&RouteConfig> for Route {
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge } = policy;
+        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker } =
+            policy;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
-        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge };
+        let policy =
+            RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker };
         RouteConfig { host, path_prefix, process, policy }
     }
 }

@@ -20,6 +20,8 @@ pub struct Event {
 pub enum What {
     /// The upstream's budget did not bear one more try.
     BudgetDenied(TryKind),
+    /// The route's breaker is open and this request is its probe.
+    BreakerProbe,
 }
 
 impl What {
@@ -27,6 +29,7 @@ impl What {
     pub fn word(&self) -> &'static str {
         match self {
             What::BudgetDenied(_) => "budget_denied",
+            What::BreakerProbe => "breaker_probe",
         }
     }
 }
@@ -34,6 +37,7 @@ impl What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
         }
     }

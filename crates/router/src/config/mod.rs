@@ -1,5 +1,6 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
+mod breaker;
 mod hedge;
 mod policy;
 mod retry;
@@ -9,6 +10,7 @@ use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use breaker::BreakerConfig;
 pub use hedge::HedgeConfig;
 pub use policy::RoutePolicy;
 pub use retry::RetryConfig;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::BreakerConfig;
 use super::hedge::{self, HedgeConfig};
 use super::retry::RetryConfig;
 
@@ -24,6 +25,9 @@ pub struct RoutePolicy {
     pub hold_ms: u32,
     /// Bytes of a request's body; beyond it 413. Absent: the router's own limit.
     pub body_bytes_max: Option<u64>,
+    /// When the whole route is given a rest. Absent: never, unless by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerConfig>,
     /// What is retried, and when.
     pub retry: RetryConfig,
     /// A second try beside a slow first one. Absent: none.
@@ -39,6 +43,7 @@ impl Default for RoutePolicy {
             retries_max: 1,
             hold_ms: 5_000,
             body_bytes_max: None,
+            breaker: None,
             retry: RetryConfig::default(),
             hedge: None,
         }

@@ -55,7 +55,6 @@ async fn when_too_many_were_overtaken_they_are_cut() {
     for _ in 0..5 {
         assert_eq!(rig.get("/").await.content, "ok");
     }
-    assert_eq!(stuck.requests().len(), 5);
     assert_eq!(rig.handle.in_flight(stuck.addr), 2);
 }
 

@@ -1,6 +1,7 @@
 //! The router over real sockets: two workers, raw clients, and endpoints that record every byte.
 
 mod basics;
+mod breakers;
 mod endpoint;
 mod forwarded;
 mod hedge;

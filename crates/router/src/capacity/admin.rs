@@ -1,0 +1,50 @@
+//! What an operator sees of a running router's breakers, and may set.
+
+use std::time::Duration;
+
+use crate::capacity::{BreakerState, Manual};
+use crate::handle::Handle;
+
+/// A route's breaker at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerView {
+    /// The route's name.
+    pub route: String,
+    /// Where it stands by itself.
+    pub state: BreakerState,
+    /// What was set by hand; it goes before `state`.
+    pub manual: Manual,
+    /// For how much longer that holds; `None` when it does not end by itself.
+    pub manual_for: Option<Duration>,
+    /// How often it opened since it was last closed for good.
+    pub openings: u32,
+}
+
+impl Handle {
+    /// Sets a route's breaker by hand, for some time or until it is set again. A route that is not there yet has the
+    /// setting when it comes.
+    pub fn set_breaker(&self, route: &str, manual: Manual, time: Option<Duration>) {
+        let now = self.clock.mono();
+        let state = self.shared.states.routes.find(&route.to_owned());
+        state.breaker.by_hand().set(manual, time.map(|time| now + time));
+    }
+
+    /// The breakers of all routes, by name.
+    pub fn breakers(&self) -> Vec<BreakerView> {
+        let now = self.clock.mono();
+        let routes = self.shared.states.routes.all();
+        let view = |(route, state): (String, std::sync::Arc<crate::upstream::RouteState>)| {
+            let (manual, until) = state.breaker.by_hand().setting(now);
+            BreakerView {
+                route,
+                state: state.breaker.state(now),
+                manual,
+                manual_for: until.map(|until| until.since(now)),
+                openings: state.breaker.openings(),
+            }
+        };
+        let mut views: Vec<BreakerView> = routes.into_iter().map(view).collect();
+        views.sort_by(|a, b| a.route.cmp(&b.route));
+        views
+    }
+}
