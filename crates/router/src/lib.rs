@@ -8,11 +8,13 @@
 //! routing is an immutable `snapshot`; a change gives every worker a new one, and requests that wait look again.
 
 pub mod access;
+pub mod admin;
 mod body;
 mod budget;
 mod capacity;
 pub mod config;
 mod conn;
+mod deadline;
 mod endpoint;
 mod exchange;
 mod fault;
@@ -21,10 +23,13 @@ mod forward;
 mod gate;
 mod h1;
 mod handle;
+mod hedge;
+mod latency;
 pub mod overrides;
 mod peers;
 mod pick;
 mod pool;
+mod race;
 mod reply;
 mod rescue;
 mod retry;
@@ -34,6 +39,7 @@ pub mod routing;
 mod serve;
 mod shared;
 mod snapshot;
+mod spare;
 pub mod standalone;
 mod sweep;
 mod tracing_context;

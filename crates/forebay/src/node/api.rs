@@ -12,6 +12,7 @@ pub(super) fn routes(planes: &Planes) -> Router {
     let statuses = [planes.router.status(), planes.queue.status(), planes.logs.status(), planes.deploy.status()];
     Router::new()
         .route("/v1/planes", get(move || list_planes(statuses.clone())))
+        .merge(router::admin::routes(planes.router.clone()))
         .merge(logs::admin::routes(planes.logs.clone()))
         .merge(queue::admin::routes(planes.queue.clone()))
         .merge(deploy::admin::routes(planes.deploy.clone()))
@@ -24,6 +25,14 @@ pub(super) fn queue_alone(queue: &queue::Handle) -> Router {
         .route("/v1/planes", get(move || list_planes([status.clone()])))
         .route("/v1/instances", get(|| async { Json(Listing::<InstanceRow>::new(Vec::new())) }))
         .merge(queue::admin::routes(queue.clone()))
+}
+
+/// The routes of a router that runs alone.
+pub(super) fn of_router(router: &router::Handle) -> Router {
+    let status = router.status();
+    Router::new()
+        .route("/v1/planes", get(move || list_planes([status.clone()])))
+        .merge(router::admin::routes(router.clone()))
 }
 
 async fn list_planes<const N: usize>(statuses: [PlaneStatus; N]) -> Json<Listing<PlaneRow>> {

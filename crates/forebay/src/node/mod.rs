@@ -1,11 +1,13 @@
 //! A node: its planes started in the order in which they need each other, and stopped in the order in which work flows.
 
+mod access_file;
 mod admin;
 pub(crate) mod alone;
 mod api;
 mod errors;
 mod ports;
 mod reload;
+pub(crate) mod router_alone;
 pub(crate) mod settings;
 mod stop;
 
@@ -143,8 +145,8 @@ async fn start_planes(
     let router =
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
-    let doors = settings.admin_doors()?;
-    let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);
+    let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
+    let ports = Ports::new(router.bound(), queue.bound(), doors.addrs.clone());
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {
@@ -163,7 +165,7 @@ async fn start_planes(
     };
     let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
     let planes = Planes { logs, queue, router, deploy };
-    let admin = Admin::start(api::routes(&planes), doors.token, doors.tcp, &runtime_folder.join("admin.sock"))?;
+    let admin = Admin::start(api::routes(&planes), doors, &runtime_folder.join("admin.sock"))?;
     Ok((planes, admin, ports))
 }
 

@@ -44,7 +44,7 @@ impl<D: Io> Broker<D> {
         match self.engine.has_room(self.engine.client(client).used, bytes) {
             _ if self.intake.lacks_space() => WhyNot::Disk,
             Err(Refused::Tube) => WhyNot::Tube,
-            Err(Refused::Queue | Refused::Tubes) => WhyNot::Queue,
+            Err(Refused::Queue | Refused::Tubes | Refused::Memory) => WhyNot::Queue,
             // It fits now, or the log has too much to write just then: as good as a disk that is full for a moment.
             Ok(()) => WhyNot::Disk,
         }
@@ -72,14 +72,14 @@ impl<D: Io> Broker<D> {
     pub(crate) fn bury_by_hand(&mut self, client: ClientId, id: JobId, now: Now) {
         self.engine.now = now;
         let space = self.space_of(client);
-        let may = |job: &&Job| matches!(job.state, JobState::Ready | JobState::Delayed { .. });
+        let may = |job: &Job| matches!(job.state, JobState::Ready | JobState::Delayed { .. });
         let Some(pri) = self.engine.job_in(space, id).filter(may).map(|job| job.pri) else {
             return self.tell_state(client, Reply::NotFound);
         };
         match self.journal.append(&Record::Buried { id, pri }) {
             Ok(lsn) => {
                 self.engine.bury(id, lsn.0);
-                self.change(id, lsn, |job| job.extra_mut().counts.buries += 1);
+                self.change(id, lsn, |counts| counts.buries += 1);
                 self.tell_job(id, JobChange::Buried, lsn, now);
                 self.answer(client, Reply::Buried, lsn);
             }
@@ -95,7 +95,7 @@ impl<D: Io> Broker<D> {
 
     /// One job of the connection's namespace.
     pub(crate) fn job_row(&self, client: ClientId, id: JobId, now: Now) -> Option<JobRow> {
-        self.engine.job_in(self.space_of(client), id).map(|job| self.row_of(job, now))
+        self.engine.job_in(self.space_of(client), id).map(|job| self.row_of(&job, now))
     }
 
     /// The first `n` jobs of a tube that are in one state, or in any; `None` when there is no such tube.
@@ -112,13 +112,14 @@ impl<D: Io> Broker<D> {
         for one in StateName::ALL.into_iter().filter(|one| state.is_none_or(|state| state == *one)) {
             ids.extend(self.engine.list(tube, one, n - ids.len()));
         }
-        Some(ids.into_iter().filter_map(|id| self.engine.job(id)).map(|job| self.row_of(job, now)).collect())
+        Some(ids.into_iter().filter_map(|id| self.engine.job(id)).map(|job| self.row_of(&job, now)).collect())
     }
 
     fn row_of(&self, job: &Job, now: Now) -> JobRow {
         let tube = self.engine.tube(job.tube);
         let scope = self.engine.space(tube.space).name.0.clone();
-        let counts = job.counts();
+        let counts = self.engine.counts(job.id);
+        let trace = self.engine.facts(job.id).and_then(|facts| facts.trace);
         JobRow {
             id: job.id.0,
             app: scope.as_ref().map(|scope| scope.app.clone()),
@@ -143,7 +144,7 @@ impl<D: Io> Broker<D> {
             buries: counts.buries,
             kicks: counts.kicks,
             lease: None,
-            traceparent: job.trace().map(|trace| trace.to_string()),
+            traceparent: trace.map(|trace| trace.to_string()),
             body: None,
             body_base64: None,
         }

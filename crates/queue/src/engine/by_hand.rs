@@ -41,7 +41,7 @@ impl Engine {
     pub(crate) fn list(&self, tube: TubeIx, state: StateName, n: usize) -> Vec<JobId> {
         let orders = self.tube(tube);
         match state {
-            StateName::Ready => orders.ready.iter().take(n).map(|&(_, id)| id).collect(),
+            StateName::Ready => orders.ready.iter().take(n).map(|key| key.id()).collect(),
             StateName::Delayed => orders.delayed.iter().take(n).map(|&(_, id)| id).collect(),
             StateName::Buried => orders.buried.iter().take(n).map(|&(_, id)| id).collect(),
             StateName::Reserved => {
@@ -52,19 +52,18 @@ impl Engine {
     }
 
     /// The job if this client holds it under its `lease`th reservation.
-    pub(crate) fn held_under(&self, client: ClientId, id: JobId, lease: u32) -> Option<&Job> {
-        let held = |job: &&Job| matches!(job.state, JobState::Reserved { by, .. } if by == client);
-        self.job(id).filter(held).filter(|job| job.counts().reserves == lease)
+    pub(crate) fn held_under(&self, client: ClientId, id: JobId, lease: u32) -> Option<Job> {
+        let held = |job: &Job| matches!(job.state, JobState::Reserved { by, .. } if by == client);
+        self.job(id).filter(held).filter(|_| self.counts(id).reserves == lease)
     }
 
     /// Another client holds the job from now on, until the same time. Says whether `from` held it.
     pub(crate) fn pass_on(&mut self, id: JobId, from: ClientId, to: ClientId) -> bool {
-        let Some(job) = self.jobs.get_mut(id) else { return false };
-        let JobState::Reserved { by, deadline } = job.state else { return false };
+        let Some(JobState::Reserved { by, deadline }) = self.job(id).map(|job| job.state) else { return false };
         if by != from {
             return false;
         }
-        job.state = JobState::Reserved { by: to, deadline };
+        self.jobs.update(id, |job| job.state = JobState::Reserved { by: to, deadline });
         self.client_mut(from).held.remove(&(deadline, id));
         self.client_mut(to).held.insert((deadline, id));
         true
