@@ -11,7 +11,7 @@ use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
 pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
 pub(crate) use queue::{
-    JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueVerb, ScopeFlags, ShowArgs, TubeArgs, TubesOf,
+    JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueServeArgs, QueueVerb, ScopeFlags, ShowArgs, TubeArgs, TubesOf,
 };
 pub(crate) use router::{RouterServeArgs, RouterVerb};
 

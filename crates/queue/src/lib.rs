@@ -8,16 +8,20 @@
 pub mod admin;
 mod broker;
 pub mod config;
+pub mod cron;
 pub mod door;
 mod engine;
 mod event;
 mod handle;
 mod http;
 mod log;
+pub mod metrics;
 mod names;
 mod proto;
+pub mod push;
 mod refuse;
 mod serve;
+mod side;
 #[cfg(test)]
 mod simulation;
 
@@ -27,3 +31,4 @@ pub const PROTOCOL_VERSION: &str = concat!("1.13+forebay-", env!("CARGO_PKG_VERS
 pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
 pub use handle::{Deps, Handle, StartError, start, start_on};
 pub use names::{JobId, Namespace, TubeName};
+pub use side::Work;

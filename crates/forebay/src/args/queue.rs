@@ -1,5 +1,7 @@
 //! What can be typed behind `forebay queue`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName};
@@ -35,7 +37,10 @@ pub(crate) enum QueueVerb {
     Pause(PauseArgs),
     /// End a pause
     Resume(TubeArgs),
-    /// Serve the beanstalkd protocol alone
+    /// Serve the queue alone
+    #[command(
+        after_help = "Example:\n  forebay queue serve --data /var/lib/queue --listen 127.0.0.1:11300 --http 127.0.0.1:11400"
+    )]
     Serve(QueueServeArgs),
 }
 
@@ -164,9 +169,15 @@ pub(crate) struct PauseArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct QueueServeArgs {
-    /// Addresses [default: 127.0.0.1:11300]
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', default_value = "127.0.0.1:11300")]
+    /// Addresses for the beanstalkd protocol [default: 127.0.0.1:11300]
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddr>,
+    /// Addresses for the HTTP API [default: none]
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
+    pub(crate) http: Vec<ListenAddr>,
+    /// A node.toml whose [queue] counts: limits, deliveries by HTTP, periodic jobs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// `90s`, `5m`, `2h`, `30d` as seconds.

@@ -8,6 +8,7 @@ use super::Broker;
 use crate::engine::{ClientId, Job, JobState, Now, Refused, StateName};
 use crate::event::JobChange;
 use crate::log::record::Record;
+use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace};
 use crate::proto::reply::Reply;
 
@@ -148,6 +149,11 @@ impl<D: Io> Broker<D> {
             body: None,
             body_base64: None,
         }
+    }
+
+    /// How long syncs took, and answers waited.
+    pub(crate) fn histograms(&self) -> Histograms {
+        Histograms { sync: self.pulse.sync_time.cumulated(), ack: self.pulse.ack_time.cumulated() }
     }
 
     /// How the plane does.

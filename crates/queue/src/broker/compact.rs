@@ -105,7 +105,7 @@ impl<D: Io> Broker<D> {
             delay_s: job.delay_s,
             body_len: job.body_len,
             at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace, counts, buried_turn, others: &others },
+            attrs: Attrs { trace, counts, buried_turn, tick: None, others: &others },
         });
         let (lsn, at) = self.journal.append_job(&record, body)?;
         self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
@@ -150,7 +150,7 @@ impl<D: Io> Broker<D> {
             // After the pause, which counts one.
             self.journal.append_lazily(&Record::TubeTotals { at: at(), totals: tube.totals })?;
         }
-        Ok(())
+        self.write_ticks()
     }
 }
 

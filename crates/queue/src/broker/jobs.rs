@@ -23,12 +23,14 @@ impl<D: Io> Broker<D> {
     /// `put`, once its body is here.
     pub(crate) fn put(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
         self.engine.now = now;
-        let trace = self.conns[client.0 as usize].trace.take();
+        let conn = &mut self.conns[client.0 as usize];
+        let (trace, tick) = (conn.trace.take(), conn.tick.take());
         if let Err(reply) = self.may_put(client, body) {
             return self.say(client, reply);
         }
         let ix = self.engine.client(client).used;
         let tube = self.engine.tube(ix);
+        let tick = tick.as_ref().map(|(name, tick_ms)| (name.as_str(), *tick_ms));
         let space = &self.engine.space(tube.space).text;
         let (id, due) = (self.engine.next_id(), due_ms(now.wall, put.delay_s));
         let (ttr_s, body_len) = (put.ttr_s.max(1), put.bytes);
@@ -41,7 +43,7 @@ impl<D: Io> Broker<D> {
             delay_s: put.delay_s,
             body_len,
             at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace, ..Attrs::default() },
+            attrs: Attrs { trace, tick, ..Attrs::default() },
         });
         let (lsn, at) = match self.journal.append_job(&record, body) {
             Ok(appended) => appended,
@@ -66,6 +68,9 @@ impl<D: Io> Broker<D> {
         }
         self.engine.insert(job, facts);
         self.engine.count_put(ix);
+        if let Some((name, tick_ms)) = tick {
+            self.engine.set_tick(self.engine.client(client).space, name, tick_ms);
+        }
         self.answer(client, Reply::Inserted(id), lsn);
         self.after_engine(now);
     }

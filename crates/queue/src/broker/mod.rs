@@ -16,6 +16,7 @@ mod outbox;
 mod pulse;
 mod report;
 mod stats;
+mod ticks;
 
 use std::sync::Arc;
 
@@ -69,6 +70,8 @@ impl Intake {
 struct Conn {
     outbox: Outbox,
     trace: Option<TraceContext>,
+    /// The periodic job and its tick that the next `put` is for.
+    tick: Option<(String, u64)>,
     wrong_tokens: u8,
     /// It stands in the list of connections with output.
     is_dirty: bool,

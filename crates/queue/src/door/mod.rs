@@ -6,15 +6,16 @@ mod error;
 
 use bytes::Bytes;
 use control::error::ApiError;
-use control::wire::{JobRow, QueueStatus};
+use control::wire::{CronRow, JobRow, QueueStatus};
 use stdx::trace::TraceContext;
 use tokio::sync::oneshot;
 
 pub use crate::engine::StateName;
+use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use error::{
-    disk_full, job_reserved, job_too_big, lease_lost, no_such_job, no_such_tube, queue_full, too_many_tubes, tube_full,
-    unavailable, unexpected,
+    disk_full, job_reserved, job_too_big, lease_lost, no_such_job, no_such_tube, queue_full, too_many_bodies,
+    too_many_tubes, tube_full, unavailable, unexpected,
 };
 
 /// Jobs put or reserved by one request.
@@ -116,17 +117,62 @@ pub(crate) struct Call {
 }
 
 pub(crate) enum Op {
-    Put { tube: TubeName, jobs: Vec<NewJob> },
-    Reserve { tubes: Vec<TubeName>, wait_s: u32, jobs_max: usize },
-    Settle { lease: Lease, how: Settle },
-    Peek { id: JobId },
-    PeekFirst { tube: TubeName, state: StateName },
-    List { tube: TubeName, state: Option<StateName>, n: usize },
-    Delete { id: JobId },
-    Bury { id: JobId },
-    KickJob { id: JobId },
-    Kick { tube: TubeName, jobs_max: u32 },
-    Pause { tube: TubeName, for_s: u32 },
+    Put {
+        tube: TubeName,
+        jobs: Vec<NewJob>,
+    },
+    Reserve {
+        tubes: Vec<TubeName>,
+        wait_s: u32,
+        jobs_max: usize,
+    },
+    Settle {
+        lease: Lease,
+        how: Settle,
+    },
+    Peek {
+        id: JobId,
+    },
+    PeekFirst {
+        tube: TubeName,
+        state: StateName,
+    },
+    List {
+        tube: TubeName,
+        state: Option<StateName>,
+        n: usize,
+    },
+    Delete {
+        id: JobId,
+    },
+    Bury {
+        id: JobId,
+    },
+    KickJob {
+        id: JobId,
+    },
+    Kick {
+        tube: TubeName,
+        jobs_max: u32,
+    },
+    Pause {
+        tube: TubeName,
+        for_s: u32,
+    },
+    Histograms,
+    /// The last ticks of the namespace.
+    LastTicks,
+    /// These are the periodic jobs of the namespace from now on; their last ticks.
+    Ticks {
+        names: Vec<String>,
+    },
+    /// Puts the job of a tick, unless the tick or a later one has fired.
+    Fire {
+        name: String,
+        tick_ms: u64,
+        tube: TubeName,
+        job: NewJob,
+    },
     Status,
 }
 
@@ -138,5 +184,8 @@ pub(crate) enum Done {
     Settled(Settled),
     Count(u64),
     Status(QueueStatus),
+    Histograms(Histograms),
+    Ticks(Vec<u64>),
+    Crons(Vec<CronRow>),
     Nothing,
 }

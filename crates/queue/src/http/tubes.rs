@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use control::error::ApiError;
-use control::wire::{Listing, QueueRow, QueueStatus};
+use control::error::{ApiError, Kind};
+use control::wire::{CronRow, Listing, QueueRow, QueueStatus};
 use serde::Serialize;
 
 use super::asked::{Asked, malformed, tube};
@@ -25,7 +25,14 @@ impl Done {
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<QueueStatus>, ApiError> {
+    if api.scoping != Scoping::ByQuery {
+        return Err(ApiError::new(Kind::NotFound, "no_such_endpoint", "this is told to operators"));
+    }
     Ok(Json(api.handle.figures().await?))
+}
+
+pub(super) async fn crons(State(api): State<Api>, asked: Asked) -> Result<Json<Listing<CronRow>>, ApiError> {
+    Ok(Json(Listing::new(api.handle.crons(&asked.namespace).await?)))
 }
 
 pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Json<Listing<QueueRow>>, ApiError> {

@@ -43,7 +43,7 @@ pub(super) async fn reserve(
     asked: Asked,
     body: Body,
 ) -> Result<Json<Listing<JobRow>>, ApiError> {
-    let Reserve { tubes, wait_s, jobs } = json(body).await?;
+    let Reserve { tubes, wait_s, jobs } = json(&api, body).await?;
     if tubes.is_empty() || tubes.len() > TUBES_MAX {
         return Err(malformed(format!("name 1 to {TUBES_MAX} tubes, not {}", tubes.len())));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wal::{Found, Lsn};
 
 use super::journal::SegmentUse;
-use super::record::{JobRecord, Malformed, Record, TubeRef, space_from_text};
+use super::record::{JobRecord, Malformed, Record, TickRecord, TubeRef, space_from_text};
 use crate::engine::{After, Counts, Engine, Facts, Job, JobState, Pause, SpaceIx, TubeIx};
 use crate::names::JobId;
 
@@ -36,6 +36,10 @@ impl Replay {
             Record::Put(job) => {
                 let tube = self.insert(found, &job)?;
                 self.engine.count_put(tube);
+                if let Some((name, tick_ms)) = job.attrs.tick {
+                    let space = self.engine.tube(tube).space;
+                    self.engine.set_tick(space, name, tick_ms);
+                }
             }
             Record::Moved(job) => {
                 self.insert(found, &job)?;
@@ -81,6 +85,10 @@ impl Replay {
             Record::SpaceTotals { space, totals } => {
                 let space = self.space(space)?;
                 self.engine.space_mut(space).totals = totals;
+            }
+            Record::Ticked(TickRecord { space, name, tick_ms }) => {
+                let space = self.space(space)?;
+                self.engine.set_tick(space, name, tick_ms);
             }
             Record::NextId { id } => self.engine.never_again(JobId(id.0.saturating_sub(1))),
         }

@@ -29,13 +29,20 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, call: Call) {
     };
     if let Err(Ok(Done::Jobs(jobs))) = to.send(done) {
         // Nobody heard of them.
-        shell.give_back(&namespace, jobs.iter().map(|job| JobId(job.row.id)));
+        let leases = jobs.iter().filter_map(|job| Some(Lease { id: JobId(job.row.id), number: job.row.lease? }));
+        shell.give_back(&namespace, &leases.collect::<Vec<_>>());
     }
 }
 
 async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -> Outcome<Done> {
-    if !matches!(op, Op::Put { .. } | Op::Reserve { .. }) && !shell.broker.borrow().knows(namespace) {
-        return Err(nothing_there(&op));
+    let makes_namespace = matches!(op, Op::Put { .. } | Op::Reserve { .. } | Op::Fire { .. });
+    let makes_namespace = makes_namespace || matches!(&op, Op::Ticks { names } if !names.is_empty());
+    if !makes_namespace && !shell.broker.borrow().knows(namespace) {
+        return match op {
+            Op::Ticks { .. } => Ok(Done::Ticks(Vec::new())),
+            Op::LastTicks => Ok(Done::Crons(Vec::new())),
+            op => Err(nothing_there(&op)),
+        };
     }
     let visit = Visit::enter(shell, namespace);
     match op {
@@ -70,6 +77,14 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
                 _ => Err(door::no_such_tube(tube.as_str())),
             }
         }
+        Op::Ticks { names } => {
+            let ticks = visit.with(|broker, client, now| broker.take_ticks(client, &names, now));
+            visit.answer().await?;
+            Ok(Done::Ticks(ticks))
+        }
+        Op::Fire { name, tick_ms, tube, job } => fire(shell, &visit, name, tick_ms, &tube, job).await,
+        Op::LastTicks => Ok(Done::Crons(visit.with(|broker, client, _| broker.last_ticks(client)))),
+        Op::Histograms => Ok(Done::Histograms(visit.with(|broker, _, _| broker.histograms()))),
         Op::Status => {
             let connections = shell.connections.get().into();
             Ok(Done::Status(visit.with(|broker, _, now| broker.status(now, connections))))
@@ -88,7 +103,7 @@ fn nothing_there(op: &Op) -> ApiError {
         | Op::Delete { id }
         | Op::Bury { id }
         | Op::KickJob { id } => door::no_such_job(*id),
-        Op::Put { .. } | Op::Reserve { .. } | Op::Status => door::unavailable(),
+        _ => door::unavailable(),
     }
 }
 
@@ -98,10 +113,7 @@ async fn put<D: Io>(
     tube: &TubeName,
     jobs: Vec<NewJob>,
 ) -> Outcome<Vec<Outcome<JobId>>> {
-    match visit.ask(Command::Use { tube: tube.as_str() }).await? {
-        Answer::Word(word) if word == "OUT_OF_MEMORY" => return Err(door::too_many_tubes()),
-        _ => {}
-    }
+    use_tube(visit, tube).await?;
     let job_bytes_max = shell.broker.borrow().config().job_bytes_max;
     let mut put = Vec::with_capacity(jobs.len());
     for jobs in jobs.chunks(PUTS_AT_ONCE) {
@@ -118,6 +130,32 @@ async fn put<D: Io>(
         }
     }
     Ok(put)
+}
+
+/// Nothing else comes between the look at the last tick and the put: both are done in one turn of the thread.
+async fn fire<D: Io>(
+    shell: &Shell<D>,
+    visit: &Visit<D>,
+    name: String,
+    tick_ms: u64,
+    tube: &TubeName,
+    job: NewJob,
+) -> Outcome<Done> {
+    use_tube(visit, tube).await?;
+    if visit.with(|broker, client, _| broker.last_tick(client, &name)) >= Some(tick_ms) {
+        return Ok(Done::Nothing);
+    }
+    let job_bytes_max = shell.broker.borrow().config().job_bytes_max;
+    visit.with(|broker, client, _| broker.set_next_tick(client, name, tick_ms));
+    let bytes = begin_put(visit, &job, job_bytes_max)?;
+    Ok(Done::Put(vec![end_put(visit, tube, bytes).await?]))
+}
+
+async fn use_tube<D: Io>(visit: &Visit<D>, tube: &TubeName) -> Outcome<()> {
+    match visit.ask(Command::Use { tube: tube.as_str() }).await? {
+        Answer::Word(word) if word == "OUT_OF_MEMORY" => Err(door::too_many_tubes()),
+        _ => Ok(()),
+    }
 }
 
 fn begin_put<D: Io>(visit: &Visit<D>, job: &NewJob, job_bytes_max: u32) -> Outcome<u64> {

@@ -3,12 +3,15 @@
 mod admin;
 mod bad_input;
 mod clients;
+mod crons;
 mod differential;
 mod failing_disk;
 mod figures;
 mod fixtures;
 mod http_api;
+mod http_door;
 mod namespaces;
+mod push;
 mod restart;
 mod rig;
 mod transcripts;

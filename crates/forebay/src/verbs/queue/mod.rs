@@ -4,6 +4,7 @@ mod change;
 mod ls;
 mod peek;
 mod put;
+mod serve;
 mod show;
 
 use crate::args::{Global, QueueVerb};
@@ -21,7 +22,7 @@ pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
         QueueVerb::Delete(args) => change::delete(global, &args).await,
         QueueVerb::Pause(args) => change::pause(global, &args).await,
         QueueVerb::Resume(args) => change::resume(global, &args).await,
-        QueueVerb::Serve(args) => crate::node::alone::queue(&super::data_dir(global)?, args.listen).await,
+        QueueVerb::Serve(args) => serve::run(global, args).await,
     }
 }
 

@@ -3,6 +3,7 @@
 use stdx::trace::{SpanId, TraceContext, TraceId};
 use wal::attr::{self, Encoder};
 
+use super::tick;
 use super::{Input, Malformed, TubeRef, put_u32, put_u64};
 use crate::engine::Counts;
 use crate::names::JobId;
@@ -17,6 +18,8 @@ mod tag {
     pub(super) const BURIES: u8 = 8;
     pub(super) const KICKS: u8 = 9;
     pub(super) const BURIED_TURN: u8 = 10;
+    /// Only of a "put": the tick that the job was put for.
+    pub(super) const TICK: u8 = 40;
 }
 
 /// Bytes that a job's record has beside names, attributes and body.
@@ -43,6 +46,8 @@ pub(crate) struct Attrs<'a> {
     pub(crate) trace: Option<TraceContext>,
     pub(crate) counts: Counts,
     pub(crate) buried_turn: Option<u64>,
+    /// The periodic job and its tick that the job was put for. Compaction leaves it out: it is written again by itself.
+    pub(crate) tick: Option<(&'a str, u64)>,
     /// Encoded attributes that are not understood here and only passed on.
     pub(crate) others: &'a [u8],
 }
@@ -101,6 +106,9 @@ impl Attrs<'_> {
         if let Some(turn) = self.buried_turn {
             attrs.u64(tag::BURIED_TURN, turn);
         }
+        if let Some(tick) = self.tick {
+            attrs.bytes(tag::TICK, &tick::to_attr(tick));
+        }
         out.extend_from_slice(self.others);
     }
 
@@ -117,6 +125,7 @@ impl Attrs<'_> {
                 tag::BURIES => counts.buries = number(&attr)?,
                 tag::KICKS => counts.kicks = number(&attr)?,
                 tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
+                tag::TICK => attrs.tick = Some(tick::from_attr(attr.value)?),
                 _ => {}
             }
         }
@@ -138,7 +147,7 @@ pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut others = Vec::new();
     for attr in attr::decode(input.take(attrs_len)?) {
         let attr = attr?;
-        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN) {
+        if !matches!(attr.tag, tag::TRACE | tag::TICK | tag::RESERVES..=tag::BURIED_TURN) {
             Encoder::new(&mut others).bytes(attr.tag, attr.value);
         }
     }

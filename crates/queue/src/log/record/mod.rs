@@ -14,6 +14,7 @@
 //! | 10 | totals of a tube | namespace, tube, attributes |
 //! | 11 | totals of a namespace | namespace, attributes |
 //! | 12 | ids below this are used up | next id u64 |
+//! | 40 | last tick of a periodic job | namespace, name, in ms u64 (0: forgotten) |
 //!
 //! A job is: id u64, created in ms u64, due in ms u64 (0: ready), pri u32, ttr in s u32, delay in s u32, body length u32,
 //! namespace, tube, length of the attributes u32, attributes, body. Namespace and tube are a length in one byte and text; the
@@ -21,6 +22,7 @@
 //! Attributes are those of [`wal::attr`]; a reader skips the tags it does not know, and compaction copies them.
 
 mod job;
+mod tick;
 mod totals;
 
 use wal::attr;
@@ -28,6 +30,7 @@ use wal::attr;
 use crate::engine::{After, Totals};
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use job::{Attrs, JobRecord, job_id, unknown_attrs};
+pub(crate) use tick::TickRecord;
 use totals::{decode_totals, encode_totals};
 
 /// The due time that says buried in a "lease over" record.
@@ -55,6 +58,7 @@ pub(crate) enum Record<'a> {
     TubeTotals { at: TubeRef<'a>, totals: Totals },
     SpaceTotals { space: &'a str, totals: Totals },
     NextId { id: JobId },
+    Ticked(TickRecord<'a>),
 }
 
 /// Some ids, as bytes or as numbers.
@@ -151,6 +155,10 @@ impl Record<'_> {
                 put_u64(out, id.0);
                 12
             }
+            Record::Ticked(tick) => {
+                tick.encode(out);
+                40
+            }
         }
     }
 
@@ -170,6 +178,7 @@ impl Record<'_> {
             10 => Record::TubeTotals { at: input.tube()?, totals: decode_totals(input.0)? },
             11 => Record::SpaceTotals { space: input.text()?, totals: decode_totals(input.0)? },
             12 => Record::NextId { id: input.id()? },
+            40 => Record::Ticked(TickRecord::decode(&mut input)?),
             _ => return Err(Malformed),
         };
         Ok(record)
@@ -280,6 +289,7 @@ mod tests {
             trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
             counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },
             buried_turn: Some(9),
+            tick: Some(("report", 1_800_000_000_000)),
             others: &[],
         };
         let (id, pri, delay_s, due_ms) = (JobId(7), 3, 60, 1_800_000_000_000);
@@ -298,6 +308,7 @@ mod tests {
         back(&Record::TubeTotals { at, totals });
         back(&Record::SpaceTotals { space: "", totals });
         back(&Record::NextId { id });
+        back(&Record::Ticked(TickRecord { space: "shop/production", name: "report", tick_ms: due_ms }));
     }
 
     #[test]
@@ -318,7 +329,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(kind in 0u8..14, bytes: Vec<u8>) {
+        fn any_bytes_are_read_or_refused(kind in 0u8..42, bytes: Vec<u8>) {
             if let Ok(record) = Record::decode(kind, &bytes) {
                 let mut again = Vec::new();
                 record.encode(&mut again);
