@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -66,6 +66,11 @@ impl Outbound {
         head.version = Version::HTTP_11;
         head.extensions.clear();
         Outbound { repeatable, head: Some(head), content: Some(content) }
+    }
+
+    /// The request's fields, until it has left for good.
+    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
+        self.head.as_ref().map(|head| &head.headers)
     }
 
     /// The request for the next try; a repeatable one is copied (its bytes are shared), any other leaves for good.

@@ -41,6 +41,6 @@ mod witness;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};
-pub use capacity::{BreakerState, BreakerView, Manual};
+pub use capacity::{BreakerState, BreakerView, Figures, LimitView, Manual};
 pub use handle::{Handle, RouteCounts, StartError, start};
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};

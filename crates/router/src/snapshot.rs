@@ -142,6 +142,7 @@ impl Snapshot {
 fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Config) -> Route {
     let ms = |ms: u32| Duration::from_millis(u64::from(ms));
     let facts = RouteFacts { name: spec.name.clone(), scope: spec.scope.clone(), upstream: spec.upstream.clone() };
+    let state = states.routes.find(&spec.name);
     Route {
         prefix: spec.path_prefix.trim_end_matches('/').into(),
         facts: Arc::new(facts),
@@ -152,8 +153,8 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             hold: ms(spec.policy.hold_ms),
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
         },
-        rules: Rules::of(&spec.policy),
-        state: states.routes.find(&spec.name),
+        rules: Rules::of(&spec.policy, &state),
+        state,
         upstream,
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::budget::Budget;
-use crate::capacity::Breaker;
+use crate::capacity::{Breaker, Limiter};
 use crate::routing::UpstreamName;
 
 /// The shared state of one upstream.
@@ -22,6 +22,8 @@ pub(crate) struct RouteState {
     /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
     answered: [AtomicU64; 6],
     pub(crate) breaker: Breaker,
+    /// There from when the route first had a limit.
+    pub(crate) limiter: OnceLock<Arc<Limiter>>,
 }
 
 impl RouteState {

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{BreakerConfig, BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{
+    BreakerConfig, BudgetConfig, LimitConfig, PriorityConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
@@ -132,6 +134,10 @@ struct Policy {
     /// Optional tables are stored as they were written, with all of their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<PriorityConfig>,
 }
 
 impl Default for Policy {
@@ -143,6 +149,8 @@ impl Default for Policy {
             hold_ms: 5_000,
             body_bytes_max: None,
             breaker: None,
+            limit: None,
+            priority: None,
         }
     }
 }
@@ -261,8 +269,10 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
-        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
+        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker, limit, priority } =
+            policy;
+        let policy =
+            Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker, limit, priority };
         Route { host, path_prefix, process, policy }
     }
 }
@@ -270,8 +280,10 @@ impl From<&RouteConfig> for Route {
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
-        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
+        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker, limit, priority } =
+            policy;
+        let policy =
+            RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker, limit, priority };
         RouteConfig { host, path_prefix, process, policy }
     }
 }

@@ -1,6 +1,8 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
 mod breaker;
+mod limit;
+mod matching;
 mod policy;
 mod upstream;
 
@@ -9,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use breaker::BreakerConfig;
+pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
+pub use matching::RequestMatch;
 pub use policy::RoutePolicy;
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 

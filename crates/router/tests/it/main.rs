@@ -6,6 +6,7 @@ mod endpoint;
 mod forwarded;
 mod lifecycle;
 mod limits;
+mod overload;
 mod rig;
 mod smuggling;
 mod tries;
