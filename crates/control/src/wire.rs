@@ -1,6 +1,8 @@
 //! The rows of the admin API, which are also what `--json` prints. Internal types are converted into these at the edge;
 //! a field may be added, none may change its meaning.
 
+pub mod router;
+
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 

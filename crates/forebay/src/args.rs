@@ -77,6 +77,9 @@ pub(crate) enum Verb {
     /// The queue: list tubes, or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),
+    /// The queue in beanstalkd's place, with beanstalkd's flags; also when called by that name
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Beanstalkd(BeanstalkdArgs),
     /// The router: serve it alone
     #[command(subcommand, arg_required_else_help = true)]
     Router(RouterVerb),
@@ -227,6 +230,13 @@ pub(crate) struct QueueServeArgs {
     /// Addresses [default: 127.0.0.1:11300]
     #[arg(long, value_name = "ADDR,...", value_delimiter = ',', default_value = "127.0.0.1:11300")]
     pub(crate) listen: Vec<ListenAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BeanstalkdArgs {
+    /// -l -p -b -f -F -s -z -u -v -V -h, as beanstalkd takes them
+    #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) flags: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

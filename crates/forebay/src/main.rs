@@ -19,19 +19,26 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|verb| verb == "init") {
         return runtime::init::main();
     }
+    if let Some(words) = verbs::beanstalkd::called_by_name() {
+        return end(run(verbs::beanstalkd::run(&words)), false);
+    }
     let cli = args::Cli::parse();
     let json = cli.global.json;
-    match run(cli) {
+    end(run(verbs::run(cli)), json)
+}
+
+fn end(done: output::Done, json: bool) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(quit) => quit.report(json),
     }
 }
 
 /// Everything but an init process runs on one thread with its own reactor; planes start their own threads.
-fn run(cli: args::Cli) -> output::Done {
+fn run(verb: impl Future<Output = output::Done>) -> output::Done {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
-    let done = local.block_on(&runtime, verbs::run(cli));
+    let done = local.block_on(&runtime, verb);
     drop(local);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     done

@@ -35,6 +35,8 @@ pub(crate) type Onward = Arc<dyn Fn(Said) + Send + Sync>;
 #[derive(Clone, Default)]
 pub(crate) struct SelfLog {
     inner: Arc<Inner>,
+    /// What is less important is not said; `info` when nobody sets it.
+    least: Option<Level>,
 }
 
 #[derive(Default)]
@@ -54,11 +56,21 @@ impl SelfLog {
     pub(crate) fn install(path: &Path) -> io::Result<SelfLog> {
         let log = SelfLog::default();
         *log.inner.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(LogFile::open(path)?);
-        let subscriber = tracing_subscriber::registry().with(log.clone());
+        log.listen()?;
+        Ok(log)
+    }
+
+    /// Says on stderr alone what is `least` or worse: a plane on its own.
+    pub(crate) fn to_stderr(least: Level) -> io::Result<()> {
+        SelfLog { least: Some(least), ..SelfLog::default() }.listen()
+    }
+
+    fn listen(&self) -> io::Result<()> {
+        let subscriber = tracing_subscriber::registry().with(self.clone());
         if tracing::subscriber::set_global_default(subscriber).is_err() {
             return Err(io::Error::other("a log of this process is installed already"));
         }
-        Ok(log)
+        Ok(())
     }
 
     /// From now on what is said goes into the log plane too.
@@ -71,7 +83,7 @@ impl SelfLog {
 
 impl<S: Subscriber> Layer<S> for SelfLog {
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        *metadata.level() <= Level::INFO
+        *metadata.level() <= self.least.unwrap_or(Level::INFO)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

@@ -1,5 +1,7 @@
 //! What the queue can be told: `[queue]` of `node.toml` and `[queues.NAME]` of a manifest.
 
+use std::path::PathBuf;
+
 use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Addresses to serve the beanstalkd protocol on. A node without any takes 127.0.0.1:11300.
     pub listen: Vec<ListenAddr>,
+    /// A unix socket to serve it on as well. What lies there from a process that died is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<PathBuf>,
     /// Client connections open at once.
     #[schemars(range(min = 1))]
     pub connections_max: u32,
@@ -48,6 +53,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: Vec::new(),
+            unix_socket: None,
             connections_max: 10_000,
             jobs_max: 10_000_000,
             bytes_max: 8 << 30,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use crate::broker::{Broker, BrokerError, Opened};
 use crate::config::{Config, TubeConfig};
 use crate::event::{JobSink, TokenSource};
 use crate::refuse;
+use crate::serve::stream::Listener;
 use crate::serve::{self, End, Parts};
 
 /// The version of what the plane writes into its folder.
@@ -50,6 +51,14 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The unix socket cannot be listened on.
+    #[error("cannot listen on {}: {source}", path.display())]
+    Socket {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Somebody else has the folder.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -70,6 +79,7 @@ impl StartError {
         match self {
             StartError::Exposed(_) => "queue_exposed",
             StartError::Listen(e) => e.code(),
+            StartError::Socket { .. } => "socket_unusable",
             StartError::Lock(LockError::Held { .. }) => "folder_in_use",
             StartError::Lock(LockError::Io { .. }) => "folder_unusable",
             StartError::Format(e) => e.code(),
@@ -83,6 +93,7 @@ impl StartError {
         match self {
             StartError::Exposed(_) => "set queue.listen to a loopback address such as 127.0.0.1:11300",
             StartError::Listen(_) => "another process may hold the port; stop it, or set queue.listen",
+            StartError::Socket { .. } => "another process may serve it; stop it, or name another path",
             StartError::Lock(_) => "stop the other process, or name another folder with --data",
             StartError::Format(e) => e.hint(),
             StartError::Log(_) => "look at the disk; nothing in the folder was changed",
@@ -135,7 +146,7 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     }
     let lock = FolderLock::take(&folder, "forebay queue")?;
     open_folder(&io, &folder)?;
-    let listen = config.listen.clone();
+    let (listen, unix_socket) = (config.listen.clone(), config.unix_socket.clone());
     let opened = Broker::open(io, config, &folder.join("log"), deps.tokens, deps.sink)?;
     let Opened { broker, committer, report } = opened;
     for damage in &report.damage {
@@ -143,7 +154,11 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     }
     let bound = bind_all(&listen, 1)?;
     let addrs: Arc<[SocketAddr]> = bound.iter().map(|one| one.addr).collect();
-    let listeners: Vec<TcpListener> = bound.into_iter().flat_map(|one| one.sockets).collect();
+    let mut listeners: Vec<Listener> = bound.into_iter().flat_map(|one| one.sockets).map(Listener::Tcp).collect();
+    if let Some(path) = unix_socket {
+        let bound = Listener::bind_unix(&path).map_err(|source| StartError::Socket { path, source })?;
+        listeners.push(bound);
+    }
 
     let (requests, taken) = mpsc::channel(REQUESTS_MAX);
     let status = PlaneStatus::running("queue");
@@ -162,7 +177,7 @@ fn open_folder<D: Io>(io: &D, folder: &Path) -> Result<(), FormatError> {
 /// The queue's thread. If it panics, the sockets stay and every client is told INTERNAL_ERROR, until the plane is stopped.
 fn run<D: Io>(parts: Parts<D>, lock: FolderLock) {
     let status = parts.status.clone();
-    let spare: Vec<TcpListener> = parts.listeners.iter().filter_map(|listener| listener.try_clone().ok()).collect();
+    let spare: Vec<Listener> = parts.listeners.iter().filter_map(|listener| listener.try_clone().ok()).collect();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => return status.fail(format!("the queue has no event loop: {cause}")),

@@ -19,6 +19,9 @@ mod serve;
 #[cfg(test)]
 mod simulation;
 
+/// The version of the protocol and of this server, as `stats` tells it.
+pub const PROTOCOL_VERSION: &str = concat!("1.13+forebay-", env!("CARGO_PKG_VERSION"));
+
 pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
 pub use handle::{Deps, Handle, StartError, start, start_on};
 pub use names::{JobId, Namespace, TubeName};

@@ -1,21 +1,20 @@
 //! What is left of the plane after a panic: every client is told, in the protocol's words, and its connection closed.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::handle::Request;
 use crate::proto::reply::Reply;
+use crate::serve::stream::Listener;
 
 /// After an accept that failed.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Refuses until somebody stops the plane.
 pub(crate) async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     mut requests: mpsc::Receiver<Request>,
 ) -> Option<oneshot::Sender<()>> {
     let mut tasks = JoinSet::new();
@@ -32,8 +31,8 @@ pub(crate) async fn serve(
     }
 }
 
-async fn refuse(listener: TcpListener) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+async fn refuse(listener: Listener) {
+    let listener = match listener.watch() {
         Ok(listener) => listener,
         Err(cause) => return tracing::error!(%cause, "the failed queue cannot refuse"),
     };
@@ -41,7 +40,8 @@ async fn refuse(listener: TcpListener) {
     Reply::InternalError.write(&mut words);
     loop {
         let told = match listener.accept().await {
-            Ok((mut stream, _)) => stream.write_all(&words).await,
+            // A new connection's buffer has room for one line.
+            Ok(stream) => stream.try_write(&words).map(drop),
             Err(cause) => {
                 tokio::time::sleep(PAUSE).await;
                 Err(cause)
@@ -56,7 +56,7 @@ async fn refuse(listener: TcpListener) {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -68,7 +68,7 @@ mod tests {
         let (requests, taken) = mpsc::channel(1);
         let refusing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(vec![listener], taken)).is_some()
+            runtime.block_on(serve(vec![Listener::Tcp(listener)], taken)).is_some()
         });
         for _ in 0..2 {
             let mut said = String::new();

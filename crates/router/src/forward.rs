@@ -1,38 +1,37 @@
 //! One try: a connection to an endpoint, the request on it, the head of the reply.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::Response;
+use http::header::{self, HeaderMap};
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 use stdx::clock::Mono;
 
-use crate::access::Outcome;
+use crate::access::{Outcome, Strike, StrikeEnd};
 use crate::body::ClientBody;
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
 use crate::fields::{self, Client, FieldSet};
-use crate::pool::Sender;
+use crate::h1::{Asked, Fault, ReplyContent};
 use crate::retry::Repeatable;
 use crate::snapshot::Target;
 use crate::tracing_context::{self, Traced};
 use crate::worker::Worker;
 
-/// A request as endpoints get it.
+/// A request as endpoints get it. Tries share it: one that has no content may be under way to several at once.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     pub(crate) repeatable: Repeatable,
-    /// `None` once a request that cannot be repeated has left.
-    head: Option<Parts>,
-    content: Option<ClientBody>,
+    head: Parts,
+    /// Gone once a byte of it has left.
+    content: RefCell<Option<ClientBody>>,
 }
 
 /// An endpoint's reply, and what it hangs on.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
-    pub(crate) sender: Sender,
+    pub(crate) response: Response<ReplyContent>,
     pub(crate) in_flight: InFlight,
 }
 
@@ -60,33 +59,14 @@ impl Outbound {
         }
         fields::forwarded(&mut head.headers, set, Client { addr: &conn.peer_value, trusted: conn.trusted });
         tracing_context::write(&mut head.headers, traced);
-        if head.uri.authority().is_some() {
-            head.uri = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
-        }
-        head.version = Version::HTTP_11;
-        head.extensions.clear();
-        Outbound { repeatable, head: Some(head), content: Some(content) }
+        // Each try says how long it may take.
+        head.headers.remove(fields::DEADLINE);
+        Outbound { repeatable, head, content: RefCell::new(Some(content)) }
     }
 
-    /// The request's fields, until it has left for good.
-    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
-        self.head.as_ref().map(|head| &head.headers)
-    }
-
-    /// The request for the next try; a repeatable one is copied (its bytes are shared), any other leaves for good.
-    fn request(&mut self, deadline: Duration) -> Option<Request<ClientBody>> {
-        let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        self.head.as_mut()?.headers.insert(fields::DEADLINE, HeaderValue::from(millis));
-        let head = if self.repeatable.harmless() { self.head.clone()? } else { self.head.take()? };
-        let content = if self.repeatable.has_content { self.content.take()? } else { ClientBody::Empty };
-        Some(Request::from_parts(head, content))
-    }
-
-    /// Takes back a request of which nothing was sent.
-    fn take_back(&mut self, request: Request<ClientBody>) {
-        let (head, content) = request.into_parts();
-        self.head = Some(head);
-        self.content = Some(content);
+    /// The request's fields.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
     }
 }
 
@@ -98,71 +78,100 @@ impl Outbound {
 pub(crate) async fn one_try(
     worker: &Worker,
     target: &Target,
-    outbound: &mut Outbound,
+    outbound: &Outbound,
     time: TryTime,
+    fault: Option<Strike>,
 ) -> Result<Answer, Outcome> {
     let in_flight = InFlight::begin(&target.endpoint);
     let started = worker.now();
-    let tried = exchange(worker, target, outbound, time, started).await;
+    let met = match fault {
+        None => Ok(()),
+        Some(strike) => meet(strike, time.head).await,
+    };
+    let tried = match met {
+        Ok(()) => exchange(worker, target, outbound, time, started).await,
+        Err(outcome) => Err(outcome),
+    };
     let now = worker.now();
     match tried {
-        Ok((response, sender)) => {
+        Ok(response) => {
             target.endpoint.answered(now, now.since(started));
-            Ok(Answer { response, sender, in_flight })
+            Ok(Answer { response, in_flight })
         }
         Err(outcome) => {
             match outcome {
                 Outcome::Refused | Outcome::ConnectTimeout => {
                     target.endpoint.refused(now, &mut worker.rng.borrow_mut());
                 }
-                Outcome::Abandoned | Outcome::Cancelled | Outcome::Answered(_) => {}
                 Outcome::Died | Outcome::TimedOut | Outcome::Malformed => target.endpoint.failed(now),
+                _ => {}
             }
             Err(outcome)
         }
     }
 }
 
-async fn exchange(
-    worker: &Worker,
-    target: &Target,
-    outbound: &mut Outbound,
-    time: TryTime,
-    started: Mono,
-) -> Result<(Response<Incoming>, Sender), Outcome> {
-    let key = target.endpoint.key;
-    let mut idle = worker.pool.take(key, started);
-    loop {
-        let reused = idle.is_some();
-        let spent = worker.now().since(started);
-        let mut sender = match idle.take() {
-            Some(sender) => sender,
-            None => worker.pool.connect(key.addr, time.head.saturating_sub(spent)).await?,
-        };
-        let request = outbound.request(time.deadline.saturating_sub(spent)).ok_or(Outcome::Abandoned)?;
-        let reply = tokio::time::timeout(time.head.saturating_sub(spent), sender.try_send_request(request)).await;
-        let mut error = match reply.map_err(|_| Outcome::TimedOut)? {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return Err(Outcome::Malformed),
-            Ok(response) => return Ok((response, sender)),
-            Err(error) => error,
-        };
-        let unsent = error.take_message().map(|request| outbound.take_back(request)).is_some();
-        if !reused {
-            return Err(if unsent { Outcome::Refused } else { failed(error.error()) });
-        }
-        if !(unsent || outbound.repeatable.harmless()) {
-            return Err(failed(error.error()));
-        }
-        worker.pool.forget(key);
+/// Meets a fault that was set by hand.
+///
+/// # Errors
+/// When the endpoint is not asked: what it would have done.
+async fn meet(strike: Strike, head: Duration) -> Result<(), Outcome> {
+    if !strike.delay.is_zero() {
+        tokio::time::sleep(strike.delay.min(head)).await;
+    }
+    match strike.end {
+        _ if strike.delay >= head => Err(Outcome::TimedOut),
+        None => Ok(()),
+        Some(StrikeEnd::Error(status)) => Err(Outcome::Answered(status)),
+        Some(StrikeEnd::Reset) => Err(Outcome::Died),
     }
 }
 
-fn failed(error: &hyper::Error) -> Outcome {
-    if error.is_parse() {
-        Outcome::Malformed
-    } else if error.is_user() {
-        Outcome::Abandoned
-    } else {
-        Outcome::Died
+async fn exchange(
+    worker: &Worker,
+    target: &Target,
+    outbound: &Outbound,
+    time: TryTime,
+    started: Mono,
+) -> Result<Response<ReplyContent>, Outcome> {
+    let key = target.endpoint.key;
+    let mut idle = worker.pool.take(key, started);
+    let mut spent = Duration::ZERO;
+    loop {
+        let reused = idle.is_some();
+        let link = match idle.take() {
+            Some(link) => link,
+            None => {
+                let link = worker.pool.connect(key.addr, time.head.saturating_sub(spent)).await?;
+                spent = worker.now().since(started);
+                link
+            }
+        };
+        let mut content = outbound.content.take().ok_or(Outcome::Abandoned)?;
+        let deadline_ms = u64::try_from(time.deadline.saturating_sub(spent).as_millis()).unwrap_or(u64::MAX);
+        let asked = link.ask(&outbound.head, deadline_ms, &mut content, worker.pool.buffers());
+        let asked = tokio::time::timeout(time.head.saturating_sub(spent), asked).await;
+        let may_repeat = outbound.repeatable.harmless() || matches!(&asked, Ok(Err(asked)) if asked.unsent);
+        if may_repeat {
+            outbound.content.replace(Some(content));
+        }
+        let Asked { fault, unsent } = match asked.map_err(|_| Outcome::TimedOut)? {
+            Ok(response) => return Ok(response),
+            Err(asked) => asked,
+        };
+        tracing::debug!(addr = %key.addr, %fault, unsent, reused, "no reply");
+        if !(reused && may_repeat && matches!(fault, Fault::Io(_) | Fault::Closed)) {
+            return Err(if unsent && !reused { Outcome::Refused } else { outcome(&fault) });
+        }
+        worker.pool.forget(key);
+        spent = worker.now().since(started);
+    }
+}
+
+fn outcome(fault: &Fault) -> Outcome {
+    match fault {
+        Fault::Content(_) => Outcome::Abandoned,
+        Fault::Head(_) => Outcome::Malformed,
+        Fault::Io(_) | Fault::Closed => Outcome::Died,
     }
 }

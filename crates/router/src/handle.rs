@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
+use crate::overrides::Overrides;
 use crate::peers::{PeerError, TrustedPeers};
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
@@ -57,14 +58,33 @@ impl StartError {
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
-    bound: Arc<[SocketAddr]>,
     pub(crate) clock: SharedClock,
+    bound: Arc<[SocketAddr]>,
     source: watch::Receiver<Arc<Routing>>,
 }
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Handle").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+/// What the router needs of others.
+pub struct Deps {
+    /// Where it learns its routing from.
+    pub source: Arc<dyn EndpointSource>,
+    /// Where access records go.
+    pub sink: Arc<dyn AccessSink>,
+    /// What tells the time.
+    pub clock: SharedClock,
+    /// What is set by hand.
+    pub overrides: Overrides,
+}
+
+impl Deps {
+    /// With nothing set by hand, and nothing kept of what will be.
+    pub fn new(source: Arc<dyn EndpointSource>, sink: Arc<dyn AccessSink>, clock: SharedClock) -> Deps {
+        Deps { source, sink, clock, overrides: Overrides::in_memory() }
     }
 }
 
@@ -94,12 +114,8 @@ pub struct RouteCounts {
 ///
 /// # Errors
 /// When an address, a trusted peer or a thread cannot be had; then nothing is left bound.
-pub fn start(
-    config: Config,
-    source: Arc<dyn EndpointSource>,
-    sink: Arc<dyn AccessSink>,
-    clock: SharedClock,
-) -> Result<Handle, StartError> {
+pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
+    let Deps { source, sink, clock, overrides } = deps;
     let trusted = TrustedPeers::parse(&config.trusted_peers)?;
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -109,7 +125,7 @@ pub fn start(
     let addrs = bound.iter().map(|one| one.addr).collect();
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
-    let shared = Arc::new(Shared::new(config, trusted, workers, routing, clock.mono()));
+    let shared = Arc::new(Shared::new(config, trusted, workers, routing, overrides, clock.mono()));
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     for address in bound {
         for (worker, socket) in address.sockets.into_iter().enumerate() {
@@ -121,7 +137,7 @@ pub fn start(
         let start = Start { index, sockets, ring, clock: clock.clone(), source: source.clone() };
         spawn(start, &shared)?;
     }
-    Ok(Handle { shared, bound: addrs, clock, source })
+    Ok(Handle { shared, clock, bound: addrs, source })
 }
 
 /// What a worker's thread begins with.
@@ -158,6 +174,12 @@ async fn work(start: Start, shared: Arc<Shared>) {
     vital(&worker, "following the routing", follow(Rc::clone(&worker), start.source));
     let sweeping = Rc::clone(&worker);
     vital(&worker, "keeping time", async move { Sweep::run(&sweeping).await });
+    if start.index == 0 {
+        let keeping = Rc::clone(&worker);
+        vital(&worker, "keeping what is set by hand", async move {
+            keeping.shared.overrides.keep(&keeping.shared.states, &keeping.clock).await;
+        });
+    }
     let mut accepting = Vec::new();
     for socket in start.sockets {
         match tokio::net::TcpListener::from_std(socket) {

@@ -1,35 +1,25 @@
 //! Connections to endpoints, kept by one worker for itself.
 //!
-//! Only a connection whose last exchange was whole comes back: hyper says that it is ready again, which it is not after
-//! an unfinished request, an unfinished reply, extra bytes, or a try that was given up.
+//! Only a connection whose last exchange was whole comes back: not after an unfinished request, an unfinished reply, extra
+//! bytes, or a try that was given up.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use stdx::clock::Mono;
-use tokio::net::TcpStream;
 
 use crate::access::Outcome;
-use crate::body::ClientBody;
 use crate::config::Config;
 use crate::endpoint::EndpointKey;
-
-/// Bytes of a reply's head, and of a connection's read buffer. A reply's fields are bounded by hyper's own limit of 100:
-/// so many it parses without an allocation.
-const BUFFER_BYTES_MAX: usize = 64 << 10;
-
-/// A connection that can take one request at a time.
-pub(crate) type Sender = SendRequest<ClientBody>;
+use crate::h1::{Buffers, Link, ReplyContent};
 
 /// The idle connections of one worker.
 #[derive(Debug)]
 pub(crate) struct Pool {
     idle: RefCell<HashMap<EndpointKey, Vec<Idle>>>,
+    buffers: Buffers,
     idle_max: usize,
     idle_timeout: Duration,
     connect_timeout: Duration,
@@ -37,7 +27,7 @@ pub(crate) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: Sender,
+    link: Link,
     since: Mono,
 }
 
@@ -45,6 +35,7 @@ impl Pool {
     pub(crate) fn new(config: &Config) -> Pool {
         Pool {
             idle: RefCell::default(),
+            buffers: Buffers::default(),
             idle_max: usize::from(config.pool_idle_max),
             idle_timeout: Duration::from_millis(u64::from(config.pool_idle_timeout_ms)),
             connect_timeout: Duration::from_millis(u64::from(config.connect_timeout_ms)),
@@ -52,23 +43,29 @@ impl Pool {
     }
 
     /// The idle connection that was used last, if one is alive and young.
-    pub(crate) fn take(&self, key: EndpointKey, now: Mono) -> Option<Sender> {
+    pub(crate) fn take(&self, key: EndpointKey, now: Mono) -> Option<Link> {
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&key)?;
         while let Some(one) = list.pop() {
-            if one.sender.is_ready() && now.since(one.since) < self.idle_timeout {
-                return Some(one.sender);
+            if one.link.is_quiet() && now.since(one.since) < self.idle_timeout {
+                return Some(one.link);
             }
         }
         None
     }
 
-    /// Keeps a connection whose exchange is whole; drops it when it is not, or when enough are kept.
-    pub(crate) fn put(&self, key: EndpointKey, sender: Sender, now: Mono) {
+    /// Buffers for an exchange.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    /// Keeps the connection of an exchange that is whole; closes it when it is not, or when enough are kept.
+    pub(crate) fn put(&self, key: EndpointKey, content: ReplyContent, now: Mono) {
+        let Some(link) = content.into_link(&self.buffers) else { return };
         let mut idle = self.idle.borrow_mut();
         let list = idle.entry(key).or_default();
-        if sender.is_ready() && list.len() < self.idle_max {
-            list.push(Idle { sender, since: now });
+        if list.len() < self.idle_max {
+            list.push(Idle { link, since: now });
         }
     }
 
@@ -85,7 +82,7 @@ impl Pool {
     /// Closes what is dead or has idled for too long.
     pub(crate) fn sweep(&self, now: Mono) {
         self.idle.borrow_mut().retain(|_, list| {
-            list.retain(|one| !one.sender.is_closed() && now.since(one.since) < self.idle_timeout);
+            list.retain(|one| one.link.is_quiet() && now.since(one.since) < self.idle_timeout);
             !list.is_empty()
         });
     }
@@ -94,14 +91,14 @@ impl Pool {
         self.idle.borrow().is_empty()
     }
 
-    /// A new connection, driven by a task of its own on this worker.
+    /// A new connection.
     ///
     /// # Errors
     /// `Refused` or `ConnectTimeout`; nothing was sent then.
-    pub(crate) async fn connect(&self, addr: SocketAddr, time_left: Duration) -> Result<Sender, Outcome> {
+    pub(crate) async fn connect(&self, addr: SocketAddr, time_left: Duration) -> Result<Link, Outcome> {
         let limit = self.connect_timeout.min(time_left);
-        match tokio::time::timeout(limit, open(addr)).await {
-            Ok(Ok(sender)) => Ok(sender),
+        match tokio::time::timeout(limit, Link::open(addr)).await {
+            Ok(Ok(link)) => Ok(link),
             Ok(Err(error)) => {
                 tracing::debug!(%addr, %error, "cannot connect to endpoint");
                 Err(Outcome::Refused)
@@ -109,20 +106,4 @@ impl Pool {
             Err(_) => Err(Outcome::ConnectTimeout),
         }
     }
-}
-
-async fn open(addr: SocketAddr) -> io::Result<Sender> {
-    let stream = TcpStream::connect(addr).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(BUFFER_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%addr, %error, "connection to endpoint ended");
-        }
-    });
-    Ok(sender)
 }

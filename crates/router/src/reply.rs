@@ -4,17 +4,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Response, Version};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
 use crate::fields::{self, FieldSet};
 use crate::forward::Answer;
-use crate::pool::Sender;
+use crate::h1::{Fault, ReplyContent};
 use crate::rescue::{Failure, METHODS};
 use crate::shared::Phase;
 
@@ -29,7 +28,7 @@ pub(crate) struct ReplyBody {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplyFault {
     #[error("the endpoint's reply broke off: {0}")]
-    Broken(#[from] hyper::Error),
+    Broken(#[from] Fault),
     #[error("the endpoint's reply did not go on in time")]
     Stalled,
 }
@@ -38,12 +37,12 @@ pub(crate) enum ReplyFault {
 enum Content {
     Ended,
     Text(Bytes),
-    Endpoint { incoming: Incoming, hangs_on: Option<(Sender, InFlight)> },
+    Endpoint { incoming: ReplyContent, in_flight: InFlight },
 }
 
 /// An endpoint's reply, as the client gets it.
 pub(crate) fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
-    let Answer { response, sender, in_flight } = answer;
+    let Answer { response, in_flight } = answer;
     let (mut head, incoming) = response.into_parts();
     exchange.replies(head.status, None);
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
@@ -52,11 +51,8 @@ pub(crate) fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<Re
     }
     let set = FieldSet::of(&head.headers);
     fields::strip_hop_by_hop(&mut head.headers, set);
-    head.version = Version::HTTP_11;
-    head.extensions.clear();
     finish_head(&mut head.headers, &exchange, false);
-    let hangs_on = Some((sender, in_flight));
-    let mut body = ReplyBody { content: Content::Endpoint { incoming, hangs_on }, exchange };
+    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange };
     if body.is_end_stream() {
         body.end();
     }
@@ -105,20 +101,17 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
 
 impl ReplyBody {
     fn end(&mut self) {
-        if let Content::Endpoint { hangs_on, .. } = &mut self.content
-            && let Some((sender, in_flight)) = hangs_on.take()
-        {
+        if let Content::Endpoint { incoming, in_flight } = std::mem::replace(&mut self.content, Content::Ended) {
             let worker = &self.exchange.worker;
-            worker.pool.put(in_flight.endpoint().key, sender, worker.now());
+            worker.pool.put(in_flight.endpoint().key, incoming, worker.now());
         }
-        self.content = Content::Ended;
         self.exchange.ends();
     }
 }
 
 /// The next piece of an endpoint's reply, for which it has a limited time.
 fn from_endpoint(
-    incoming: &mut Incoming,
+    incoming: &mut ReplyContent,
     conn: &Conn,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, ReplyFault>>> {

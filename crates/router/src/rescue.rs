@@ -68,6 +68,9 @@ impl Failure {
                 (S::SERVICE_UNAVAILABLE, "the application is not up right now")
             }
             Failure::Shed { .. } => (S::SERVICE_UNAVAILABLE, "there is too much to do right now"),
+            Failure::NoReply(Outcome::Answered(status)) => {
+                (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
+            }
             Failure::NoReply(_) => (S::BAD_GATEWAY, "the application gave no valid answer"),
         };
         let retry_after_s = match self {

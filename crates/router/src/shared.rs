@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::capacity::Manual;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
+use crate::overrides::Overrides;
 use crate::peers::TrustedPeers;
 use crate::routing::Routing;
 use crate::snapshot::Snapshot;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
+    pub(crate) overrides: Overrides,
     newest: Mutex<Arc<Snapshot>>,
 }
 
@@ -61,11 +63,13 @@ impl Shared {
         trusted: TrustedPeers,
         workers: usize,
         routing: Arc<Routing>,
+        overrides: Overrides,
         now: Mono,
     ) -> Shared {
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
+        overrides.apply(&states);
         Shared {
             trusted,
             status: PlaneStatus::running("router"),
@@ -77,6 +81,7 @@ impl Shared {
             held: AtomicU32::new(0),
             endpoints,
             states,
+            overrides,
             newest: Mutex::new(Arc::new(first)),
             config,
         }
@@ -90,6 +95,7 @@ impl Shared {
         if !Arc::ptr_eq(&newest.source, &routing) {
             let version = newest.version + 1;
             *newest = Arc::new(compile(&self.endpoints, &self.states, routing, version, &self.config, now));
+            self.overrides.apply(&self.states);
         }
         Arc::clone(&newest)
     }

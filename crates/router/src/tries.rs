@@ -31,7 +31,7 @@ pub(crate) struct Destination {
 pub(crate) async fn run(
     exchange: &mut Exchange,
     mut destination: Destination,
-    mut outbound: Outbound,
+    outbound: Outbound,
 ) -> Result<Answer, Failure> {
     let worker = Rc::clone(&exchange.worker);
     let (mut kind, mut counted) = (TryKind::First, 0);
@@ -52,7 +52,11 @@ pub(crate) async fn run(
         };
         let may_repeat = outbound.repeatable.harmless() && counted < u32::from(routed.policy.retries_max);
         let time = try_time(routed, exchange, target, may_repeat, left, now);
-        let tried = forward::one_try(&worker, target, &mut outbound, time).await;
+        let fault = routed.state.faults.strike(&target.facts, &mut worker.rng.borrow_mut());
+        if let Some(strike) = fault {
+            exchange.note(What::Fault(strike));
+        }
+        let tried = forward::one_try(&worker, target, &outbound, time, fault).await;
         let outcome =
             tried.as_ref().map_or_else(|outcome| *outcome, |ok| Outcome::Answered(ok.response.status().as_u16()));
         exchange.tried(target, kind, now, outcome);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::budget::Budget;
 use crate::capacity::{Breaker, Limiter};
+use crate::fault::Faults;
 use crate::routing::UpstreamName;
 
 /// The shared state of one upstream.
@@ -24,6 +25,7 @@ pub(crate) struct RouteState {
     pub(crate) breaker: Breaker,
     /// There from when the route first had a limit.
     pub(crate) limiter: OnceLock<Arc<Limiter>>,
+    pub(crate) faults: Faults,
 }
 
 impl RouteState {

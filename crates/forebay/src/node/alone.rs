@@ -18,6 +18,7 @@ use router::standalone::StaticSource;
 use router::{AccessSink, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use stdx::clock::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
 
 use super::ports;
 use super::stop::StopRequest;
@@ -25,6 +26,7 @@ use super::{Ports, errors, reload};
 use crate::args::RouterServeArgs;
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
+use crate::self_log::SelfLog;
 use crate::wire;
 
 /// How often a plane that runs alone is asked whether it still does.
@@ -34,27 +36,55 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) async fn queue(data: &DataDir, listen: Vec<ListenAddr>) -> Done {
     data.create()?;
     ports::withdraw(&data.ports_json())?;
-    if let Err(error) = runtime::raise_nofile() {
-        output::progress(&format!("note: {error}"));
-    }
-    let stop = StopRequest::on_signals()?;
+    SelfLog::to_stderr(Level::INFO)?;
     let config = queue::config::Config { listen, ..queue::config::Config::default() };
-    let deps =
-        queue::Deps { clock: SystemClock::shared(), tokens: Arc::new(queue::NoTokens), sink: Arc::new(queue::NoSink) };
-    let queue = queue::start(config, data.plane("queue"), deps)
-        .map_err(|error| errors::queue(error, &Origin::Flag("--listen")))?;
-    reload::drain_on_usr1(queue.clone())?;
-    say_bound("queue", &queue.bound());
-    Ports::new(Vec::new(), queue.bound(), Vec::new()).publish(&data.ports_json())?;
-    crate::notify::notify("READY=1");
-    let status = queue.status();
-    tokio::select! {
-        () = stop.asked() => {}
-        () = failed(&status) => {}
-    }
+    let queue = QueueAlone::start(config, data.plane("queue"), "--listen")?;
+    Ports::new(Vec::new(), queue.handle.bound(), Vec::new()).publish(&data.ports_json())?;
+    let done = queue.until_stopped().await;
     ports::withdraw(&data.ports_json())?;
-    queue.stop().await;
-    end_of(&status)
+    done
+}
+
+/// As [`queue`], in beanstalkd's place: all it writes is below `folder`.
+pub(crate) async fn queue_in(config: queue::config::Config, folder: PathBuf, level: Level) -> Done {
+    SelfLog::to_stderr(level)?;
+    QueueAlone::start(config, folder, "-l")?.until_stopped().await
+}
+
+/// A queue that is all of its process.
+struct QueueAlone {
+    handle: queue::Handle,
+    stop: StopRequest,
+}
+
+impl QueueAlone {
+    fn start(config: queue::config::Config, folder: PathBuf, flag: &'static str) -> Result<QueueAlone, Quit> {
+        if let Err(error) = runtime::raise_nofile() {
+            output::progress(&format!("note: {error}"));
+        }
+        let stop = StopRequest::on_signals()?;
+        let (clock, tokens, sink) = (SystemClock::shared(), Arc::new(queue::NoTokens), Arc::new(queue::NoSink));
+        let socket = config.unix_socket.clone();
+        let handle = queue::start(config, folder, queue::Deps { clock, tokens, sink })
+            .map_err(|error| errors::queue(error, &Origin::Flag(flag)))?;
+        reload::drain_on_usr1(handle.clone())?;
+        say_bound("queue", &handle.bound());
+        if let Some(socket) = socket {
+            output::progress(&format!("queue  unix:{}", socket.display()));
+        }
+        Ok(QueueAlone { handle, stop })
+    }
+
+    async fn until_stopped(self) -> Done {
+        crate::notify::notify("READY=1");
+        let status = self.handle.status();
+        tokio::select! {
+            () = self.stop.asked() => {}
+            () = failed(&status) => {}
+        }
+        self.handle.stop().await;
+        end_of(&status)
+    }
 }
 
 /// Serves the routes of a file until it is told to stop; HUP reads the file again.
@@ -79,8 +109,8 @@ pub(crate) async fn router(args: RouterServeArgs) -> Done {
         None => Arc::new(router::access::Discard),
     };
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
-    let router = router::start(config, source.clone(), sink, SystemClock::shared())
-        .map_err(|error| errors::router(error, &origin))?;
+    let deps = router::Deps::new(source.clone(), sink, SystemClock::shared());
+    let router = router::start(config, deps).map_err(|error| errors::router(error, &origin))?;
     reload_on_hup(args.config.clone(), source)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");

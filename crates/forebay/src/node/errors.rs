@@ -6,6 +6,8 @@ use net::listen::ListenError;
 use stdx::format::FormatError;
 use stdx::lock::LockError;
 
+use crate::paths::DataDir;
+
 /// A plane folder that another process has.
 pub(crate) fn lock(error: &LockError) -> ApiError {
     match error {
@@ -83,6 +85,13 @@ pub(crate) fn queue(error: queue::StartError, origin: &Origin) -> ApiError {
         queue::StartError::Listen(error) => listen(&error, origin.at("queue.listen")),
         other => ApiError::new(Kind::Failed, other.code(), other.to_string()).hint(other.hint()),
     }
+}
+
+/// What was set by hand.
+pub(crate) fn overrides(error: &router::overrides::LoadError, data: &DataDir) -> ApiError {
+    ApiError::new(Kind::Failed, error.code(), error.to_string())
+        .at(data.plane("router").join("overrides").display().to_string())
+        .hint("move the file away to start without what was set by hand")
 }
 
 /// The router.

@@ -17,6 +17,7 @@ use control::auth::AdminToken;
 use control::error::{ApiError, Kind};
 use control::serve::{Server, bind_unix};
 use deploy::AtStop;
+use router::Overrides;
 use runtime::Cgroups;
 use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
@@ -141,8 +142,10 @@ async fn start_planes(
     }
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
-    let router = router::start(config.router.clone(), traffic.source(), access, clock.clone())
-        .map_err(|error| errors::router(error, &config.origins.http))?;
+    let overrides = Overrides::open(&data.plane("router")).map_err(|error| errors::overrides(&error, data))?;
+    let deps = router::Deps { source: traffic.source(), sink: access, clock: clock.clone(), overrides };
+    let router =
+        router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = settings.admin_doors()?;
     let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);

@@ -1,5 +1,6 @@
 //! One file per verb: its steps, and how its result is printed.
 
+pub(crate) mod beanstalkd;
 mod completion;
 mod deploy;
 mod logs;
@@ -35,6 +36,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Logs(args) => logs::run(&global, args).await,
         Verb::Trace(args) => trace::run(&global, args).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
+        Verb::Beanstalkd(args) => beanstalkd::run(&args.flags).await,
         Verb::Router(verb) => router::run(verb).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,
         Verb::Schema(args) => schema::run(&args),

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod bad_input;
+mod beanstalkd;
 mod crash;
 mod first_steps;
 mod output;

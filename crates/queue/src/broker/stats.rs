@@ -114,7 +114,7 @@ impl<D: Io> Broker<D> {
             .line("current-waiting", space.waiting)
             .line("total-connections", space.clients_total)
             .line("pid", std::process::id())
-            .text("version", concat!("1.13+forebay-", env!("CARGO_PKG_VERSION")))
+            .text("version", crate::PROTOCOL_VERSION)
             .line("rusage-utime", seconds(cpu.0))
             .line("rusage-stime", seconds(cpu.1))
             .line("uptime", uptime)

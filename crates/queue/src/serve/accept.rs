@@ -1,19 +1,18 @@
 //! New connections.
 
-use std::net::TcpListener;
 use std::rc::Rc;
 
 use stdx::io::Io;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::connection;
 use super::shell::Shell;
+use super::stream::{Listener, Stream};
 use crate::proto::reply::Reply;
 
 /// Accepts until the shell is gone. A connection's panic is this task's.
-pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, listener: TcpListener) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, listener: Listener) {
+    let listener = match listener.watch() {
         Ok(listener) => listener,
         Err(cause) => panic!("the listening socket cannot be watched: {cause}"),
     };
@@ -21,7 +20,7 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, listener: TcpListener) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => take(&shell, stream, &mut connections),
+                Ok(stream) => take(&shell, stream, &mut connections),
                 Err(cause) => net::accept::rest(&cause).await,
             },
             Some(Err(ended)) = connections.join_next() => {
@@ -31,8 +30,8 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, listener: TcpListener) {
     }
 }
 
-fn take<D: Io>(shell: &Rc<Shell<D>>, stream: TcpStream, connections: &mut JoinSet<()>) {
-    if let Err(cause) = stream.set_nodelay(true) {
+fn take<D: Io>(shell: &Rc<Shell<D>>, stream: Stream, connections: &mut JoinSet<()>) {
+    if let Err(cause) = stream.set_nodelay() {
         tracing::debug!(%cause, "a connection was gone before it was served");
         return;
     }

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use stdx::io::Io;
 use tokio::io::{Interest, Ready};
-use tokio::net::TcpStream;
 
 use super::session::{Budget, Next, Session};
 use super::shell::{Shell, Socket};
+use super::stream::Stream;
 
 /// What is read ahead of a connection that waits for a job, so that its end is noticed.
 const AHEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Serves one connection.
-pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, stream: TcpStream) {
+pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, stream: Stream) {
     let (id, socket) = shell.open(stream);
     shell.connections.set(shell.connections.get() + 1);
     let mut session = Session::new(id);
@@ -117,7 +117,7 @@ async fn send_the_rest<D: Io>(shell: &Shell<D>, socket: &Socket, session: &Sessi
     }
 }
 
-async fn readiness(stream: &TcpStream, interest: Option<Interest>) -> io::Result<Ready> {
+async fn readiness(stream: &Stream, interest: Option<Interest>) -> io::Result<Ready> {
     match interest {
         Some(interest) => stream.ready(interest).await,
         None => pending().await,

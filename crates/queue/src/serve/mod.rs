@@ -5,10 +5,10 @@ mod commits;
 mod connection;
 pub(crate) mod session;
 mod shell;
+pub(crate) mod stream;
 mod timers;
 
 use std::any::Any;
-use std::net::TcpListener;
 use std::rc::Rc;
 
 use control::plane::{PlaneState, PlaneStatus};
@@ -21,12 +21,13 @@ use wal::Committer;
 use crate::broker::Broker;
 use crate::handle::Request;
 use shell::Shell;
+use stream::Listener;
 
 /// All that the thread needs.
 pub(crate) struct Parts<D: Io> {
     pub(crate) broker: Broker<D>,
     pub(crate) committer: Committer<D>,
-    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) clock: SharedClock,
     pub(crate) status: PlaneStatus,
     pub(crate) requests: mpsc::Receiver<Request>,

@@ -8,11 +8,11 @@ use std::time::Duration;
 use control::plane::PlaneStatus;
 use stdx::clock::{Mono, SharedClock};
 use stdx::io::Io;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use wal::{CommitError, CommitThread, Committed, Committer};
 
+use super::stream::Stream;
 use crate::broker::Broker;
 use crate::engine::{ClientId, Now};
 
@@ -52,7 +52,7 @@ pub(super) struct Shell<D: Io> {
 
 /// One connection's socket.
 pub(super) struct Socket {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// Wakes the connection's task.
     pub(super) wake: Notify,
     /// The task waits for its output or its job, not only for input.
@@ -103,7 +103,7 @@ impl<D: Io> Shell<D> {
     }
 
     /// A new connection takes its place.
-    pub(super) fn open(&self, stream: TcpStream) -> (ClientId, Rc<Socket>) {
+    pub(super) fn open(&self, stream: Stream) -> (ClientId, Rc<Socket>) {
         let id = self.broker.borrow_mut().connect();
         let socket = Rc::new(Socket {
             stream,

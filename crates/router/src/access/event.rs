@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::TryKind;
+pub use crate::fault::{Strike, StrikeEnd};
 
 /// Something that decided about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum What {
     BreakerProbe,
     /// It waited so long for a place among those under way.
     Waited(Duration),
+    /// The next try met a fault that was set by hand.
+    Fault(Strike),
 }
 
 impl What {
@@ -33,6 +36,7 @@ impl What {
             What::BudgetDenied(_) => "budget_denied",
             What::BreakerProbe => "breaker_probe",
             What::Waited(_) => "waited",
+            What::Fault(_) => "fault",
         }
     }
 }
@@ -43,6 +47,7 @@ impl fmt::Display for What {
             What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
             What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
+            What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }
     }
 }

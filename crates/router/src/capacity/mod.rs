@@ -62,8 +62,7 @@ async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Ou
     }
     let limit = routed.rules.as_ref().and_then(|rules| rules.limit.as_ref());
     if let Some(limit) = limit {
-        let headers = outbound.headers().ok_or(Failure::NoReply(Outcome::Abandoned))?;
-        let asked = Asked { headers, peer: exchange.conn.peer.ip() };
+        let asked = Asked { headers: outbound.headers(), peer: exchange.conn.peer.ip() };
         let priority = routed.rules.as_ref().map_or(0, |rules| rules.priorities.priority(asked));
         enter(exchange, limit, priority).await?;
     }

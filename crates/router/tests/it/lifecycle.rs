@@ -7,7 +7,7 @@ use control::plane::PlaneState;
 use router::access::{AccessRecord, AccessRing, AccessSink};
 use router::config::Config;
 use router::standalone::StaticSource;
-use router::{Routing, StartError};
+use router::{Deps, Routing, StartError};
 use stdx::clock::SystemClock;
 use tokio::sync::watch;
 
@@ -119,7 +119,7 @@ impl AccessSink for PanickingRing {
 async fn a_panic_over_one_request_does_not_end_the_worker() {
     let config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 1, ..Config::default() };
     let source = Arc::new(StaticSource::new(Routing::default()));
-    let handle = router::start(config, source, Arc::new(PanickingRing), SystemClock::shared()).unwrap();
+    let handle = router::start(config, Deps::new(source, Arc::new(PanickingRing), SystemClock::shared())).unwrap();
     for path in ["/panic", "/", "/"] {
         let url = handle.bound()[0];
         let mut stream = tokio::net::TcpStream::connect(url).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_panic_over_one_request_does_not_end_the_worker() {
 async fn a_port_in_use_and_a_bad_peer_are_said_at_the_start() {
     let start = |config| {
         let source = Arc::new(StaticSource::new(Routing::default()));
-        router::start(config, source, Arc::new(router::access::Discard), SystemClock::shared())
+        router::start(config, Deps::new(source, Arc::new(router::access::Discard), SystemClock::shared()))
     };
     let rig = proxy().start();
     let taken = Config { listen: vec![rig.addr.to_string().parse().unwrap()], ..Config::default() };

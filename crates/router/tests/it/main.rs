@@ -2,6 +2,7 @@
 
 mod basics;
 mod breakers;
+mod by_hand;
 mod endpoint;
 mod forwarded;
 mod lifecycle;

@@ -1,13 +1,14 @@
 //! `proxy().endpoint(&a).start()`: a router with two workers in front of endpoints, and raw clients for it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use router::access::{AccessRecord, AccessRing, AccessSink, BoundedRing};
 use router::config::{Config, RoutePolicy, UpstreamPolicy};
 use router::standalone::StaticSource;
-use router::{EndpointSpec, Handle, RouteSpec, Routing, UpstreamName, UpstreamSpec};
+use router::{Deps, EndpointSpec, Handle, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use stdx::clock::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,12 +25,19 @@ pub(crate) struct Proxy {
     policy: RoutePolicy,
     upstream: UpstreamPolicy,
     endpoints: Vec<EndpointSpec>,
+    overrides: Overrides,
 }
 
 /// A router with one route for everything, no endpoints yet, and two workers.
 pub(crate) fn proxy() -> Proxy {
     let config = Config { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 2, ..Config::default() };
-    Proxy { config, policy: RoutePolicy::default(), upstream: UpstreamPolicy::default(), endpoints: Vec::new() }
+    Proxy {
+        config,
+        policy: RoutePolicy::default(),
+        upstream: UpstreamPolicy::default(),
+        endpoints: Vec::new(),
+        overrides: Overrides::in_memory(),
+    }
 }
 
 impl Proxy {
@@ -58,6 +66,12 @@ impl Proxy {
         self
     }
 
+    /// What is set by hand is kept in this folder.
+    pub(crate) fn keeping(mut self, folder: &Path) -> Proxy {
+        self.overrides = Overrides::open(folder).unwrap();
+        self
+    }
+
     /// Nobody is believed, loopback neither.
     pub(crate) fn untrusting(self) -> Proxy {
         self.config(|config| config.trusted_peers.clear())
@@ -67,7 +81,9 @@ impl Proxy {
         let rings = Arc::new(Rings::default());
         let source = Arc::new(StaticSource::new(routing(&self.policy, &self.upstream, self.endpoints)));
         let sink: Arc<dyn AccessSink> = Arc::clone(&rings) as _;
-        let handle = router::start(self.config, Arc::clone(&source) as _, sink, SystemClock::shared()).unwrap();
+        let deps =
+            Deps { overrides: self.overrides, ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared()) };
+        let handle = router::start(self.config, deps).unwrap();
         Rig {
             addr: handle.bound()[0],
             handle,
