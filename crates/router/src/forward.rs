@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use http::Response;
-use http::header;
+use http::header::{self, HeaderMap};
 use http::request::Parts;
 use stdx::clock::Mono;
 
@@ -69,6 +69,11 @@ impl Outbound {
     /// The content for a try, `None` when it has left for good.
     fn content(&self) -> Option<ClientBody> {
         if self.repeatable.has_content { self.content.take() } else { Some(ClientBody::Empty) }
+    }
+
+    /// The request's fields.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
     }
 }
 

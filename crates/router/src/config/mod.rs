@@ -2,6 +2,8 @@
 
 mod breaker;
 mod hedge;
+mod limit;
+mod matching;
 mod policy;
 mod retry;
 mod upstream;
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use breaker::BreakerConfig;
 pub use hedge::HedgeConfig;
+pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
+pub use matching::RequestMatch;
 pub use policy::RoutePolicy;
 pub use retry::RetryConfig;
 pub use upstream::{BudgetConfig, UpstreamPolicy};

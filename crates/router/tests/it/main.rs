@@ -8,6 +8,7 @@ mod forwarded;
 mod hedge;
 mod lifecycle;
 mod limits;
+mod overload;
 mod retry;
 mod rig;
 mod smuggling;
