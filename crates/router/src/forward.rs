@@ -11,6 +11,7 @@ use stdx::clock::Mono;
 use crate::access::{Outcome, Strike, StrikeEnd};
 use crate::body::ClientBody;
 use crate::conn::Conn;
+use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
 use crate::fields::{self, Client, FieldSet};
 use crate::h1::{Asked, Fault, ReplyContent};
@@ -23,6 +24,7 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Outbound {
     pub(crate) repeatable: Repeatable,
+    grpc_timeout: bool,
     head: Parts,
     /// Gone once a byte of it has left.
     content: RefCell<Option<ClientBody>>,
@@ -35,13 +37,15 @@ pub(crate) struct Answer {
     pub(crate) in_flight: InFlight,
 }
 
-/// How long a try may take.
+/// How long a try may take, and what it meets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TryTime {
     /// To the head of its reply.
     pub(crate) head: Duration,
     /// To the end of the request's deadline, which the endpoint is told.
     pub(crate) deadline: Duration,
+    /// A fault that was set by hand.
+    pub(crate) fault: Option<Strike>,
 }
 
 impl Outbound {
@@ -60,8 +64,13 @@ impl Outbound {
         fields::forwarded(&mut head.headers, set, Client { addr: &conn.peer_value, trusted: conn.trusted });
         tracing_context::write(&mut head.headers, traced);
         // Each try says how long it may take.
-        head.headers.remove(fields::DEADLINE);
-        Outbound { repeatable, head, content: RefCell::new(Some(content)) }
+        deadline::remove(&mut head.headers, set);
+        Outbound { repeatable, grpc_timeout: set.grpc_timeout, head, content: RefCell::new(Some(content)) }
+    }
+
+    /// The content for a try, `None` when it has left for good.
+    fn content(&self) -> Option<ClientBody> {
+        if self.repeatable.has_content { self.content.take() } else { Some(ClientBody::Empty) }
     }
 }
 
@@ -75,11 +84,10 @@ pub(crate) async fn one_try(
     target: &Target,
     outbound: &Outbound,
     time: TryTime,
-    fault: Option<Strike>,
 ) -> Result<Answer, Outcome> {
     let in_flight = InFlight::begin(&target.endpoint);
     let started = worker.now();
-    let met = match fault {
+    let met = match time.fault {
         None => Ok(()),
         Some(strike) => meet(strike, time.head).await,
     };
@@ -142,9 +150,9 @@ async fn exchange(
                 link
             }
         };
-        let mut content = outbound.content.take().ok_or(Outcome::Abandoned)?;
-        let deadline_ms = u64::try_from(time.deadline.saturating_sub(spent).as_millis()).unwrap_or(u64::MAX);
-        let asked = link.ask(&outbound.head, deadline_ms, &mut content, worker.pool.buffers());
+        let mut content = outbound.content().ok_or(Outcome::Abandoned)?;
+        let left = Left { time: time.deadline.saturating_sub(spent), grpc: outbound.grpc_timeout };
+        let asked = link.ask(&outbound.head, left, &mut content, worker.pool.buffers());
         let asked = tokio::time::timeout(time.head.saturating_sub(spent), asked).await;
         let may_repeat = outbound.repeatable.harmless() || matches!(&asked, Ok(Err(asked)) if asked.unsent);
         if may_repeat {

@@ -2,14 +2,17 @@
 //!
 //! The defaults here are what version 1 meant when it was written; they stay when the manifest's own defaults change.
 
+mod tries;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{BreakerConfig, BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{BreakerConfig, BudgetConfig, HedgeConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
+use self::tries::{Hedge, Retry};
 use super::{Resolved, VERSION};
 
 /// What every version has.
@@ -129,6 +132,9 @@ struct Policy {
     retries_max: u8,
     hold_ms: u32,
     body_bytes_max: Option<u64>,
+    retry: Retry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hedge: Option<Hedge>,
     /// Optional tables are stored as they were written, with all of their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
@@ -142,6 +148,8 @@ impl Default for Policy {
             retries_max: 1,
             hold_ms: 5_000,
             body_bytes_max: None,
+            retry: Retry::default(),
+            hedge: None,
             breaker: None,
         }
     }
@@ -261,8 +269,11 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
-        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
+        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker } =
+            policy;
+        let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
+        let policy =
+            Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker };
         Route { host, path_prefix, process, policy }
     }
 }
@@ -270,8 +281,11 @@ impl From<&RouteConfig> for Route {
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
-        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
+        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker } =
+            policy;
+        let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
+        let policy =
+            RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker };
         RouteConfig { host, path_prefix, process, policy }
     }
 }

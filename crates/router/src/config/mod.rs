@@ -1,7 +1,9 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
 mod breaker;
+mod hedge;
 mod policy;
+mod retry;
 mod upstream;
 
 use net::listen::ListenAddr;
@@ -9,7 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use breaker::BreakerConfig;
+pub use hedge::HedgeConfig;
 pub use policy::RoutePolicy;
+pub use retry::RetryConfig;
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.
@@ -61,6 +65,9 @@ pub struct Config {
     /// Time an idle connection to an endpoint is kept.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub pool_idle_timeout_ms: u32,
+    /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
+    /// it they are cut.
+    pub overtaken_max: u16,
     /// Requests held while no endpoint of their upstream is up; beyond it 503 at once.
     pub held_max: u32,
     /// Time that client connections without a request get, when the router drains, to send one more: its answer says that
@@ -91,6 +98,7 @@ impl Default for Config {
             connect_timeout_ms: 1_000,
             pool_idle_max: 64,
             pool_idle_timeout_ms: 30_000,
+            overtaken_max: 256,
             held_max: 1_000,
             drain_idle_ms: 500,
             drain_timeout_ms: 30_000,
