@@ -37,13 +37,15 @@ pub(crate) struct Answer {
     pub(crate) in_flight: InFlight,
 }
 
-/// How long a try may take.
+/// How long a try may take, and what it meets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TryTime {
     /// To the head of its reply.
     pub(crate) head: Duration,
     /// To the end of the request's deadline, which the endpoint is told.
     pub(crate) deadline: Duration,
+    /// A fault that was set by hand.
+    pub(crate) fault: Option<Strike>,
 }
 
 impl Outbound {
@@ -66,14 +68,14 @@ impl Outbound {
         Outbound { repeatable, grpc_timeout: set.grpc_timeout, head, content: RefCell::new(Some(content)) }
     }
 
-    /// The content for a try, `None` when it has left for good.
-    fn content(&self) -> Option<ClientBody> {
-        if self.repeatable.has_content { self.content.take() } else { Some(ClientBody::Empty) }
-    }
-
     /// The request's fields.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.head.headers
+    }
+
+    /// The content for a try, `None` when it has left for good.
+    fn content(&self) -> Option<ClientBody> {
+        if self.repeatable.has_content { self.content.take() } else { Some(ClientBody::Empty) }
     }
 }
 
@@ -87,11 +89,10 @@ pub(crate) async fn one_try(
     target: &Target,
     outbound: &Outbound,
     time: TryTime,
-    fault: Option<Strike>,
 ) -> Result<Answer, Outcome> {
     let in_flight = InFlight::begin(&target.endpoint);
     let started = worker.now();
-    let met = match fault {
+    let met = match time.fault {
         None => Ok(()),
         Some(strike) => meet(strike, time.head).await,
     };

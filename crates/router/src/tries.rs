@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use stdx::clock::Mono;
 
-use crate::access::{Outcome, TryKind, What};
+use crate::access::{Outcome, Strike, TryKind, What};
 use crate::exchange::Exchange;
-use crate::fault::Strike;
 use crate::forward::{self, Answer, Outbound, TryTime};
 use crate::pick::{self, Pick};
 use crate::race;
@@ -63,11 +62,11 @@ pub(crate) async fn run(
         let left = exchange.time_left(now)?;
         let target = &routed.upstream.targets[index];
         let may_repeat = outbound.repeatable.harmless() && counted < u32::from(routed.policy.retry.retries_max);
-        let time = try_time(routed, exchange, target, may_repeat, left, now);
+        let mut time = try_time(routed, exchange, target, may_repeat, left, now);
+        time.fault = strike(exchange, routed, target);
         let tried = match race {
             None => {
-                let fault = strike(exchange, routed, target);
-                let result = forward::one_try(&worker, target, outbound, time, fault).await;
+                let result = forward::one_try(&worker, target, outbound, time).await;
                 Tried { counted: note(exchange, target, kind, now, &result), result }
             }
             Some(outbound) => {
@@ -114,13 +113,6 @@ async fn choose(worker: &Worker, exchange: &mut Exchange, destination: &mut Dest
     }
 }
 
-/// The fault that was set by hand and that a try is to meet.
-pub(crate) fn strike(exchange: &mut Exchange, routed: &Routed, target: &Target) -> Option<Strike> {
-    let strike = routed.state.faults.strike(&target.facts, &mut exchange.worker.rng.borrow_mut())?;
-    exchange.note(What::Fault(strike));
-    Some(strike)
-}
-
 /// Notes how a try ended; how many of the route's tries it was.
 pub(crate) fn note(
     exchange: &mut Exchange,
@@ -141,6 +133,13 @@ fn outcome(result: &Result<Answer, Outcome>) -> Outcome {
 /// Whether the route has an answer with this status rather replaced by another one.
 pub(crate) fn is_unwanted(routed: &Routed, answer: &Answer) -> bool {
     routed.policy.retry.statuses.contains(&answer.response.status().as_u16())
+}
+
+/// The fault set by hand that a try at `target` meets; notes it.
+pub(crate) fn strike(exchange: &mut Exchange, routed: &Routed, target: &Target) -> Option<Strike> {
+    let strike = routed.state.faults.strike(&target.facts, &mut exchange.worker.rng.borrow_mut())?;
+    exchange.note(What::Fault(strike));
+    Some(strike)
 }
 
 /// Whether the upstream's budget bears one more try; it is charged for it.
@@ -186,7 +185,7 @@ fn try_time(
 ) -> TryTime {
     let tried = |one: &Target| exchange.has_tried(one) || std::ptr::eq(one, target);
     let another = may_repeat && pick::another(&routed.upstream.targets, tried, now);
-    TryTime { head: if another { left.min(routed.policy.try_timeout) } else { left }, deadline: left }
+    TryTime { head: if another { left.min(routed.policy.try_timeout) } else { left }, deadline: left, fault: None }
 }
 
 /// Waits until the routing changes or `until_up` has passed, within the time that this request may be held in all.
