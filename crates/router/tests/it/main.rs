@@ -6,6 +6,7 @@ mod by_hand;
 mod endpoint;
 mod forwarded;
 mod hedge;
+mod kept;
 mod lifecycle;
 mod limits;
 mod overload;
