@@ -35,6 +35,7 @@ mod serve;
 mod shared;
 mod snapshot;
 pub mod standalone;
+mod suspects;
 mod sweep;
 mod tracing_context;
 mod tries;

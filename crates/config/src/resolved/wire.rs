@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{BreakerConfig, BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{BreakerConfig, BudgetConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
@@ -151,6 +151,19 @@ impl Default for Policy {
 #[serde(default)]
 struct Upstream {
     budget: Budget,
+    rotation: Rotation,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Rotation {
+    fail_static_percent: u8,
+}
+
+impl Default for Rotation {
+    fn default() -> Rotation {
+        Rotation { fail_static_percent: 50 }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -278,15 +291,17 @@ impl From<Route> for RouteConfig {
 
 impl From<&UpstreamPolicy> for Upstream {
     fn from(from: &UpstreamPolicy) -> Upstream {
-        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s } } = *from;
-        Upstream { budget: Budget { percent, floor_per_s } }
+        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation } = from.clone();
+        let RotationConfig { fail_static_percent } = rotation;
+        Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } }
     }
 }
 
 impl From<Upstream> for UpstreamPolicy {
     fn from(from: Upstream) -> UpstreamPolicy {
-        let Upstream { budget: Budget { percent, floor_per_s } } = from;
-        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s } }
+        let Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } } = from;
+        let rotation = RotationConfig { fail_static_percent };
+        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation }
     }
 }
 

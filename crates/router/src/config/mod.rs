@@ -2,6 +2,7 @@
 
 mod breaker;
 mod policy;
+mod rotation;
 mod upstream;
 
 use net::listen::ListenAddr;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use breaker::BreakerConfig;
 pub use policy::RoutePolicy;
+pub use rotation::RotationConfig;
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.
