@@ -1,10 +1,16 @@
 //! What can be typed. The doc comments are the help text.
 
+mod by_hand;
+mod router;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
+
+pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
+pub(crate) use router::{RouterServeArgs, RouterVerb};
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
@@ -83,6 +89,12 @@ pub(crate) enum Verb {
     /// The router: serve it alone
     #[command(subcommand, arg_required_else_help = true)]
     Router(RouterVerb),
+    /// Breakers of routes, by hand: trip, close, list, log
+    #[command(subcommand, arg_required_else_help = true)]
+    Breaker(BreakerVerb),
+    /// Faults on demand: add, list, remove
+    #[command(subcommand, arg_required_else_help = true)]
+    Fault(FaultVerb),
     /// Secrets of an application: set, list, remove
     #[command(subcommand, arg_required_else_help = true)]
     Secrets(SecretsVerb),
@@ -237,22 +249,6 @@ pub(crate) struct BeanstalkdArgs {
     /// -l -p -b -f -F -s -z -u -v -V -h, as beanstalkd takes them
     #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) flags: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RouterVerb {
-    /// Route requests to the endpoints of a file
-    Serve(RouterServeArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RouterServeArgs {
-    /// The file: settings, upstreams, routes
-    #[arg(long, value_name = "FILE", default_value = "router.toml")]
-    pub(crate) config: PathBuf,
-    /// Write one JSON line per request to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) access_log: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

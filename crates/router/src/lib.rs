@@ -8,6 +8,7 @@
 //! routing is an immutable `snapshot`; a change gives every worker a new one, and requests that wait look again.
 
 pub mod access;
+pub mod admin;
 mod body;
 mod budget;
 mod capacity;

@@ -5,7 +5,7 @@ use crate::workspace::Package;
 
 /// From the ground up. Crates of one floor do not know each other.
 const FLOORS: &[&[&str]] = &[
-    &["stdx"],
+    &["stdx", "http-cache", "esi"],
     &["net", "state", "wal"],
     &["control", "health", "runtime"],
     &["router", "queue", "logs", "deploy"],

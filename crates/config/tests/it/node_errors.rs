@@ -94,7 +94,7 @@ fn slips_in_flags_and_variables_are_told_by_their_names() {
 
 #[test]
 fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
-    let error = of_file("schema = 1\nmemory_bytes_max = 268_435_456\n[queue]\njobs_max = 100_000\n");
+    let error = of_file("schema = 1\nmemory_bytes_max = 268_435_456\n[queue]\nindex_bytes_max = 16_000_000\n");
     assert_eq!(error.code(), "node_config_memory_exceeded");
     insta::assert_snapshot!(error, @r#"
     the memory budgets add up to 1944658944 bytes, 268435456 is the limit
@@ -110,7 +110,7 @@ fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
         16.0 MiB  queue.body_cache_bytes_max
         16.0 MiB  logs.pending_bytes_max x 2 (waiting, being written)
         15.6 MiB  logs.tails_max x tail_records_max x 256
-        15.3 MiB  queue.jobs_max x 160
+        15.3 MiB  queue.index_bytes_max
       1854.6 MiB  in all; memory_bytes_max is 256.0 MiB
     "#);
 }

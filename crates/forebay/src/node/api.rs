@@ -12,11 +12,20 @@ pub(super) fn routes(planes: &Planes) -> Router {
     let statuses = [planes.router.status(), planes.queue.status(), planes.logs.status(), planes.deploy.status()];
     Router::new()
         .route("/v1/planes", get(move || list_planes(statuses.clone())))
+        .merge(router::admin::routes(planes.router.clone()))
         .merge(logs::admin::routes(planes.logs.clone()))
         .merge(queue::admin::routes(planes.queue.clone()))
         .merge(deploy::admin::routes(planes.deploy.clone()))
 }
 
-async fn list_planes(statuses: [PlaneStatus; 4]) -> Json<Listing<PlaneRow>> {
+/// The routes of a router that runs alone.
+pub(super) fn of_router(router: &router::Handle) -> Router {
+    let status = router.status();
+    Router::new()
+        .route("/v1/planes", get(move || list_planes([status.clone()])))
+        .merge(router::admin::routes(router.clone()))
+}
+
+async fn list_planes<const N: usize>(statuses: [PlaneStatus; N]) -> Json<Listing<PlaneRow>> {
     Json(Listing::new(statuses.iter().map(PlaneStatus::row).collect()))
 }

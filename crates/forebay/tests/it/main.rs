@@ -4,6 +4,7 @@
 mod backlog;
 mod bad_input;
 mod beanstalkd;
+mod by_hand;
 mod crash;
 mod first_steps;
 mod output;

@@ -322,6 +322,11 @@ impl Attrs<'_> {
     }
 }
 
+/// The job of a record that holds its body; `None` for all other records.
+pub(crate) fn job_id(kind: u8, payload: &[u8]) -> Option<JobId> {
+    if matches!(kind, 1 | 2) { Input(payload).id().ok() } else { None }
+}
+
 /// The attributes of a job's record that this version does not understand, encoded as they were.
 pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut input = Input(payload);

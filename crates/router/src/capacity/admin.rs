@@ -21,14 +21,6 @@ pub struct BreakerView {
 }
 
 impl Handle {
-    /// Sets a route's breaker by hand, for some time or until it is set again. A route that is not there yet has the
-    /// setting when it comes.
-    pub fn set_breaker(&self, route: &str, manual: Manual, time: Option<Duration>) {
-        let now = self.clock.mono();
-        let state = self.shared.states.routes.find(&route.to_owned());
-        state.breaker.by_hand().set(manual, time.map(|time| now + time));
-    }
-
     /// The breakers of all routes, by name.
     pub fn breakers(&self) -> Vec<BreakerView> {
         let now = self.clock.mono();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use control::wire::router::{BreakerByHand, OverrideRequest, Setting};
 use router::access::{AccessRecord, AccessRing, AccessSink, BoundedRing};
 use router::config::{Config, RoutePolicy, UpstreamPolicy};
 use router::standalone::StaticSource;
@@ -145,6 +146,13 @@ impl Rig {
     /// What the router routes by.
     pub(crate) fn source_routing(&self) -> tokio::sync::watch::Receiver<Arc<Routing>> {
         router::EndpointSource::routing(&*self.source)
+    }
+
+    /// Sets the route's breaker by hand.
+    pub(crate) fn breaker(&self, state: BreakerByHand) -> u64 {
+        let setting = Setting::Breaker { route: "web".into(), state };
+        let request = OverrideRequest { setting, for_ms: None, why: Some("a test".into()) };
+        self.handle.set_by_hand(request, "uid 7".into()).unwrap().id
     }
 
     pub(crate) async fn client(&self) -> Client {

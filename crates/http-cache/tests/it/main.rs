@@ -1,0 +1,13 @@
+//! The cache's decisions, section by section of the RFCs.
+
+mod bench;
+mod conditions;
+mod freshness;
+mod invalidation;
+mod parsing;
+mod ranges;
+mod requests;
+mod stale;
+mod storing;
+mod updating;
+mod wording;
