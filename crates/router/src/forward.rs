@@ -165,8 +165,12 @@ pub(crate) async fn one_try(
             match outcome {
                 Outcome::Refused | Outcome::ConnectTimeout => {
                     target.endpoint.refused(now, &mut worker.rng.borrow_mut());
+                    worker.shared.suspects.add(target.endpoint.key.addr);
                 }
-                Outcome::Died | Outcome::TimedOut | Outcome::Malformed => target.endpoint.failed(now),
+                Outcome::Died | Outcome::TimedOut | Outcome::Malformed => {
+                    target.endpoint.failed(now);
+                    worker.shared.suspects.add(target.endpoint.key.addr);
+                }
                 _ => {}
             }
             Err(outcome)

@@ -43,6 +43,7 @@ mod shared;
 mod snapshot;
 mod spare;
 pub mod standalone;
+mod suspects;
 mod sweep;
 mod tracing_context;
 mod tries;

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use health::Health;
 use stdx::ids::{ReleaseNo, Scope};
 
 use crate::capacity::Rules;
@@ -88,7 +90,7 @@ pub(crate) struct Policy {
 pub(crate) struct Target {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) facts: Arc<TargetFacts>,
-    /// Healthy and not draining.
+    /// Healthy, or not believed to be unhealthy, and not draining.
     pub(crate) in_rotation: bool,
 }
 
@@ -168,17 +170,36 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
 }
 
 fn upstream(spec: &UpstreamSpec, states: &States, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Upstream {
+    let state = states.upstreams.find(&spec.name);
+    let fail_static = fails_static(spec, &state);
     Upstream {
         policy: spec.policy.clone(),
-        state: states.upstreams.find(&spec.name),
-        targets: spec.endpoints.iter().map(|one| target(one, endpoint)).collect(),
+        state,
+        targets: spec.endpoints.iter().map(|one| target(one, fail_static, endpoint)).collect(),
     }
 }
 
-fn target(spec: &EndpointSpec, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Target {
+/// Whether checks are not believed; a change is said.
+fn fails_static(spec: &UpstreamSpec, state: &UpstreamState) -> bool {
+    let staying = spec.endpoints.iter().filter(|one| !one.draining).map(|one| one.health);
+    let now = health::fails_static(staying, spec.policy.rotation.fail_static_percent);
+    if now != state.fail_static.swap(now, Relaxed) {
+        let upstream = &spec.name;
+        match now {
+            true => tracing::warn!(%upstream, "fail static: so many endpoints look dead that all stay in rotation"),
+            false => {
+                tracing::info!(%upstream, "enough endpoints are healthy again: those that look dead are out of rotation")
+            }
+        }
+    }
+    now
+}
+
+fn target(spec: &EndpointSpec, fail_static: bool, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Target {
+    let believed = spec.health == Health::Healthy || (fail_static && spec.health == Health::Unhealthy);
     Target {
         endpoint: endpoint(EndpointKey { addr: spec.addr, release: spec.release }),
         facts: Arc::new(TargetFacts { addr: spec.addr, instance: spec.instance.clone(), release: spec.release }),
-        in_rotation: spec.healthy && !spec.draining,
+        in_rotation: believed && !spec.draining,
     }
 }

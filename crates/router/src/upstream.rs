@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use crate::routing::UpstreamName;
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamState {
     pub(crate) budget: Budget,
+    /// All endpoints are in rotation because too many look dead.
+    pub(crate) fail_static: AtomicBool,
     pressed_until: AtomicU64,
 }
 

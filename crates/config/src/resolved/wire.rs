@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
 use router::config::{
-    BreakerConfig, BudgetConfig, HedgeConfig, LimitConfig, PriorityConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    BreakerConfig, BudgetConfig, HedgeConfig, LimitConfig, PriorityConfig, RotationConfig, RouteConfig, RoutePolicy,
+    UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
@@ -167,6 +168,19 @@ impl Default for Policy {
 #[serde(default)]
 struct Upstream {
     budget: Budget,
+    rotation: Rotation,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Rotation {
+    fail_static_percent: u8,
+}
+
+impl Default for Rotation {
+    fn default() -> Rotation {
+        Rotation { fail_static_percent: 50 }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -350,15 +364,17 @@ impl From<Policy> for RoutePolicy {
 
 impl From<&UpstreamPolicy> for Upstream {
     fn from(from: &UpstreamPolicy) -> Upstream {
-        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s } } = *from;
-        Upstream { budget: Budget { percent, floor_per_s } }
+        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation } = from.clone();
+        let RotationConfig { fail_static_percent } = rotation;
+        Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } }
     }
 }
 
 impl From<Upstream> for UpstreamPolicy {
     fn from(from: Upstream) -> UpstreamPolicy {
-        let Upstream { budget: Budget { percent, floor_per_s } } = from;
-        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s } }
+        let Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } } = from;
+        let rotation = RotationConfig { fail_static_percent };
+        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation }
     }
 }
 

@@ -6,6 +6,7 @@ mod limit;
 mod matching;
 mod policy;
 mod retry;
+mod rotation;
 mod upstream;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
 pub use matching::RequestMatch;
 pub use policy::RoutePolicy;
 pub use retry::RetryConfig;
+pub use rotation::RotationConfig;
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.

@@ -5,6 +5,7 @@ mod breakers;
 mod by_hand;
 mod endpoint;
 mod forwarded;
+mod health;
 mod hedge;
 mod kept;
 mod lifecycle;
