@@ -24,6 +24,7 @@ mod gate;
 mod h1;
 mod handle;
 mod hedge;
+mod hop;
 mod kept;
 mod latency;
 pub mod overrides;
