@@ -4,6 +4,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// How long the request may still take, in milliseconds; sent to endpoints, believed from trusted peers.
 pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("forebay-deadline");
+/// The degrade level of the application, from 1 to 3; absent at 0.
+pub(crate) const DEGRADE: HeaderName = HeaderName::from_static("forebay-degrade");
 /// The trace of a request, 32 hex digits; on every reply.
 pub(crate) const TRACE: HeaderName = HeaderName::from_static("forebay-trace");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

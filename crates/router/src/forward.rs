@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use http::Response;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use stdx::clock::Mono;
 
@@ -62,6 +62,18 @@ impl Outbound {
         // Each try says how long it may take.
         head.headers.remove(fields::DEADLINE);
         Outbound { repeatable, head, content: RefCell::new(Some(content)) }
+    }
+
+    /// The same request once more, when repeating it is harmless.
+    pub(crate) fn copy(&self) -> Option<Outbound> {
+        let Outbound { repeatable, head, .. } = self;
+        let content = RefCell::new(Some(ClientBody::Empty));
+        repeatable.harmless().then(|| Outbound { repeatable: *repeatable, head: head.clone(), content })
+    }
+
+    /// Tells the application how much it may leave out.
+    pub(crate) fn degrade(&mut self, level: u8) {
+        self.head.headers.insert(fields::DEGRADE, HeaderValue::from(u16::from(level)));
     }
 
     /// The request's fields.

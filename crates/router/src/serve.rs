@@ -190,8 +190,13 @@ async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Inc
     } else {
         ClientBody::Empty
     };
-    let destination = Destination { host: admitted.host, path: path.into(), routed };
-    let outbound = Outbound::new(head, content, admitted.fields, &conn, &exchange.traced);
+    let level = routed.app.level();
+    let destination = Destination { host: admitted.host, path: path.into(), routed, on_fallback: false };
+    let mut outbound = Outbound::new(head, content, admitted.fields, &conn, &exchange.traced);
+    if level > 0 {
+        outbound.degrade(level);
+        destination.routed.app.look(worker.now());
+    }
     capacity::run(exchange, destination, outbound).await
 }
 

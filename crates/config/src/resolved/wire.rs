@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
 use router::config::{
-    BreakerConfig, BudgetConfig, LimitConfig, PriorityConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    BreakerConfig, BudgetConfig, DegradeConfig, FallbackConfig, LimitConfig, PriorityConfig, RateConfig, RouteConfig,
+    RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
@@ -138,6 +139,12 @@ struct Policy {
     limit: Option<LimitConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<PriorityConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<RateConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<FallbackConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degrade: Option<DegradeConfig>,
 }
 
 impl Default for Policy {
@@ -151,6 +158,9 @@ impl Default for Policy {
             breaker: None,
             limit: None,
             priority: None,
+            rate: None,
+            fallback: None,
+            degrade: None,
         }
     }
 }
@@ -269,10 +279,32 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker, limit, priority } =
-            policy;
-        let policy =
-            Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker, limit, priority };
+        let RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            breaker,
+            limit,
+            priority,
+            rate,
+            fallback,
+            degrade,
+        } = policy;
+        let policy = Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            breaker,
+            limit,
+            priority,
+            rate,
+            fallback,
+            degrade,
+        };
         Route { host, path_prefix, process, policy }
     }
 }
@@ -280,10 +312,32 @@ impl From<&RouteConfig> for Route {
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker, limit, priority } =
-            policy;
-        let policy =
-            RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker, limit, priority };
+        let Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            breaker,
+            limit,
+            priority,
+            rate,
+            fallback,
+            degrade,
+        } = policy;
+        let policy = RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            breaker,
+            limit,
+            priority,
+            rate,
+            fallback,
+            degrade,
+        };
         RouteConfig { host, path_prefix, process, policy }
     }
 }

@@ -1,9 +1,11 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
 mod breaker;
+mod fallback;
 mod limit;
 mod matching;
 mod policy;
+mod rate;
 mod upstream;
 
 use net::listen::ListenAddr;
@@ -11,9 +13,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use breaker::BreakerConfig;
+pub use fallback::{DegradeConfig, FallbackConfig};
 pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
 pub use matching::RequestMatch;
 pub use policy::RoutePolicy;
+pub use rate::{KeyError, RateConfig, RequestKey};
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.

@@ -8,6 +8,7 @@ mod forwarded;
 mod lifecycle;
 mod limits;
 mod overload;
+mod rates;
 mod rig;
 mod smuggling;
 mod tries;
