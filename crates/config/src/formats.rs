@@ -1,7 +1,7 @@
 //! The named formats of texts: what a `format` in the schema means, as one table.
 
 use net::listen::ListenAddr;
-use router::config::RequestKey;
+use router::config::{HedgeConfig, RequestKey};
 use stdx::ids::{AppName, EnvName, ProcessName};
 
 /// What a text must look like: the rule in words, and whether a text follows it.
@@ -28,6 +28,7 @@ pub(crate) fn named(format: &str) -> Option<Format> {
         "header-name" | "cookie-name" => ("1 to 64 of A-Z, a-z, 0-9, '-' and '_'", is_field_name),
         "request-key" => ("ip, path, route, header:NAME or cookie:NAME", |t| t.parse::<RequestKey>().is_ok()),
         "url-path" => ("a path beginning with '/', without spaces, '?', '#', '//' and '.' segments", is_path),
+        "hedge" => ("\"always\" or a table", |t| t == HedgeConfig::ALWAYS),
         _ => return None,
     };
     Some(Format { expected, holds })

@@ -64,7 +64,9 @@ impl Failure {
             Failure::NoRoute => (S::NOT_FOUND, "nothing is served here"),
             Failure::Content(ContentFault::TooLarge) => (S::PAYLOAD_TOO_LARGE, "the request's content is too large"),
             Failure::Content(ContentFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's content came too slowly"),
-            Failure::Content(ContentFault::Broken) => (S::BAD_REQUEST, "the request's content broke off"),
+            Failure::Content(ContentFault::Broken | ContentFault::Unkept) => {
+                (S::BAD_REQUEST, "the request's content broke off")
+            }
             Failure::Deadline | Failure::NoReply(Outcome::TimedOut) => {
                 (S::GATEWAY_TIMEOUT, "the application did not answer in time")
             }

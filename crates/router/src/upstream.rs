@@ -5,16 +5,36 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use stdx::clock::Mono;
 
 use crate::budget::Budget;
 use crate::capacity::{AppState, Breaker, Limiter, RateTable};
 use crate::fault::Faults;
+use crate::latency::Latency;
 use crate::routing::UpstreamName;
 
 /// The shared state of one upstream.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamState {
     pub(crate) budget: Budget,
+    pressed_until: AtomicU64,
+}
+
+/// How long an upstream is left in peace by hedges after it was under pressure.
+const PRESSED: Duration = Duration::from_secs(1);
+
+impl UpstreamState {
+    /// An endpoint said that it has too much to do, or its breaker or a limiter acted.
+    pub(crate) fn press(&self, now: Mono) {
+        self.pressed_until.store((now + PRESSED).0, Relaxed);
+    }
+
+    /// Whether it was under pressure a moment ago: then nothing is sent to it for speed's sake.
+    pub(crate) fn under_pressure(&self, now: Mono) -> bool {
+        self.pressed_until.load(Relaxed) > now.0
+    }
 }
 
 /// The shared state of one route.
@@ -27,6 +47,7 @@ pub(crate) struct RouteState {
     pub(crate) limiter: OnceLock<Arc<Limiter>>,
     rates: Mutex<Option<Arc<RateTable>>>,
     pub(crate) faults: Faults,
+    latency: OnceLock<Box<Latency>>,
 }
 
 impl RouteState {
@@ -38,6 +59,16 @@ impl RouteState {
             Some(table) if room.contains(&table.room()) => Arc::clone(table),
             _ => Arc::clone(rates.insert(Arc::new(RateTable::new(keys)))),
         }
+    }
+
+    /// From now on the latency of its answers is known.
+    pub(crate) fn measure(&self) {
+        self.latency.get_or_init(Box::default);
+    }
+
+    /// The latency of its answers, where somebody asked for it.
+    pub(crate) fn latency(&self) -> Option<&Latency> {
+        self.latency.get().map(|latency| &**latency)
     }
 
     /// A request is over.
