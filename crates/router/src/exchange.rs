@@ -11,7 +11,7 @@ use stdx::trace::TraceContext;
 
 use crate::access::{AccessRecord, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
-use crate::capacity::Permit;
+use crate::capacity::Taken;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
 use crate::reply::ReplyFault;
@@ -33,8 +33,8 @@ pub(crate) struct Exchange {
     pub(crate) meter: Rc<Meter>,
     /// The request has content of its own; then the meter is its own too.
     pub(crate) has_content: bool,
-    /// Its place among those under way, where their number is limited.
-    pub(crate) permit: Option<Permit>,
+    /// What it holds because its route asks for something.
+    pub(crate) taken: Taken,
     started: Mono,
     deadline: Mono,
     route: Option<Routed>,
@@ -53,7 +53,7 @@ impl Exchange {
             conn: Rc::clone(conn),
             meter: Rc::clone(&worker.no_content),
             has_content: false,
-            permit: None,
+            taken: Taken::default(),
             started,
             deadline: started,
             route: None,

@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+/// The degrade level of the application, from 1 to 3; absent at 0.
+pub(crate) const DEGRADE: HeaderName = HeaderName::from_static("forebay-degrade");
 /// The trace of a request, 32 hex digits; on every reply.
 pub(crate) const TRACE: HeaderName = HeaderName::from_static("forebay-trace");
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");

@@ -117,6 +117,25 @@ impl Outbound {
         }
     }
 
+    /// The same request once more, when repeating it is harmless.
+    pub(crate) fn copy(&self) -> Option<Outbound> {
+        let Outbound { idempotent, grpc_timeout, traced, client, head, content } = self;
+        let content = matches!(content, Content::None).then_some(Content::None)?;
+        idempotent.then(|| Outbound {
+            idempotent: *idempotent,
+            grpc_timeout: *grpc_timeout,
+            traced: *traced,
+            client: client.clone(),
+            head: head.clone(),
+            content,
+        })
+    }
+
+    /// Tells the application how much it may leave out.
+    pub(crate) fn degrade(&mut self, level: u8) {
+        self.head.headers.insert(fields::DEGRADE, HeaderValue::from(u16::from(level)));
+    }
+
     /// The request's fields.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.head.headers

@@ -54,7 +54,7 @@ mod witness;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};
-pub use capacity::{BreakerState, BreakerView, Figures, LimitView, Manual};
+pub use capacity::{BreakerState, BreakerView, DegradeView, Figures, LimitView, Manual};
 pub use handle::{Deps, Handle, RouteCounts, StartError, start};
 pub use overrides::Overrides;
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};

@@ -201,7 +201,12 @@ async fn pass(
     } else {
         ClientBody::Empty
     };
-    let destination = Destination { host: admitted.host, path: path.into(), routed };
-    let outbound = Outbound::new(head, content, set, &conn, &exchange.traced);
+    let level = routed.app.level();
+    let destination = Destination { host: admitted.host, path: path.into(), routed, on_fallback: false };
+    let mut outbound = Outbound::new(head, content, set, &conn, &exchange.traced);
+    if level > 0 {
+        outbound.degrade(level);
+        destination.routed.app.look(worker.now());
+    }
     capacity::run(exchange, destination, outbound).await
 }

@@ -23,6 +23,8 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// The route's other upstream is asked instead.
+    Fallback,
     /// It waited so long for a place among those under way.
     Waited(Duration),
     /// The next try met a fault that was set by hand.
@@ -35,6 +37,7 @@ impl What {
         match self {
             What::BudgetDenied(_) => "budget_denied",
             What::BreakerProbe => "breaker_probe",
+            What::Fallback => "fallback",
             What::Waited(_) => "waited",
             What::Fault(_) => "fault",
         }
@@ -45,6 +48,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
+            What::Fallback => f.write_str("the route's fallback is asked instead"),
             What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
             What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),

@@ -11,6 +11,7 @@ mod kept;
 mod lifecycle;
 mod limits;
 mod overload;
+mod rates;
 mod retry;
 mod rig;
 mod smuggling;
