@@ -10,6 +10,8 @@ use stdx::clock::Mono;
 use stdx::ids::ReleaseNo;
 use stdx::rng::Rng;
 
+use crate::figures::EndpointFigures;
+
 /// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
 const DECAY: Duration = Duration::from_secs(10);
 /// What is assumed of an endpoint before its first answer, once one request is on its way to it.
@@ -39,6 +41,7 @@ pub(crate) struct Endpoint {
     told_at: AtomicU64,
     down_until: AtomicU64,
     refusals: AtomicU32,
+    pub(crate) figures: EndpointFigures,
 }
 
 impl Endpoint {
@@ -50,6 +53,7 @@ impl Endpoint {
             told_at: AtomicU64::new(now.0),
             down_until: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
+            figures: EndpointFigures::default(),
         }
     }
 
@@ -66,6 +70,11 @@ impl Endpoint {
             known => known,
         };
         latency * (f64::from(self.in_flight()) + 1.0)
+    }
+
+    /// The latency that it is picked by, in microseconds.
+    pub(crate) fn expected_us(&self, now: Mono) -> u64 {
+        (self.faded(now) / 1e3) as u64
     }
 
     /// Until when it should be passed over, `None` when it may be picked.

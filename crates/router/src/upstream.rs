@@ -12,6 +12,7 @@ use stdx::clock::Mono;
 use crate::budget::Budget;
 use crate::capacity::Breaker;
 use crate::fault::Faults;
+use crate::figures::RouteFigures;
 use crate::latency::Latency;
 use crate::routing::UpstreamName;
 
@@ -44,6 +45,7 @@ pub(crate) struct RouteState {
     answered: [AtomicU64; 6],
     pub(crate) breaker: Breaker,
     pub(crate) faults: Faults,
+    pub(crate) figures: RouteFigures,
     latency: OnceLock<Box<Latency>>,
 }
 

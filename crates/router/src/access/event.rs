@@ -28,12 +28,20 @@ pub enum What {
 }
 
 impl What {
+    /// The words of all.
+    pub const WORDS: [&str; 3] = ["budget_denied", "breaker_probe", "fault"];
+
     /// A stable word for machines.
     pub fn word(&self) -> &'static str {
+        What::WORDS[self.place()]
+    }
+
+    /// Its place among [`What::WORDS`].
+    pub(crate) fn place(&self) -> usize {
         match self {
-            What::BudgetDenied(_) => "budget_denied",
-            What::BreakerProbe => "breaker_probe",
-            What::Fault(_) => "fault",
+            What::BudgetDenied(_) => 0,
+            What::BreakerProbe => 1,
+            What::Fault(_) => 2,
         }
     }
 }
