@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use http::Response;
-use http::header;
+use http::header::{self, HeaderMap};
 use http::request::Parts;
 use stdx::clock::Mono;
 
@@ -15,7 +15,8 @@ use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
 use crate::fields::{self, Client, FieldSet};
 use crate::h1::{Asked, Fault, ReplyContent};
-use crate::retry::Repeatable;
+use crate::kept::{KeepLimits, Kept};
+use crate::retry::{self, Repeat};
 use crate::snapshot::Target;
 use crate::tracing_context::{self, Traced};
 use crate::worker::Worker;
@@ -23,11 +24,18 @@ use crate::worker::Worker;
 /// A request as endpoints get it. Tries share it: one that has no content may be under way to several at once.
 #[derive(Debug)]
 pub(crate) struct Outbound {
-    pub(crate) repeatable: Repeatable,
+    idempotent: bool,
     grpc_timeout: bool,
     head: Parts,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    None,
     /// Gone once a byte of it has left.
-    content: RefCell<Option<ClientBody>>,
+    Once(RefCell<Option<ClientBody>>),
+    Kept(Kept),
 }
 
 /// An endpoint's reply, and what it hangs on.
@@ -51,8 +59,6 @@ pub(crate) struct TryTime {
 impl Outbound {
     /// Turns a client's head into an endpoint's: hop-by-hop fields out, where it came from and its trace in.
     pub(crate) fn new(mut head: Parts, content: ClientBody, set: FieldSet, conn: &Conn, traced: &Traced) -> Outbound {
-        let has_content = !matches!(content, ClientBody::Empty);
-        let repeatable = Repeatable::of(&head.method, has_content);
         fields::strip_hop_by_hop(&mut head.headers, set);
         if set.expect {
             // The client is told to go on when the endpoint begins to read.
@@ -65,12 +71,66 @@ impl Outbound {
         tracing_context::write(&mut head.headers, traced);
         // Each try says how long it may take.
         deadline::remove(&mut head.headers, set);
-        Outbound { repeatable, grpc_timeout: set.grpc_timeout, head, content: RefCell::new(Some(content)) }
+        let idempotent = retry::is_idempotent(&head.method);
+        let content = match content {
+            ClientBody::Empty => Content::None,
+            some => Content::Once(RefCell::new(Some(some))),
+        };
+        Outbound { idempotent, grpc_timeout: set.grpc_timeout, head, content }
+    }
+
+    /// Keeps the content from here on, if the request may ever be repeated.
+    pub(crate) fn keep_content(&mut self, worker: &Worker, rule: &retry::Rule) {
+        let Content::Once(content) = &mut self.content else { return };
+        if !self.idempotent || rule.keep == KeepLimits::default() {
+            return;
+        }
+        match content.take() {
+            Some(ClientBody::Stream(stream)) => {
+                self.content = Content::Kept(Kept::new(stream, rule.keep, &worker.shared.room));
+            }
+            other => *content.get_mut() = other,
+        }
+    }
+
+    /// Whether another try is harmless, as far as is known now.
+    pub(crate) fn repeat(&self) -> Repeat {
+        let again = match &self.content {
+            Content::None => self.idempotent,
+            Content::Once(_) => false,
+            Content::Kept(kept) => self.idempotent && kept.is_kept(),
+        };
+        if again { Repeat::Harmless } else { Repeat::Never }
+    }
+
+    /// Whether two tries can be under way beside each other.
+    pub(crate) fn is_shareable(&self) -> bool {
+        match &self.content {
+            Content::None => self.idempotent,
+            Content::Once(_) => false,
+            Content::Kept(kept) => self.idempotent && kept.is_whole(),
+        }
+    }
+
+    /// The request's fields.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
     }
 
     /// The content for a try, `None` when it has left for good.
     fn content(&self) -> Option<ClientBody> {
-        if self.repeatable.has_content { self.content.take() } else { Some(ClientBody::Empty) }
+        match &self.content {
+            Content::None => Some(ClientBody::Empty),
+            Content::Once(content) => content.take(),
+            Content::Kept(kept) => Some(ClientBody::Kept(Box::new(kept.replay()))),
+        }
+    }
+
+    /// Takes back content of which nothing was sent.
+    fn give_back(&self, unsent: ClientBody) {
+        if let Content::Once(content) = &self.content {
+            content.replace(Some(unsent));
+        }
     }
 }
 
@@ -154,11 +214,12 @@ async fn exchange(
         let left = Left { time: time.deadline.saturating_sub(spent), grpc: outbound.grpc_timeout };
         let asked = link.ask(&outbound.head, left, &mut content, worker.pool.buffers());
         let asked = tokio::time::timeout(time.head.saturating_sub(spent), asked).await;
-        let may_repeat = outbound.repeatable.harmless() || matches!(&asked, Ok(Err(asked)) if asked.unsent);
-        if may_repeat {
-            outbound.content.replace(Some(content));
+        let unsent = matches!(&asked, Ok(Err(asked)) if asked.unsent);
+        if unsent {
+            outbound.give_back(content);
         }
-        let Asked { fault, unsent } = match asked.map_err(|_| Outcome::TimedOut)? {
+        let may_repeat = unsent || outbound.repeat() == Repeat::Harmless;
+        let Asked { fault, .. } = match asked.map_err(|_| Outcome::TimedOut)? {
             Ok(response) => return Ok(response),
             Err(asked) => asked,
         };

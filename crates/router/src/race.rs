@@ -74,7 +74,7 @@ fn hedge(exchange: &mut Exchange, worker: &Rc<Worker>, entry: &Entry<'_>, began:
     let now = worker.now();
     let asked = |one: &Target| exchange.has_tried(one) || std::ptr::eq(one, &raw const targets[entry.target]);
     let at_ease = entry.routed.state.breaker.at_rest() && !upstream.state.under_pressure(now);
-    if !at_ease || !pick::another(targets, asked, now) {
+    if !at_ease || !entry.outbound.is_shareable() || !pick::another(targets, asked, now) {
         return None;
     }
     let Pick::Target(target) = pick::pick(targets, asked, now, &mut worker.rng.borrow_mut()) else { return None };

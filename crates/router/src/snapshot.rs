@@ -161,7 +161,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
         },
-        rules: Rules::of(&spec.policy),
+        rules: Rules::of(&spec.policy, &state),
         state,
         upstream,
     }

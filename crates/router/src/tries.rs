@@ -11,7 +11,7 @@ use crate::forward::{self, Answer, Outbound, TryTime};
 use crate::pick::{self, Pick};
 use crate::race;
 use crate::rescue::Failure;
-use crate::retry;
+use crate::retry::{self, Repeat};
 use crate::route::Routed;
 use crate::shared::HeldSeat;
 use crate::snapshot::Target;
@@ -41,12 +41,16 @@ pub(crate) struct Tried {
 pub(crate) async fn run(
     exchange: &mut Exchange,
     mut destination: Destination,
-    outbound: Outbound,
+    mut outbound: Outbound,
 ) -> Result<Answer, Failure> {
     let worker = Rc::clone(&exchange.worker);
+    let policy = &destination.routed.policy;
+    if policy.retry.retries_max > 0 || policy.hedge.is_some() {
+        outbound.keep_content(&worker, &policy.retry);
+    }
     // Only tries that may run beside each other share a request.
     let (single, shared);
-    let (outbound, race) = if destination.routed.policy.hedge.is_some() && outbound.repeatable.harmless() {
+    let (outbound, race) = if policy.hedge.is_some() && outbound.repeat() == Repeat::Harmless {
         shared = Rc::new(outbound);
         (&*shared, Some(&shared))
     } else {
@@ -61,7 +65,7 @@ pub(crate) async fn run(
         let now = worker.now();
         let left = exchange.time_left(now)?;
         let target = &routed.upstream.targets[index];
-        let may_repeat = outbound.repeatable.harmless() && counted < u32::from(routed.policy.retry.retries_max);
+        let may_repeat = outbound.repeat() == Repeat::Harmless && counted < u32::from(routed.policy.retry.retries_max);
         let mut time = try_time(routed, exchange, target, may_repeat, left, now);
         time.fault = strike(exchange, routed, target);
         let tried = match race {
@@ -83,7 +87,7 @@ pub(crate) async fn run(
         {
             return Err(fault.into());
         }
-        let again = routed.policy.retry.again(outcome, outbound.repeatable, counted);
+        let again = routed.policy.retry.again(outcome, outbound.repeat(), counted);
         if !again || (retry::counts(outcome) && !afford(exchange, routed)) {
             return tried.result.map_err(Failure::NoReply);
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use stdx::clock::Mono;
 
 use crate::budget::Budget;
-use crate::capacity::Breaker;
+use crate::capacity::{Breaker, Limiter};
 use crate::fault::Faults;
 use crate::figures::RouteFigures;
 use crate::latency::Latency;
@@ -44,6 +44,8 @@ pub(crate) struct RouteState {
     /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
     answered: [AtomicU64; 6],
     pub(crate) breaker: Breaker,
+    /// There from when the route first had a limit.
+    pub(crate) limiter: OnceLock<Arc<Limiter>>,
     pub(crate) faults: Faults,
     pub(crate) figures: RouteFigures,
     latency: OnceLock<Box<Latency>>,

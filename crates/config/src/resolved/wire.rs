@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{BreakerConfig, BudgetConfig, HedgeConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{
+    BreakerConfig, BudgetConfig, HedgeConfig, LimitConfig, PriorityConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
@@ -138,6 +140,10 @@ struct Policy {
     /// Optional tables are stored as they were written, with all of their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<PriorityConfig>,
 }
 
 impl Default for Policy {
@@ -151,6 +157,8 @@ impl Default for Policy {
             retry: Retry::default(),
             hedge: None,
             breaker: None,
+            limit: None,
+            priority: None,
         }
     }
 }
@@ -269,24 +277,74 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker } =
-            policy;
-        let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
-        let policy =
-            Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker };
-        Route { host, path_prefix, process, policy }
+        Route { host, path_prefix, process, policy: policy.into() }
     }
 }
 
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker } =
-            policy;
+        RouteConfig { host, path_prefix, process, policy: policy.into() }
+    }
+}
+
+impl From<RoutePolicy> for Policy {
+    fn from(from: RoutePolicy) -> Policy {
+        let RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        } = from;
+        let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
+        Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        }
+    }
+}
+
+impl From<Policy> for RoutePolicy {
+    fn from(from: Policy) -> RoutePolicy {
+        let Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        } = from;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
-        let policy =
-            RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, retry, hedge, breaker };
-        RouteConfig { host, path_prefix, process, policy }
+        RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        }
     }
 }
 

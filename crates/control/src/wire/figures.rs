@@ -7,7 +7,7 @@ use stdx::ids::{AppName, EnvName, ReleaseNo};
 
 /// Latency as counts between bounds, since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LatencyRow {
+pub struct HistogramRow {
     /// Upper bounds in microseconds.
     pub bounds_us: Vec<u64>,
     /// How many are up to each bound and above the one before; the last counts all beyond.
@@ -16,7 +16,7 @@ pub struct LatencyRow {
     pub sum_us: u64,
 }
 
-impl LatencyRow {
+impl HistogramRow {
     /// How many were counted.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
@@ -40,9 +40,9 @@ impl LatencyRow {
     }
 
     /// What was counted since `earlier`.
-    pub fn since(&self, earlier: &LatencyRow) -> LatencyRow {
+    pub fn since(&self, earlier: &HistogramRow) -> HistogramRow {
         let before = |index: usize| earlier.counts.get(index).copied().unwrap_or_default();
-        LatencyRow {
+        HistogramRow {
             bounds_us: self.bounds_us.clone(),
             counts: self.counts.iter().enumerate().map(|(index, count)| count.saturating_sub(before(index))).collect(),
             sum_us: self.sum_us.saturating_sub(earlier.sum_us),
@@ -86,7 +86,7 @@ pub struct RouteRow {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub faults: u64,
     /// From a request's head to its reply's.
-    pub latency: LatencyRow,
+    pub latency: HistogramRow,
 }
 
 /// One row of `forebay upstreams`: an endpoint in an upstream.
@@ -111,7 +111,7 @@ pub struct EndpointRow {
     /// Tries that are over, by their ends.
     pub tries: BTreeMap<String, u64>,
     /// From the start of a try to its reply's head.
-    pub latency: LatencyRow,
+    pub latency: HistogramRow,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]

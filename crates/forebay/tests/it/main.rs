@@ -11,6 +11,7 @@ mod metrics;
 mod output;
 mod planes;
 mod procfile;
+mod queue_verbs;
 mod rejected;
 mod rig;
 mod secrets;

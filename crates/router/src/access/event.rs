@@ -23,13 +23,15 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// It waited so long for a place among those under way.
+    Waited(Duration),
     /// The next try met a fault that was set by hand.
     Fault(Strike),
 }
 
 impl What {
     /// The words of all.
-    pub const WORDS: [&str; 3] = ["budget_denied", "breaker_probe", "fault"];
+    pub const WORDS: [&str; 4] = ["budget_denied", "breaker_probe", "waited", "fault"];
 
     /// A stable word for machines.
     pub fn word(&self) -> &'static str {
@@ -41,7 +43,8 @@ impl What {
         match self {
             What::BudgetDenied(_) => 0,
             What::BreakerProbe => 1,
-            What::Fault(_) => 2,
+            What::Waited(_) => 2,
+            What::Fault(_) => 3,
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
+            What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
             What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use control::wire::figures::LatencyRow;
+use control::wire::figures::HistogramRow;
 
 /// Upper bounds in microseconds: six to the decade, from 100 µs to a minute.
 pub(crate) const BOUNDS_US: [u64; 35] = [
@@ -36,8 +36,8 @@ impl Histogram {
     }
 
     /// What was counted. While others count, the sum may be of a moment later than the counts.
-    pub(crate) fn read(&self) -> LatencyRow {
-        LatencyRow {
+    pub(crate) fn read(&self) -> HistogramRow {
+        HistogramRow {
             bounds_us: BOUNDS_US.to_vec(),
             counts: self.counts.iter().map(|count| count.load(Relaxed)).collect(),
             sum_us: self.sum_us.load(Relaxed),

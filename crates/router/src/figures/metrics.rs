@@ -2,7 +2,7 @@
 //! a gauge says how many more there are.
 
 use control::metrics::{Exposition, Family, Kind};
-use control::wire::figures::{EndpointRow, LatencyRow, RouteRow};
+use control::wire::figures::{EndpointRow, HistogramRow, RouteRow};
 
 use super::rows::CLASSES;
 use crate::handle::Handle;
@@ -170,7 +170,7 @@ fn labels(row: &EndpointRow) -> [(&'static str, &str); 3] {
 }
 
 /// A histogram by the coarser bounds, in seconds.
-fn histogram(family: &mut Family<'_>, labels: &[(&'static str, &str)], latency: &LatencyRow) {
+fn histogram(family: &mut Family<'_>, labels: &[(&'static str, &str)], latency: &HistogramRow) {
     let (mut bounds, mut counts, mut pending) = (Vec::new(), Vec::new(), 0);
     for (index, count) in latency.counts.iter().enumerate() {
         pending += count;
