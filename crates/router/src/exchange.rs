@@ -102,6 +102,10 @@ impl Exchange {
     /// Notes a try that has just ended.
     pub(crate) fn tried(&mut self, target: &Target, kind: TryKind, began: Mono, outcome: Outcome) {
         let (at, took) = (began.since(self.started), self.worker.now().since(began));
+        target.endpoint.figures.tried(outcome, took);
+        if let Some(route) = &self.route {
+            route.state.figures.tried(kind);
+        }
         if let Some(record) = &mut self.record {
             record.tries.push(Try { target: Arc::clone(&target.facts), kind, outcome, at, took });
         }
@@ -110,6 +114,9 @@ impl Exchange {
     /// Notes what decided about the request at this moment.
     pub(crate) fn note(&mut self, what: What) {
         let at = self.worker.now().since(self.started);
+        if let Some(route) = &self.route {
+            route.state.figures.noted(&what);
+        }
         if let Some(record) = &mut self.record {
             record.events.push(Event { at, what });
         }
@@ -178,6 +185,9 @@ impl Drop for Exchange {
             record.request_bytes = self.meter.bytes.get();
             if let Some(route) = &self.route {
                 route.state.answered(record.status);
+                if !record.to_head.is_zero() {
+                    route.state.figures.latency.observe(record.to_head);
+                }
             }
             self.worker.record(*record);
         }

@@ -19,6 +19,7 @@ mod endpoint;
 mod exchange;
 mod fault;
 mod fields;
+mod figures;
 mod forward;
 mod gate;
 mod h1;
