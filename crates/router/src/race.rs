@@ -8,7 +8,6 @@ use stdx::clock::Mono;
 
 use crate::access::{Outcome, TryKind, What};
 use crate::exchange::Exchange;
-use crate::fault::Strike;
 use crate::forward::{self, Answer, Outbound, TryTime};
 use crate::pick::{self, Pick};
 use crate::route::Routed;
@@ -34,7 +33,7 @@ pub(crate) async fn run(exchange: &mut Exchange, entry: Entry<'_>) -> Tried {
     let worker = Rc::clone(&exchange.worker);
     let began = worker.now();
     let delay = routed.policy.hedge.and_then(|hedge| hedge.delay(routed.state.latency(), began));
-    let mut first = Runner::new(exchange, &entry, entry.target, entry.kind, entry.time);
+    let mut first = Runner::new(&worker, &entry, entry.target, entry.kind, entry.time);
     let alone = match delay {
         None => Some(first.run.as_mut().await),
         Some(Duration::ZERO) => None,
@@ -75,7 +74,7 @@ fn hedge(exchange: &mut Exchange, worker: &Rc<Worker>, entry: &Entry<'_>, began:
     let now = worker.now();
     let asked = |one: &Target| exchange.has_tried(one) || std::ptr::eq(one, &raw const targets[entry.target]);
     let at_ease = entry.routed.state.breaker.at_rest() && !upstream.state.under_pressure(now);
-    if !at_ease || !pick::another(targets, asked, now) {
+    if !at_ease || !entry.outbound.is_shareable() || !pick::another(targets, asked, now) {
         return None;
     }
     let Pick::Target(target) = pick::pick(targets, asked, now, &mut worker.rng.borrow_mut()) else { return None };
@@ -84,8 +83,9 @@ fn hedge(exchange: &mut Exchange, worker: &Rc<Worker>, entry: &Entry<'_>, began:
         return None;
     }
     let left = entry.time.deadline.saturating_sub(now.since(began));
-    let time = TryTime { head: left, deadline: left };
-    Some(Runner::new(exchange, entry, target, TryKind::Hedge, time))
+    let fault = tries::strike(exchange, entry.routed, &targets[target]);
+    let time = TryTime { head: left, deadline: left, fault };
+    Some(Runner::new(worker, entry, target, TryKind::Hedge, time))
 }
 
 /// A try that owns what it needs, so that it can outlive its request.
@@ -99,12 +99,10 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(exchange: &mut Exchange, entry: &Entry<'_>, target: usize, kind: TryKind, time: TryTime) -> Runner {
-        let worker = Rc::clone(&exchange.worker);
+    fn new(worker: &Rc<Worker>, entry: &Entry<'_>, target: usize, kind: TryKind, time: TryTime) -> Runner {
         let (routed, began) = (entry.routed.clone(), worker.now());
-        let fault = tries::strike(exchange, &routed, &routed.upstream.targets[target]);
-        let run = one_try(Rc::clone(&worker), routed.clone(), Rc::clone(entry.outbound), target, time, fault);
-        Runner { worker, routed, target, kind, began, run: Box::pin(run) }
+        let run = one_try(Rc::clone(worker), routed.clone(), Rc::clone(entry.outbound), target, time);
+        Runner { worker: Rc::clone(worker), routed, target, kind, began, run: Box::pin(run) }
     }
 
     fn target(&self) -> &Target {
@@ -133,10 +131,9 @@ async fn one_try(
     outbound: Rc<Outbound>,
     target: usize,
     time: TryTime,
-    fault: Option<Strike>,
 ) -> Result<Answer, Outcome> {
     let began = worker.now();
-    let tried = forward::one_try(&worker, &routed.upstream.targets[target], &outbound, time, fault).await;
+    let tried = forward::one_try(&worker, &routed.upstream.targets[target], &outbound, time).await;
     if tried.as_ref().is_ok_and(|answer| !answer.response.status().is_server_error()) {
         observe(&routed, &worker, began);
     }

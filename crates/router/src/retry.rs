@@ -7,26 +7,19 @@ use stdx::rng::Rng;
 
 use crate::access::Outcome;
 use crate::config::RoutePolicy;
+use crate::kept::KeepLimits;
 
-/// What makes a request repeatable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Repeatable {
-    /// By RFC 9110 section 9.2.2.
-    pub(crate) idempotent: bool,
-    /// Content is streamed and gone once a byte of it has left.
-    pub(crate) has_content: bool,
+/// Whether sending a request with this method a second time does no more than sending it once (RFC 9110, 9.2.2).
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 
-impl Repeatable {
-    pub(crate) fn of(method: &Method, has_content: bool) -> Repeatable {
-        let idempotent = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-        Repeatable { idempotent, has_content }
-    }
-
-    /// Whether sending it a second time is harmless even if the first one arrived.
-    pub(crate) fn harmless(self) -> bool {
-        self.idempotent && !self.has_content
-    }
+/// Whether sending a request again is harmless even if it arrived the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Harmless,
+    /// It is not idempotent, or its content is gone.
+    Never,
 }
 
 /// A route's rule.
@@ -37,6 +30,7 @@ pub(crate) struct Rule {
     pub(crate) statuses: Box<[u16]>,
     pub(crate) backoff: Duration,
     pub(crate) backoff_limit: Duration,
+    pub(crate) keep: KeepLimits,
 }
 
 impl Rule {
@@ -47,6 +41,7 @@ impl Rule {
             statuses: policy.retry.statuses.as_slice().into(),
             backoff: ms(policy.retry.backoff_ms),
             backoff_limit: ms(policy.retry.backoff_limit_ms),
+            keep: KeepLimits { memory: policy.retry.body_memory_bytes_max, disk: policy.retry.body_disk_bytes_max },
         }
     }
 
@@ -54,8 +49,8 @@ impl Rule {
     /// yet; the caller sees to that.
     ///
     /// A connection that was never made has sent nothing: such a try is free, for every method. All others count.
-    pub(crate) fn again(&self, outcome: Outcome, request: Repeatable, counted: u32) -> bool {
-        let may_repeat = || request.harmless() && counted <= u32::from(self.retries_max);
+    pub(crate) fn again(&self, outcome: Outcome, repeat: Repeat, counted: u32) -> bool {
+        let may_repeat = || repeat == Repeat::Harmless && counted <= u32::from(self.retries_max);
         match outcome {
             Outcome::Refused | Outcome::ConnectTimeout => true,
             Outcome::Died | Outcome::TimedOut | Outcome::Malformed => may_repeat(),
@@ -85,10 +80,6 @@ mod tests {
     use super::*;
     use proptest::prelude::{any, prop_assert, proptest};
 
-    fn of(method: &Method) -> Repeatable {
-        Repeatable::of(method, false)
-    }
-
     fn rule(retries_max: u8) -> Rule {
         let mut policy = RoutePolicy { retries_max, ..RoutePolicy::default() };
         policy.retry.statuses = vec![502, 503];
@@ -97,39 +88,37 @@ mod tests {
 
     #[test]
     fn what_was_never_sent_is_always_tried_again() {
-        for method in [Method::GET, Method::POST, Method::PATCH] {
-            assert!(rule(0).again(Outcome::Refused, Repeatable::of(&method, true), 9), "{method}");
+        for repeat in [Repeat::Harmless, Repeat::Never] {
+            assert!(rule(0).again(Outcome::Refused, repeat, 9), "{repeat:?}");
         }
     }
 
     #[test]
     fn what_may_have_arrived_is_repeated_only_where_that_is_harmless() {
         for outcome in [Outcome::Died, Outcome::TimedOut, Outcome::Malformed, Outcome::Answered(503)] {
-            assert!(rule(1).again(outcome, of(&Method::GET), 1));
-            assert!(rule(1).again(outcome, of(&Method::DELETE), 1));
-            assert!(!rule(1).again(outcome, of(&Method::POST), 1));
-            assert!(!rule(1).again(outcome, Repeatable::of(&Method::PUT, true), 1));
+            assert!(rule(1).again(outcome, Repeat::Harmless, 1));
+            assert!(!rule(1).again(outcome, Repeat::Never, 1));
         }
     }
 
     #[test]
     fn an_answer_is_an_answer_unless_the_route_says_otherwise() {
-        assert!(!rule(1).again(Outcome::Answered(500), of(&Method::GET), 1));
-        assert!(!rule(1).again(Outcome::Answered(200), of(&Method::GET), 1));
-        assert!(!Rule::of(&RoutePolicy::default()).again(Outcome::Answered(503), of(&Method::GET), 1));
+        assert!(!rule(1).again(Outcome::Answered(500), Repeat::Harmless, 1));
+        assert!(!rule(1).again(Outcome::Answered(200), Repeat::Harmless, 1));
+        assert!(!Rule::of(&RoutePolicy::default()).again(Outcome::Answered(503), Repeat::Harmless, 1));
     }
 
     #[test]
     fn retries_are_counted() {
-        assert!(!rule(0).again(Outcome::Died, of(&Method::GET), 1));
-        assert!(rule(2).again(Outcome::Died, of(&Method::GET), 2));
-        assert!(!rule(2).again(Outcome::Died, of(&Method::GET), 3));
+        assert!(!rule(0).again(Outcome::Died, Repeat::Harmless, 1));
+        assert!(rule(2).again(Outcome::Died, Repeat::Harmless, 2));
+        assert!(!rule(2).again(Outcome::Died, Repeat::Harmless, 3));
     }
 
     #[test]
     fn methods_are_case_sensitive() {
         let lower = Method::from_bytes(b"get").unwrap();
-        assert!(!of(&lower).idempotent);
+        assert!(!is_idempotent(&lower));
     }
 
     #[test]

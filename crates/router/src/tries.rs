@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use stdx::clock::Mono;
 
-use crate::access::{Outcome, TryKind, What};
+use crate::access::{Outcome, Strike, TryKind, What};
 use crate::exchange::Exchange;
-use crate::fault::Strike;
 use crate::forward::{self, Answer, Outbound, TryTime};
 use crate::pick::{self, Pick};
 use crate::race;
 use crate::rescue::Failure;
-use crate::retry;
+use crate::retry::{self, Repeat};
 use crate::route::Routed;
 use crate::shared::HeldSeat;
 use crate::snapshot::Target;
@@ -20,11 +19,13 @@ use crate::spare;
 use crate::worker::Worker;
 
 /// Where a request is going; looked up again when the routing changes under it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Destination {
     pub(crate) host: Box<str>,
     pub(crate) path: Box<str>,
     pub(crate) routed: Routed,
+    /// Not to the route's own upstream but to the one that it falls back to.
+    pub(crate) on_fallback: bool,
 }
 
 /// How one try went, or several beside each other.
@@ -42,12 +43,16 @@ pub(crate) struct Tried {
 pub(crate) async fn run(
     exchange: &mut Exchange,
     mut destination: Destination,
-    outbound: Outbound,
+    mut outbound: Outbound,
 ) -> Result<Answer, Failure> {
     let worker = Rc::clone(&exchange.worker);
+    let policy = &destination.routed.policy;
+    if policy.retry.retries_max > 0 || policy.hedge.is_some() {
+        outbound.keep_content(&worker, &policy.retry);
+    }
     // Only tries that may run beside each other share a request.
     let (single, shared);
-    let (outbound, race) = if destination.routed.policy.hedge.is_some() && outbound.repeatable.harmless() {
+    let (outbound, race) = if policy.hedge.is_some() && outbound.repeat() == Repeat::Harmless {
         shared = Rc::new(outbound);
         (&*shared, Some(&shared))
     } else {
@@ -62,12 +67,12 @@ pub(crate) async fn run(
         let now = worker.now();
         let left = exchange.time_left(now)?;
         let target = &routed.upstream.targets[index];
-        let may_repeat = outbound.repeatable.harmless() && counted < u32::from(routed.policy.retry.retries_max);
-        let time = try_time(routed, exchange, target, may_repeat, left, now);
+        let may_repeat = outbound.repeat() == Repeat::Harmless && counted < u32::from(routed.policy.retry.retries_max);
+        let mut time = try_time(routed, exchange, target, may_repeat, left, now);
+        time.fault = strike(exchange, routed, target);
         let tried = match race {
             None => {
-                let fault = strike(exchange, routed, target);
-                let result = forward::one_try(&worker, target, outbound, time, fault).await;
+                let result = forward::one_try(&worker, target, outbound, time).await;
                 Tried { counted: note(exchange, target, kind, now, &result), result }
             }
             Some(outbound) => {
@@ -84,7 +89,7 @@ pub(crate) async fn run(
         {
             return Err(fault.into());
         }
-        let again = routed.policy.retry.again(outcome, outbound.repeatable, counted);
+        let again = routed.policy.retry.again(outcome, outbound.repeat(), counted);
         if !again || (retry::counts(outcome) && !afford(exchange, routed)) {
             return tried.result.map_err(Failure::NoReply);
         }
@@ -114,13 +119,6 @@ async fn choose(worker: &Worker, exchange: &mut Exchange, destination: &mut Dest
     }
 }
 
-/// The fault that was set by hand and that a try is to meet.
-pub(crate) fn strike(exchange: &mut Exchange, routed: &Routed, target: &Target) -> Option<Strike> {
-    let strike = routed.state.faults.strike(&target.facts, &mut exchange.worker.rng.borrow_mut())?;
-    exchange.note(What::Fault(strike));
-    Some(strike)
-}
-
 /// Notes how a try ended; how many of the route's tries it was.
 pub(crate) fn note(
     exchange: &mut Exchange,
@@ -141,6 +139,13 @@ fn outcome(result: &Result<Answer, Outcome>) -> Outcome {
 /// Whether the route has an answer with this status rather replaced by another one.
 pub(crate) fn is_unwanted(routed: &Routed, answer: &Answer) -> bool {
     routed.policy.retry.statuses.contains(&answer.response.status().as_u16())
+}
+
+/// The fault set by hand that a try at `target` meets; notes it.
+pub(crate) fn strike(exchange: &mut Exchange, routed: &Routed, target: &Target) -> Option<Strike> {
+    let strike = routed.state.faults.strike(&target.facts, &mut exchange.worker.rng.borrow_mut())?;
+    exchange.note(What::Fault(strike));
+    Some(strike)
 }
 
 /// Whether the upstream's budget bears one more try; it is charged for it.
@@ -169,7 +174,9 @@ impl Destination {
     fn refresh(&mut self, worker: &Worker) -> Result<(), Failure> {
         let snapshot = worker.snapshot();
         if !self.routed.is_of(&snapshot) {
-            self.routed = Routed::find(&snapshot, &self.host, &self.path).ok_or(Failure::NoRoute)?;
+            let found = Routed::find(&snapshot, &self.host, &self.path);
+            let found = if self.on_fallback { found.and_then(|found| found.fallback()) } else { found };
+            self.routed = found.ok_or(Failure::NoRoute)?;
         }
         Ok(())
     }
@@ -186,7 +193,7 @@ fn try_time(
 ) -> TryTime {
     let tried = |one: &Target| exchange.has_tried(one) || std::ptr::eq(one, target);
     let another = may_repeat && pick::another(&routed.upstream.targets, tried, now);
-    TryTime { head: if another { left.min(routed.policy.try_timeout) } else { left }, deadline: left }
+    TryTime { head: if another { left.min(routed.policy.try_timeout) } else { left }, deadline: left, fault: None }
 }
 
 /// Waits until the routing changes or `until_up` has passed, within the time that this request may be held in all.

@@ -153,7 +153,7 @@ impl<D: Io> Broker<D> {
 
     /// How long syncs took, and answers waited.
     pub(crate) fn histograms(&self) -> Histograms {
-        Histograms { sync: self.pulse.sync_time.cumulated(), ack: self.pulse.ack_time.cumulated() }
+        Histograms { sync: self.pulse.sync_time.measured(), ack: self.pulse.ack_time.measured() }
     }
 
     /// How the plane does.

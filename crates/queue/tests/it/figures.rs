@@ -1,5 +1,7 @@
 //! What is told of tubes and of the plane as a whole.
 
+use control::metrics::Exposition;
+
 use crate::rig::{Forebay, Http, block_on};
 
 #[test]
@@ -47,10 +49,12 @@ fn prometheus_reads_every_figure() {
     let ours = Forebay::start();
     let http = Http::admin(&ours.handle);
     http.put("mail", "hello");
-    let text = block_on(queue::metrics::render(&ours.handle)).unwrap();
+    let mut page = Exposition::default();
+    block_on(queue::metrics::write(&ours.handle, &mut page)).unwrap();
+    let text = page.into_text();
     for line in [
         "forebay_queue_jobs{app=\"\",environment=\"\",tube=\"mail\",state=\"ready\"} 1",
-        "forebay_queue_jobs_put_total{app=\"\",environment=\"\",tube=\"mail\"} 1",
+        "forebay_queue_put_total{app=\"\",environment=\"\",tube=\"mail\"} 1",
         "forebay_queue_bytes{app=\"\",environment=\"\",tube=\"mail\"} 5",
         "# TYPE forebay_queue_ack_seconds histogram",
         "forebay_queue_draining 0",
@@ -62,5 +66,6 @@ fn prometheus_reads_every_figure() {
         assert!(name.starts_with("forebay_queue_") && value.parse::<f64>().is_ok(), "{line}");
     }
     block_on(ours.handle.stop());
-    assert_eq!(block_on(queue::metrics::render(&ours.handle)).unwrap_err().code, "queue_unavailable");
+    let refused = block_on(queue::metrics::write(&ours.handle, &mut Exposition::default()));
+    assert_eq!(refused.unwrap_err().code, "queue_unavailable");
 }

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::BreakerConfig;
 use super::hedge::{self, HedgeConfig};
 use super::retry::RetryConfig;
+use super::{BreakerConfig, DegradeConfig, FallbackConfig, LimitConfig, PriorityConfig, RateConfig};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +33,21 @@ pub struct RoutePolicy {
     /// A second try beside a slow first one. Absent: none.
     #[serde(deserialize_with = "hedge::read")]
     pub hedge: Option<HedgeConfig>,
+    /// How many of its requests may be under way at once. Absent: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitConfig>,
+    /// Who comes first where its requests wait. Absent: all are alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<PriorityConfig>,
+    /// How often the same client may ask. Absent: as often as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+    /// What is answered when the application cannot. Absent: the router's own errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<FallbackConfig>,
+    /// At which degrade levels of its application the route is there. Absent: at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degrade: Option<DegradeConfig>,
 }
 
 impl Default for RoutePolicy {
@@ -46,6 +61,11 @@ impl Default for RoutePolicy {
             breaker: None,
             retry: RetryConfig::default(),
             hedge: None,
+            limit: None,
+            priority: None,
+            rate: None,
+            fallback: None,
+            degrade: None,
         }
     }
 }

@@ -18,10 +18,20 @@ pub struct RetryConfig {
     /// The wait doubles up to this.
     #[schemars(range(max = 60_000))]
     pub backoff_limit_ms: u32,
+    /// Bytes of a request's content kept in memory so that another try can send them again.
+    pub body_memory_bytes_max: u64,
+    /// Bytes of a request's content that go to disk beyond those; beyond both the request is not repeated.
+    pub body_disk_bytes_max: u64,
 }
 
 impl Default for RetryConfig {
     fn default() -> RetryConfig {
-        RetryConfig { statuses: Vec::new(), backoff_ms: 10, backoff_limit_ms: 250 }
+        RetryConfig {
+            statuses: Vec::new(),
+            backoff_ms: 10,
+            backoff_limit_ms: 250,
+            body_memory_bytes_max: 64 << 10,
+            body_disk_bytes_max: 0,
+        }
     }
 }

@@ -9,25 +9,33 @@ pub(super) struct Retry {
     statuses: Vec<u16>,
     backoff_ms: u32,
     backoff_limit_ms: u32,
+    body_memory_bytes_max: u64,
+    body_disk_bytes_max: u64,
 }
 
 impl Default for Retry {
     fn default() -> Retry {
-        Retry { statuses: Vec::new(), backoff_ms: 10, backoff_limit_ms: 250 }
+        Retry {
+            statuses: Vec::new(),
+            backoff_ms: 10,
+            backoff_limit_ms: 250,
+            body_memory_bytes_max: 65_536,
+            body_disk_bytes_max: 0,
+        }
     }
 }
 
 impl From<RetryConfig> for Retry {
     fn from(from: RetryConfig) -> Retry {
-        let RetryConfig { statuses, backoff_ms, backoff_limit_ms } = from;
-        Retry { statuses, backoff_ms, backoff_limit_ms }
+        let RetryConfig { statuses, backoff_ms, backoff_limit_ms, body_memory_bytes_max, body_disk_bytes_max } = from;
+        Retry { statuses, backoff_ms, backoff_limit_ms, body_memory_bytes_max, body_disk_bytes_max }
     }
 }
 
 impl From<Retry> for RetryConfig {
     fn from(from: Retry) -> RetryConfig {
-        let Retry { statuses, backoff_ms, backoff_limit_ms } = from;
-        RetryConfig { statuses, backoff_ms, backoff_limit_ms }
+        let Retry { statuses, backoff_ms, backoff_limit_ms, body_memory_bytes_max, body_disk_bytes_max } = from;
+        RetryConfig { statuses, backoff_ms, backoff_limit_ms, body_memory_bytes_max, body_disk_bytes_max }
     }
 }
 
