@@ -30,7 +30,7 @@ use crate::serve::{self, End, Parts};
 use crate::side::{self, Side, Work};
 
 /// The version of what the plane writes into its folder.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// Requests of handles that may wait for the queue's thread.
 const REQUESTS_MAX: usize = 64;

@@ -6,6 +6,7 @@
 //! threads; time is an argument of both.
 
 pub mod admin;
+pub mod backup;
 mod broker;
 pub mod config;
 pub mod cron;
@@ -14,6 +15,7 @@ mod engine;
 mod event;
 mod handle;
 mod http;
+pub mod import;
 mod log;
 pub mod metrics;
 mod names;

@@ -1,5 +1,7 @@
 //! What callers within the process ask beyond the protocol: the HTTP door, push, periodic jobs, operators.
 
+use std::path::PathBuf;
+
 use control::wire::{JobRow, QueueStatus};
 use stdx::io::Io;
 use stdx::trace::TraceContext;
@@ -149,6 +151,17 @@ impl<D: Io> Broker<D> {
             body: None,
             body_base64: None,
         }
+    }
+
+    /// Somebody begins to copy the log: its disk and its folder. No segment goes until the copy has ended.
+    pub(crate) fn begin_copy(&mut self) -> (D, PathBuf) {
+        self.copies += 1;
+        self.place.clone()
+    }
+
+    /// The copy has ended.
+    pub(crate) fn end_copy(&mut self) {
+        self.copies -= 1;
     }
 
     /// How long syncs took, and answers waited.

@@ -29,7 +29,7 @@ impl<D: Io> Broker<D> {
     /// One step: empties some of the oldest segment if the log is too long for what lives in it, and removes segments
     /// that are empty.
     pub(super) fn compact(&mut self) {
-        if self.compaction.stopped {
+        if self.compaction.stopped || self.copies > 0 {
             return;
         }
         if self.compaction.moving.is_none() && self.is_too_long() {

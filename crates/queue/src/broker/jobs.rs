@@ -30,7 +30,7 @@ impl<D: Io> Broker<D> {
         }
         let ix = self.engine.client(client).used;
         let tube = self.engine.tube(ix);
-        let tick = tick.as_ref().map(|(name, tick_ms)| (name.as_str(), *tick_ms));
+        let tick = tick.as_ref().map(|(name, ms)| (name.as_str(), *ms));
         let space = &self.engine.space(tube.space).text;
         let (id, due) = (self.engine.next_id(), due_ms(now.wall, put.delay_s));
         let (ttr_s, body_len) = (put.ttr_s.max(1), put.bytes);
@@ -68,9 +68,7 @@ impl<D: Io> Broker<D> {
         }
         self.engine.insert(job, facts);
         self.engine.count_put(ix);
-        if let Some((name, tick_ms)) = tick {
-            self.engine.set_tick(self.engine.client(client).space, name, tick_ms);
-        }
+        self.engine.note_tick(ix, tick);
         self.answer(client, Reply::Inserted(id), lsn);
         self.after_engine(now);
     }

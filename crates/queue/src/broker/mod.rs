@@ -18,6 +18,7 @@ mod report;
 mod stats;
 mod ticks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stdx::io::Io;
@@ -104,6 +105,9 @@ pub(crate) struct Broker<D: Io> {
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
     pub(crate) pulse: Pulse,
+    /// The log's folder and its disk, for whoever copies it; while somebody does, no segment goes.
+    place: (D, PathBuf),
+    copies: u32,
     /// Connections answered since somebody last took the number.
     answered: u64,
 }

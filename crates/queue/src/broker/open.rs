@@ -73,6 +73,7 @@ impl<D: Io> Broker<D> {
             reserve_bytes: (config.disk_reserve_bytes / 4).min(LOG_RESERVE_BYTES_MAX),
             ..wal::Config::new(folder.to_path_buf())
         };
+        let place = (io.clone(), folder.to_path_buf());
         let opened = wal::open(io, log, &mut |found| replay.visit(found))?;
         if let Some((lsn, kind)) = replay.failed {
             return Err(BrokerError::Record { folder: folder.to_path_buf(), lsn, kind });
@@ -102,6 +103,8 @@ impl<D: Io> Broker<D> {
             ops: Vec::new(),
             body_scratch: Vec::new(),
             pulse: Pulse::default(),
+            place,
+            copies: 0,
             answered: 0,
         };
         Ok(Opened { broker, committer: opened.committer, report: opened.report })

@@ -1,10 +1,13 @@
 //! The questions, as methods of [`Handle`].
 
+use std::path::PathBuf;
+
 use control::error::ApiError;
 use control::wire::{CronRow, JobRow, QueueStatus};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Call, Done, JobAndBody, Lease, NewJob, Op, Settle, Settled, StateName, unavailable};
+use crate::backup::Copied;
 use crate::handle::{Handle, Request};
 use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace, TubeName};
@@ -156,6 +159,18 @@ impl Handle {
     pub async fn crons(&self, namespace: &Namespace) -> Result<Vec<CronRow>, ApiError> {
         match self.call(namespace, Op::LastTicks).await? {
             Done::Crons(rows) => Ok(rows),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// Copies the log, as it is now, into a folder that is absent or empty; it becomes a queue's folder of its own. The queue
+    /// serves on.
+    ///
+    /// # Errors
+    /// `folder_not_empty`, `path_relative`, `backup_failed`, `queue_unavailable`.
+    pub async fn snapshot(&self, to: PathBuf) -> Result<Copied, ApiError> {
+        match self.call(&Namespace::SHARED, Op::Snapshot { to }).await? {
+            Done::Copied(copied) => Ok(copied),
             _ => Err(unavailable()),
         }
     }

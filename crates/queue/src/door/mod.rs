@@ -4,12 +4,15 @@
 mod ask;
 mod error;
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use control::error::ApiError;
 use control::wire::{CronRow, JobRow, QueueStatus};
 use stdx::trace::TraceContext;
 use tokio::sync::oneshot;
 
+use crate::backup::Copied;
 pub use crate::engine::StateName;
 use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace, TubeName};
@@ -162,6 +165,10 @@ pub(crate) enum Op {
     Histograms,
     /// The last ticks of the namespace.
     LastTicks,
+    /// Copies the log into a folder.
+    Snapshot {
+        to: PathBuf,
+    },
     /// These are the periodic jobs of the namespace from now on; their last ticks.
     Ticks {
         names: Vec<String>,
@@ -187,5 +194,6 @@ pub(crate) enum Done {
     Histograms(Histograms),
     Ticks(Vec<u64>),
     Crons(Vec<CronRow>),
+    Copied(Copied),
     Nothing,
 }

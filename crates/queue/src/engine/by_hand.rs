@@ -38,6 +38,13 @@ impl StateName {
 }
 
 impl Engine {
+    /// A job was put into the tube for this tick, or for none.
+    pub(crate) fn note_tick(&mut self, tube: TubeIx, tick: Option<(&str, u64)>) {
+        if let Some((name, tick_ms)) = tick {
+            self.set_tick(self.tube(tube).space, name, tick_ms);
+        }
+    }
+
     /// The last tick of a periodic job; 0 forgets it.
     pub(crate) fn set_tick(&mut self, space: SpaceIx, name: &str, tick_ms: u64) {
         let ticks = &mut self.space_mut(space).ticks;

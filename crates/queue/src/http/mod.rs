@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! GET    /v1/queue/status                                           -> QueueStatus (operators)
+//! POST   /v1/queue/snapshot                     {"to": "/path"}      -> Copied (operators)
 //! GET    /v1/queue/crons                                            -> Listing<CronRow>
 //! GET    /v1/queue/tubes                                            -> Listing<QueueRow>
 //! GET    /v1/queue/tubes/{tube}                                     -> QueueRow
@@ -57,6 +58,7 @@ pub(crate) struct Api {
 pub(crate) fn routes(api: Api) -> Router {
     Router::new()
         .route("/v1/queue/status", get(tubes::status))
+        .route("/v1/queue/snapshot", post(tubes::snapshot))
         .route("/v1/queue/crons", get(tubes::crons))
         .route("/v1/queue/tubes", get(tubes::list))
         .route("/v1/queue/tubes/{tube}", get(tubes::show))

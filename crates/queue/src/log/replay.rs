@@ -37,8 +37,7 @@ impl Replay {
                 let tube = self.insert(found, &job)?;
                 self.engine.count_put(tube);
                 if let Some((name, tick_ms)) = job.attrs.tick {
-                    let space = self.engine.tube(tube).space;
-                    self.engine.set_tick(space, name, tick_ms);
+                    self.tick(&TickRecord { space: job.at.space, name, tick_ms })?;
                 }
             }
             Record::Moved(job) => {
@@ -86,12 +85,15 @@ impl Replay {
                 let space = self.space(space)?;
                 self.engine.space_mut(space).totals = totals;
             }
-            Record::Ticked(TickRecord { space, name, tick_ms }) => {
-                let space = self.space(space)?;
-                self.engine.set_tick(space, name, tick_ms);
-            }
+            Record::Ticked(tick) => self.tick(&tick)?,
             Record::NextId { id } => self.engine.never_again(JobId(id.0.saturating_sub(1))),
         }
+        Ok(())
+    }
+
+    fn tick(&mut self, tick: &TickRecord<'_>) -> Result<(), Malformed> {
+        let space = self.space(tick.space)?;
+        self.engine.set_tick(space, tick.name, tick.tick_ms);
         Ok(())
     }
 

@@ -1,13 +1,15 @@
 //! What callers within the process ask, carried out.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use control::error::ApiError;
+use control::error::{ApiError, Kind};
 use control::wire::JobRow;
 use stdx::io::Io;
 
 use super::shell::Shell;
 use super::visit::Visit;
+use crate::backup::{self, Copied};
 use crate::broker::WhyNot;
 use crate::door::{self, Call, Done, JobAndBody, Lease, NewJob, Op, Settle, Settled, StateName};
 use crate::engine::JobState;
@@ -83,6 +85,7 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
             Ok(Done::Ticks(ticks))
         }
         Op::Fire { name, tick_ms, tube, job } => fire(shell, &visit, name, tick_ms, &tube, job).await,
+        Op::Snapshot { to } => snapshot(shell, &visit, to).await.map(Done::Copied),
         Op::LastTicks => Ok(Done::Crons(visit.with(|broker, client, _| broker.last_ticks(client)))),
         Op::Histograms => Ok(Done::Histograms(visit.with(|broker, _, _| broker.histograms()))),
         Op::Status => {
@@ -278,6 +281,27 @@ async fn kick<D: Io>(visit: &Visit<D>, tube: &TubeName, jobs_max: u32) -> Outcom
         Answer::Kicked(jobs) => Ok(jobs),
         other => Err(unexpected(&other)),
     }
+}
+
+/// Ends a copy, also when nobody waits for it any more: what it has got then is not whole, and it finds that out.
+struct Copying<'s, D: Io>(&'s Shell<D>);
+
+impl<D: Io> Drop for Copying<'_, D> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.0.broker.borrow_mut().end_copy();
+        }
+    }
+}
+
+async fn snapshot<D: Io>(shell: &Shell<D>, visit: &Visit<D>, to: PathBuf) -> Outcome<Copied> {
+    visit.with(|broker, client, _| broker.await_state(client));
+    visit.answer().await?;
+    let (io, log) = shell.broker.borrow_mut().begin_copy();
+    let _copying = Copying(shell);
+    let copied = tokio::task::spawn_blocking(move || backup::take(&io, &log, &to)).await;
+    let copied = copied.map_err(|error| ApiError::new(Kind::Failed, "backup_failed", error.to_string()))?;
+    Ok(copied?)
 }
 
 fn row<D: Io>(visit: &Visit<D>, id: JobId) -> Option<JobRow> {

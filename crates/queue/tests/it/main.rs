@@ -1,6 +1,7 @@
 //! The queue over its sockets: what a client sees.
 
 mod admin;
+mod backups;
 mod bad_input;
 mod clients;
 mod crons;

@@ -1,6 +1,8 @@
 //! `forebay queue ...`: one file per verb, and the queue served alone.
 
+mod backup;
 mod change;
+mod import;
 mod ls;
 mod peek;
 mod put;
@@ -22,6 +24,10 @@ pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
         QueueVerb::Delete(args) => change::delete(global, &args).await,
         QueueVerb::Pause(args) => change::pause(global, &args).await,
         QueueVerb::Resume(args) => change::resume(global, &args).await,
+        QueueVerb::Snapshot(args) => backup::snapshot(global, &args).await,
+        QueueVerb::Verify(args) => backup::verify(global, args),
+        QueueVerb::Restore(args) => backup::restore(global, &args),
+        QueueVerb::Import(args) => import::run(global, &args).await,
         QueueVerb::Serve(args) => serve::run(global, args).await,
     }
 }

@@ -104,10 +104,7 @@ impl Record<'_> {
                 job.encode(out);
                 2
             }
-            Record::Deleted { id } => {
-                put_u64(out, id.0);
-                3
-            }
+            Record::Deleted { id } => put_id(out, *id, 3),
             Record::Released { id, pri, delay_s, due_ms } => {
                 put_u64(out, id.0);
                 put_u32(out, *pri);
@@ -151,14 +148,8 @@ impl Record<'_> {
                 encode_totals(out, totals);
                 11
             }
-            Record::NextId { id } => {
-                put_u64(out, id.0);
-                12
-            }
-            Record::Ticked(tick) => {
-                tick.encode(out);
-                40
-            }
+            Record::NextId { id } => put_id(out, *id, 12),
+            Record::Ticked(tick) => tick.encode(out),
         }
     }
 
@@ -226,6 +217,12 @@ fn put_u32(out: &mut Vec<u8>, number: u32) {
 
 fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
+}
+
+/// A payload that is only an id, of this kind.
+fn put_id(out: &mut Vec<u8>, id: JobId, kind: u8) -> u8 {
+    put_u64(out, id.0);
+    kind
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {

@@ -12,10 +12,12 @@ pub(crate) struct TickRecord<'a> {
 }
 
 impl TickRecord<'_> {
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    /// Writes the payload and returns the record's kind.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) -> u8 {
         put_text(out, self.space);
         put_text(out, self.name);
         put_u64(out, self.tick_ms);
+        40
     }
 
     pub(super) fn decode<'a>(input: &mut Input<'a>) -> Result<TickRecord<'a>, Malformed> {
