@@ -1,14 +1,12 @@
 //! All memory budgets of a node add up to one number.
 //!
 //! The sum is a ceiling and no reservation: an idle node has a small part of it. What is counted by number (connections,
-//! jobs, waiting records) is charged at what one of them may cost.
+//! waiting records) is charged at what one of them may cost.
 
 use std::fmt;
 
 /// What the budgets may add up to when nobody says.
 pub(crate) const BYTES_MAX: u64 = 4 << 30;
-/// What one job's entry in the queue's index costs, heaps and tables included.
-const JOB_INDEX_BYTES: u64 = 160;
 /// What one client connection of the queue may hold besides a job's body: its line, its watch list, its unsent replies.
 const QUEUE_CONNECTION_BYTES: u64 = 4 << 10;
 /// What one record in a tail's waiting line costs, on average; the tail holds records that the store shares.
@@ -19,7 +17,7 @@ const BASE_BYTES: u64 = 48 << 20;
 /// One budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The keys that set it: `queue.jobs_max x 160`.
+    /// The keys that set it: `queue.connections_max x 4096`.
     pub what: String,
     /// Bytes at most.
     pub bytes: u64,
@@ -73,7 +71,8 @@ pub(crate) fn budget(
             router.connections_max.into(),
             head,
         ),
-        row(format!("queue.jobs_max x {JOB_INDEX_BYTES}"), queue.jobs_max, JOB_INDEX_BYTES),
+        row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
+        row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),
         row("queue.body_cache_bytes_max".into(), 1, queue.body_cache_bytes_max),
         row(
             format!("queue.connections_max x {QUEUE_CONNECTION_BYTES}"),
@@ -110,10 +109,10 @@ mod tests {
 
     #[test]
     fn absurd_limits_do_not_overflow_the_sum() {
-        let queue = queue::config::Config { jobs_max: u64::MAX, ..Default::default() };
+        let queue = queue::config::Config { index_bytes_max: u64::MAX, ..Default::default() };
         let budget = budget(BYTES_MAX, &Default::default(), &queue, &Default::default());
         assert!(budget.is_exceeded());
         assert_eq!(budget.sum(), u64::MAX);
-        assert_eq!(budget.rows[0].what, "queue.jobs_max x 160");
+        assert_eq!(budget.rows[0].what, "queue.index_bytes_max");
     }
 }

@@ -1,10 +1,19 @@
 //! What can be typed. The doc comments are the help text.
 
+mod by_hand;
+mod queue;
+mod router;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
+
+pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
+pub(crate) use queue::{
+    JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueVerb, ScopeFlags, ShowArgs, TubeArgs, TubesOf,
+};
+pub(crate) use router::{RouterServeArgs, RouterVerb};
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
@@ -74,7 +83,7 @@ pub(crate) enum Verb {
     Logs(LogsArgs),
     /// Show everything that belongs to one trace: request, tries, job, log lines
     Trace(TraceArgs),
-    /// The queue: list tubes, or serve the queue alone
+    /// The queue: look at tubes and jobs, put, kick, pause; or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),
     /// The queue in beanstalkd's place, with beanstalkd's flags; also when called by that name
@@ -83,6 +92,12 @@ pub(crate) enum Verb {
     /// The router: serve it alone
     #[command(subcommand, arg_required_else_help = true)]
     Router(RouterVerb),
+    /// Breakers of routes, by hand: trip, close, list, log
+    #[command(subcommand, arg_required_else_help = true)]
+    Breaker(BreakerVerb),
+    /// Faults on demand: add, list, remove
+    #[command(subcommand, arg_required_else_help = true)]
+    Fault(FaultVerb),
     /// Secrets of an application: set, list, remove
     #[command(subcommand, arg_required_else_help = true)]
     Secrets(SecretsVerb),
@@ -217,42 +232,11 @@ pub(crate) struct TraceArgs {
     pub(crate) id: String,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueueVerb {
-    /// List the tubes with their figures
-    Ls,
-    /// Serve the beanstalkd protocol alone
-    Serve(QueueServeArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueueServeArgs {
-    /// Addresses [default: 127.0.0.1:11300]
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', default_value = "127.0.0.1:11300")]
-    pub(crate) listen: Vec<ListenAddr>,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct BeanstalkdArgs {
     /// -l -p -b -f -F -s -z -u -v -V -h, as beanstalkd takes them
     #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) flags: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RouterVerb {
-    /// Route requests to the endpoints of a file
-    Serve(RouterServeArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RouterServeArgs {
-    /// The file: settings, upstreams, routes
-    #[arg(long, value_name = "FILE", default_value = "router.toml")]
-    pub(crate) config: PathBuf,
-    /// Write one JSON line per request to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) access_log: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -33,6 +33,9 @@ pub struct Config {
     /// Bytes of one segment of the log.
     #[schemars(range(min = 8_192, max = 4_294_967_295_i64))]
     pub segment_bytes_max: u64,
+    /// Memory for what is known of all jobs beside their bodies, some 65 bytes each; beyond it `put` is refused.
+    #[schemars(range(min = 1_048_576))]
+    pub index_bytes_max: u64,
     /// Bytes of job bodies kept in memory beside the disk.
     pub body_cache_bytes_max: u64,
     /// Tubes that one connection may watch.
@@ -60,6 +63,7 @@ impl Default for Config {
             job_bytes_max: 65_535,
             tubes_max: 50_000,
             segment_bytes_max: 64 << 20,
+            index_bytes_max: 768 << 20,
             body_cache_bytes_max: 16 << 20,
             connection_tubes_max: 10_000,
             connection_output_bytes_max: 128 << 10,

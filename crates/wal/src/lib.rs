@@ -116,7 +116,7 @@ pub use config::Config;
 pub use error::{AppendError, CommitError, DiskError, OpenError, Poison, ReadError};
 pub use format::VERSION;
 pub use open::{Opened, open};
-pub use reader::Reader;
+pub use reader::{Reader, Scanned};
 pub use report::{Damage, DamageKind, Report, Torn};
 pub use reserve::Reserve;
 pub use thread::{CommitThread, SubmitError};

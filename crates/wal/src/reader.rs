@@ -13,8 +13,17 @@ use crate::names;
 use crate::report::Damage;
 use crate::shared::Shared;
 use crate::types::{Found, Position, Segment};
-use crate::walk::{Cursor, Walk};
+use crate::walk::{Cursor, Walk, WalkEnd};
 use crate::window::Window;
+
+/// What [`Reader::scan_some`] has seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// Where the next batch starts; `None` at the end of what is committed of the segment.
+    pub next: Option<u32>,
+    /// What is not what was written.
+    pub damage: Vec<Damage>,
+}
 
 /// Reads what is committed. Clones share a bounded set of open files.
 pub struct Reader<D: Io> {
@@ -73,20 +82,60 @@ impl<D: Io> Reader<D> {
         segment: u64,
         visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Damage>, ReadError> {
+        let mut damage = Vec::new();
+        self.walk(segment, SEGMENT_DATA, u32::MAX, visit, &mut damage)?;
+        Ok(damage)
+    }
+
+    /// As [`Reader::scan_segment`], but no more than the batches in `bytes` bytes from the batch that starts at `from`, or
+    /// from the first one. Damage costs the records in it.
+    ///
+    /// # Errors
+    /// As [`Reader::scan_segment`].
+    pub fn scan_some(
+        &self,
+        segment: u64,
+        from: Option<u32>,
+        bytes: u32,
+        visit: &mut dyn FnMut(Found<'_>),
+    ) -> Result<Scanned, ReadError> {
+        let mut damage = Vec::new();
+        let from = from.unwrap_or(SEGMENT_DATA);
+        let mut visit = |found: Found<'_>| {
+            visit(found);
+            ControlFlow::Continue(())
+        };
+        let (end, len) = self.walk(segment, from, from.saturating_add(bytes), &mut visit, &mut damage)?;
+        Ok(Scanned { next: (end.trailing == 0 && end.offset < len).then_some(end.offset), damage })
+    }
+
+    /// Whether nothing more is written to the segment, and all of it is committed.
+    pub fn is_closed(&self, segment: u64) -> bool {
+        self.shared.segment(segment).is_some() && self.shared.segment(segment + 1).is_some()
+    }
+
+    fn walk(
+        &self,
+        segment: u64,
+        from: u32,
+        stop: u32,
+        visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>,
+        damage: &mut Vec<Damage>,
+    ) -> Result<(WalkEnd, u32), ReadError> {
         let found = self.shared.segment(segment).ok_or(ReadError::NoSegment { segment })?;
         let file = self.files.get(segment)?;
         let failed = |e| DiskError::new("read", &names::segment(&self.shared.folder, segment), e);
         let window = Window::new(&self.files.io, &file, found.bytes);
-        let mut walk = Walk::new(window, self.shared.seed(segment), segment);
-        let mut cursor = Cursor { next_lsn: Some(found.first_lsn.0), ..Cursor::default() };
-        let mut damage = Vec::new();
-        let end = walk.run(SEGMENT_DATA, &mut cursor, visit, &mut damage).map_err(failed)?;
+        let mut walk = Walk::new(window, self.shared.seed(segment), segment).until(stop);
+        let next_lsn = (from == SEGMENT_DATA).then_some(found.first_lsn.0);
+        let mut cursor = Cursor { next_lsn, ..Cursor::default() };
+        let end = walk.run(from, &mut cursor, visit, damage).map_err(failed)?;
         if end.trailing > 0 {
             let limit = self.shared.segment(segment + 1).map(|next| next.first_lsn.0);
             let stretch = end.offset..end.offset + end.trailing;
             damage.push(walk.salvage(stretch, limit, &mut cursor, visit).map_err(failed)?);
         }
-        Ok(damage)
+        Ok((end, found.bytes))
     }
 
     /// Disk space free for this log in bytes, its reserve not counted: what a plane looks at before it takes more.

@@ -47,11 +47,18 @@ pub(crate) struct Walk<'a, D: Io> {
     window: Window<'a, D>,
     seed: Seed,
     number: u64,
+    /// No batch that starts here or later is looked at.
+    stop: u32,
 }
 
 impl<'a, D: Io> Walk<'a, D> {
     pub(crate) fn new(window: Window<'a, D>, seed: Seed, number: u64) -> Walk<'a, D> {
-        Walk { window, seed, number }
+        Walk { window, seed, number, stop: u32::MAX }
+    }
+
+    /// Goes no further than the end of the batch in which `stop` is.
+    pub(crate) fn until(self, stop: u32) -> Walk<'a, D> {
+        Walk { stop, ..self }
     }
 
     /// Delivers all that is valid from `at` on; damage goes to `damage`.
@@ -83,7 +90,7 @@ impl<'a, D: Io> Walk<'a, D> {
             let end = at + BATCH_HEADER as u32 + header.body_len;
             last_batch = Some((at, end));
             at = end;
-            if cursor.stopped {
+            if cursor.stopped || at >= self.stop {
                 return Ok(WalkEnd { offset: at, trailing: 0, unreadable: false, last_batch });
             }
         }

@@ -93,16 +93,17 @@ fn a_file_is_read_from_its_usual_place_or_from_where_a_flag_says() {
 fn the_memory_budgets_are_shown_with_what_sets_them() {
     let node = NodeConfig::resolve(&Inputs { root: true, ..Default::default() }).unwrap();
     insta::assert_snapshot!(node.memory, @r#"
-    1525.9 MiB  queue.jobs_max x 160
     1250.0 MiB  queue.connections_max x connection_output_bytes_max
+     768.0 MiB  queue.index_bytes_max
      390.6 MiB  router.connections_max x (header_bytes_max + target_bytes_max)
       64.0 MiB  queue.input_bytes_max
       48.0 MiB  code, stacks, control state
       39.1 MiB  queue.connections_max x 4096
+      32.0 MiB  router.kept_memory_bytes_max
       16.0 MiB  queue.body_cache_bytes_max
       16.0 MiB  logs.pending_bytes_max x 2 (waiting, being written)
       15.6 MiB  logs.tails_max x tail_records_max x 256
-    3365.2 MiB  in all; memory_bytes_max is 4096.0 MiB
+    2639.3 MiB  in all; memory_bytes_max is 4096.0 MiB
     "#);
 }
 

@@ -3,20 +3,40 @@
 use axum::routing::get;
 use axum::{Json, Router};
 use control::plane::PlaneStatus;
-use control::wire::{Listing, PlaneRow};
+use control::wire::{InstanceRow, Listing, PlaneRow};
 
-use super::Planes;
+use super::{Planes, metrics};
 
 /// All routes.
 pub(super) fn routes(planes: &Planes) -> Router {
     let statuses = [planes.router.status(), planes.queue.status(), planes.logs.status(), planes.deploy.status()];
     Router::new()
         .route("/v1/planes", get(move || list_planes(statuses.clone())))
+        .merge(metrics::of_node(planes))
+        .merge(router::admin::routes(planes.router.clone()))
         .merge(logs::admin::routes(planes.logs.clone()))
         .merge(queue::admin::routes(planes.queue.clone()))
         .merge(deploy::admin::routes(planes.deploy.clone()))
 }
 
-async fn list_planes(statuses: [PlaneStatus; 4]) -> Json<Listing<PlaneRow>> {
+/// The queue's routes, when it runs alone.
+pub(super) fn queue_alone(queue: &queue::Handle) -> Router {
+    let status = queue.status();
+    Router::new()
+        .route("/v1/planes", get(move || list_planes([status.clone()])))
+        .route("/v1/instances", get(|| async { Json(Listing::<InstanceRow>::new(Vec::new())) }))
+        .merge(queue::admin::routes(queue.clone()))
+}
+
+/// The routes of a router that runs alone.
+pub(super) fn of_router(router: &router::Handle) -> Router {
+    let status = router.status();
+    Router::new()
+        .route("/v1/planes", get(move || list_planes([status.clone()])))
+        .merge(metrics::of_router(router))
+        .merge(router::admin::routes(router.clone()))
+}
+
+async fn list_planes<const N: usize>(statuses: [PlaneStatus; N]) -> Json<Listing<PlaneRow>> {
     Json(Listing::new(statuses.iter().map(PlaneStatus::row).collect()))
 }

@@ -1,30 +1,29 @@
 //! A node: its planes started in the order in which they need each other, and stopped in the order in which work flows.
 
+mod access_file;
+mod admin;
 pub(crate) mod alone;
 mod api;
 mod errors;
+mod metrics;
 mod ports;
 mod reload;
+pub(crate) mod router_alone;
 pub(crate) mod settings;
 mod stop;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::auth::AdminToken;
-use control::error::{ApiError, Kind};
-use control::serve::{Server, bind_unix};
 use deploy::AtStop;
 use router::Overrides;
 use runtime::Cgroups;
 use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use self::admin::Admin;
 use self::ports::Ports;
 use self::settings::Settings;
 use self::stop::StopRequest;
@@ -143,12 +142,18 @@ async fn start_planes(
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
     let overrides = Overrides::open(&data.plane("router")).map_err(|error| errors::overrides(&error, data))?;
-    let deps = router::Deps { source: traffic.source(), sink: access, clock: clock.clone(), overrides };
+    let deps = router::Deps {
+        source: traffic.source(),
+        sink: access,
+        clock: clock.clone(),
+        overrides,
+        data: Some(data.plane("router")),
+    };
     let router =
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
-    let doors = settings.admin_doors()?;
-    let ports = Ports::new(router.bound(), queue.bound(), doors.addrs);
+    let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
+    let ports = Ports::new(router.bound(), queue.bound(), doors.addrs.clone());
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {
@@ -167,7 +172,7 @@ async fn start_planes(
     };
     let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
     let planes = Planes { logs, queue, router, deploy };
-    let admin = Admin::start(&planes, doors.token, doors.tcp, &runtime_folder.join("admin.sock"))?;
+    let admin = Admin::start(api::routes(&planes), doors, &runtime_folder.join("admin.sock"))?;
     Ok((planes, admin, ports))
 }
 
@@ -176,29 +181,4 @@ fn reachable(bound: &[SocketAddr]) -> Option<SocketAddr> {
     let first = *bound.first()?;
     let loopback = bound.iter().copied().find(|addr| addr.ip().is_loopback());
     Some(loopback.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), first.port())))
-}
-
-/// The admin API, running.
-struct Admin {
-    stop: watch::Sender<bool>,
-    running: JoinHandle<()>,
-}
-
-impl Admin {
-    fn start(planes: &Planes, token: AdminToken, tcp: Vec<TcpListener>, socket: &Path) -> Result<Admin, ApiError> {
-        let unix = bind_unix(socket).map_err(|error| {
-            ApiError::new(Kind::Failed, "admin_socket_failed", format!("cannot open the admin socket: {error}"))
-                .at(socket.display().to_string())
-        })?;
-        let (stop, stopped) = watch::channel(false);
-        let server = Server::new(api::routes(planes), token);
-        Ok(Admin { stop, running: tokio::task::spawn_local(server.run(unix, tcp, stopped)) })
-    }
-
-    async fn stop(self) {
-        self.stop.send_replace(true);
-        if let Err(error) = self.running.await {
-            tracing::error!(%error, "the admin API ended badly");
-        }
-    }
 }

@@ -1,8 +1,11 @@
 //! One file per verb: its steps, and how its result is printed.
 
 pub(crate) mod beanstalkd;
+mod breaker;
+mod by_hand;
 mod completion;
 mod deploy;
+mod fault;
 mod logs;
 mod node;
 mod ps;
@@ -36,8 +39,10 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Logs(args) => logs::run(&global, args).await,
         Verb::Trace(args) => trace::run(&global, args).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
+        Verb::Router(verb) => router::run(&global, verb).await,
+        Verb::Breaker(verb) => breaker::run(&global, verb).await,
+        Verb::Fault(verb) => fault::run(&global, verb).await,
         Verb::Beanstalkd(args) => beanstalkd::run(&args.flags).await,
-        Verb::Router(verb) => router::run(verb).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,
         Verb::Schema(args) => schema::run(&args),
         Verb::Completion(args) => completion::run(&args),
@@ -55,7 +60,7 @@ fn client(global: &Global) -> Result<Client, ApiError> {
 }
 
 /// A query string from the pairs that have a value, percent-encoded.
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
     let mut text = String::new();
     for (key, value) in pairs {
         let Some(value) = value else { continue };

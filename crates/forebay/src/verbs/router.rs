@@ -1,10 +1,10 @@
 //! `forebay router serve`.
 
-use crate::args::RouterVerb;
+use crate::args::{Global, RouterVerb};
 use crate::output::Done;
 
-pub(super) async fn run(verb: RouterVerb) -> Done {
+pub(super) async fn run(global: &Global, verb: RouterVerb) -> Done {
     match verb {
-        RouterVerb::Serve(args) => crate::node::alone::router(args).await,
+        RouterVerb::Serve(args) => crate::node::router_alone::serve(global, args).await,
     }
 }

@@ -4,11 +4,14 @@
 mod backlog;
 mod bad_input;
 mod beanstalkd;
+mod by_hand;
 mod crash;
 mod first_steps;
+mod metrics;
 mod output;
 mod planes;
 mod procfile;
+mod queue_verbs;
 mod rejected;
 mod rig;
 mod secrets;

@@ -47,7 +47,7 @@ impl<D: Io> Broker<D> {
             Command::KickJob { id } => self.kick_job(client, id, now),
             Command::PauseTube { tube, delay_s } => self.pause_tube(client, tube, delay_s, now),
             Command::Peek { id } => self.peek(client, Some(id)),
-            Command::PeekReady => self.peek(client, self.used(client).ready.first().map(|&(_, id)| id)),
+            Command::PeekReady => self.peek(client, self.used(client).ready.first().map(|key| key.id())),
             Command::PeekDelayed => self.peek(client, self.used(client).delayed.first().map(|&(_, id)| id)),
             Command::PeekBuried => self.peek(client, self.used(client).buried.first().map(|&(_, id)| id)),
             Command::Use { tube } => match self.engine.use_tube(client, tube) {
@@ -130,7 +130,8 @@ impl<D: Io> Broker<D> {
 
     fn job_trace(&mut self, client: ClientId, id: JobId) {
         let space = self.space_of(client);
-        let found = self.engine.job_in(space, id).and_then(|job| Some((job.trace()?, job.lsn)));
+        let job = self.engine.job_in(space, id);
+        let found = job.and_then(|job| Some((self.engine.facts(id)?.trace?, job.lsn)));
         match found {
             Some((trace, lsn)) => self.answer(client, Reply::JobTrace(trace), lsn),
             None => self.tell_state(client, Reply::NotFound),

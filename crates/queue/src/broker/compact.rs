@@ -6,37 +6,23 @@
 
 use bytes::Bytes;
 use stdx::io::Io;
-use wal::{AppendError, ReadError};
+use wal::{AppendError, Position, ReadError};
 
 use super::Broker;
-use crate::engine::JobState;
-use crate::log::record::{Attrs, JobRecord, Record, TubeRef, unknown_attrs};
+use crate::engine::{Facts, JobState};
+use crate::log::record::{self, Attrs, JobRecord, Record, TubeRef, unknown_attrs};
 use crate::names::JobId;
 
-/// Bytes copied per commit, so that acknowledgements go on while segments are emptied.
-const STEP_BYTES_MAX: u64 = 512 << 10;
+/// Bytes read, and at most copied, per commit, so that acknowledgements go on while segments are emptied.
+const STEP_BYTES: u32 = 512 << 10;
 
 /// How far the emptying of the oldest segment has come.
 #[derive(Default)]
 pub(super) struct Compaction {
-    /// The segment being emptied and its jobs that were not looked at yet.
-    moving: Option<(u64, Vec<JobId>)>,
-    /// A body could not be read: the segments stay as they are until somebody has looked.
+    /// The segment being emptied, and where in it the next batch starts.
+    moving: Option<(u64, Option<u32>)>,
+    /// Something could not be read: the segments stay as they are until somebody has looked.
     stopped: bool,
-}
-
-/// Why a step ended early.
-enum Stop {
-    /// Try again after the next commit.
-    Later,
-    /// A damaged or unreadable record.
-    Unreadable(ReadError),
-}
-
-impl From<AppendError> for Stop {
-    fn from(_: AppendError) -> Stop {
-        Stop::Later
-    }
 }
 
 impl<D: Io> Broker<D> {
@@ -47,13 +33,14 @@ impl<D: Io> Broker<D> {
             return;
         }
         if self.compaction.moving.is_none() && self.is_too_long() {
-            let oldest = self.journal.oldest_segment();
-            self.compaction.moving = Some((oldest, self.journal.take_jobs(oldest)));
+            self.compaction.moving = Some((self.journal.oldest_segment(), None));
         }
-        if let Some((segment, jobs)) = self.compaction.moving.take() {
-            match self.move_some(segment, jobs) {
-                Ok(left) => self.compaction.moving = left.map(|jobs| (segment, jobs)),
-                Err(cause) => {
+        if let Some((segment, from)) = self.compaction.moving.take() {
+            match self.move_some(segment, from) {
+                Ok(Some(next)) => self.compaction.moving = Some((segment, Some(next))),
+                Ok(None) => {}
+                Err(Stop::Later) => self.compaction.moving = Some((segment, from)),
+                Err(Stop::Unreadable(cause)) => {
                     tracing::error!(segment, %cause, "compaction of the queue's log is stopped");
                     self.compaction.stopped = true;
                 }
@@ -70,46 +57,33 @@ impl<D: Io> Broker<D> {
             live += used.live_bytes;
         }
         let slack = self.config.segment_bytes_max;
-        bytes > 2 * live + slack && self.journal.oldest_segment() < self.journal.current_segment()
+        bytes > 2 * live + slack && self.reader.is_closed(self.journal.oldest_segment())
     }
 
-    /// Copies jobs of `segment` forward; returns those that are left for the next step.
-    fn move_some(&mut self, segment: u64, mut jobs: Vec<JobId>) -> Result<Option<Vec<JobId>>, ReadError> {
-        let mut copied = 0;
-        while let Some(id) = jobs.pop() {
-            match self.move_one(segment, id) {
-                Ok(bytes) => copied += bytes,
-                Err(Stop::Later) => {
-                    jobs.push(id);
-                    return Ok(Some(jobs));
-                }
-                Err(Stop::Unreadable(cause)) => return Err(cause),
+    /// Copies jobs of `segment` forward; returns where the next step starts, `None` when there is nothing left.
+    fn move_some(&mut self, segment: u64, from: Option<u32>) -> Result<Option<u32>, Stop> {
+        let mut residents = Vec::new();
+        let engine = &self.engine;
+        let scanned = self.reader.scan_some(segment, from, STEP_BYTES, &mut |found| {
+            let id = record::job_id(found.kind, found.payload);
+            if let Some(id) = id.filter(|id| engine.job(*id).is_some_and(|job| job.at == found.position)) {
+                residents.push((id, found.payload.to_vec()));
             }
-            if copied >= STEP_BYTES_MAX {
-                return Ok(Some(jobs));
-            }
+        })?;
+        for (id, payload) in residents {
+            self.append_moved(id, &payload)?;
         }
-        Ok(None)
+        match scanned.next {
+            None if self.journal.lives_in(segment) => {
+                Err(Stop::Unreadable(ReadError::Damaged { at: Position { segment, offset: 0, len: 0 } }))
+            }
+            next => Ok(next),
+        }
     }
 
-    /// Copies one job forward if it still lives in `segment`; returns the bytes copied.
-    fn move_one(&mut self, segment: u64, id: JobId) -> Result<u64, Stop> {
-        let Some(job) = self.engine.job(id).filter(|job| job.at.segment == segment) else { return Ok(0) };
-        let (at, body_len) = (job.at, job.body_len as usize);
-        let mut payload = std::mem::take(&mut self.body_scratch);
-        let read = self.reader.read(at, &mut payload);
-        let moved = match read {
-            Ok(_) => self.append_moved(id, &payload, body_len),
-            Err(ReadError::NotCommitted { .. }) => Err(Stop::Later),
-            Err(cause) => Err(Stop::Unreadable(cause)),
-        };
-        self.body_scratch = payload;
-        moved
-    }
-
-    fn append_moved(&mut self, id: JobId, payload: &[u8], body_len: usize) -> Result<u64, Stop> {
-        let Some(job) = self.engine.job(id) else { return Ok(0) };
-        let old = job.at;
+    fn append_moved(&mut self, id: JobId, payload: &[u8]) -> Result<(), Stop> {
+        let Some(job) = self.engine.job(id) else { return Ok(()) };
+        let (old, body_len) = (job.at, job.body_len as usize);
         let damaged = || Stop::Unreadable(ReadError::Damaged { at: old });
         let others = unknown_attrs(payload).map_err(|_| damaged())?;
         let body = payload.len().checked_sub(body_len).map(|start| &payload[start..]).ok_or_else(damaged)?;
@@ -120,6 +94,8 @@ impl<D: Io> Broker<D> {
             JobState::Delayed { until_ms } => (until_ms, None),
             JobState::Buried { turn } => (0, Some(turn)),
         };
+        let facts = self.engine.facts(id);
+        let (trace, counts) = facts.map_or_else(Default::default, |Facts { trace, counts, .. }| (*trace, *counts));
         let record = Record::Moved(JobRecord {
             id,
             created_ms: job.created_ms,
@@ -129,16 +105,14 @@ impl<D: Io> Broker<D> {
             delay_s: job.delay_s,
             body_len: job.body_len,
             at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace: job.trace(), counts: job.counts(), buried_turn, others: &others },
+            attrs: Attrs { trace, counts, buried_turn, others: &others },
         });
-        let (lsn, at) = self.journal.append_job(id, &record, body)?;
+        let (lsn, at) = self.journal.append_job(&record, body)?;
         self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
         self.journal.let_go(old);
         self.journal.records_moved += 1;
-        if let Some(job) = self.engine.job_mut(id) {
-            job.at = at;
-        }
-        Ok(u64::from(at.len))
+        self.engine.update(id, |job| job.at = at);
+        Ok(())
     }
 
     /// Removes the oldest segments that hold no body. What else stood in them is written again first: totals, pauses, the
@@ -177,5 +151,25 @@ impl<D: Io> Broker<D> {
             self.journal.append_lazily(&Record::TubeTotals { at: at(), totals: tube.totals })?;
         }
         Ok(())
+    }
+}
+
+/// Why a step ended early.
+enum Stop {
+    /// Try again after the next commit.
+    Later,
+    /// A damaged or unreadable record.
+    Unreadable(ReadError),
+}
+
+impl From<AppendError> for Stop {
+    fn from(_: AppendError) -> Stop {
+        Stop::Later
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(cause: ReadError) -> Stop {
+        Stop::Unreadable(cause)
     }
 }

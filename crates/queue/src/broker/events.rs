@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wal::Lsn;
 
 use super::Broker;
-use crate::engine::{Job, Now};
+use crate::engine::{Facts, Job, Now};
 use crate::event::{JobChange, JobEvent, JobSink};
 use stdx::io::Io;
 
@@ -53,8 +53,8 @@ impl Events {
 
 impl<D: Io> Broker<D> {
     /// Tells the sink about a job that has a trace, once `lsn` is durable.
-    pub(super) fn tell(&mut self, job: &Job, what: JobChange, lsn: Lsn, now: Now) {
-        let Some(trace) = job.trace() else { return };
+    pub(super) fn tell(&mut self, job: &Job, facts: &Facts, what: JobChange, lsn: Lsn, now: Now) {
+        let Some(trace) = facts.trace else { return };
         let tube = self.engine.tube(job.tube);
         let event = JobEvent {
             time: now.wall,
@@ -63,7 +63,7 @@ impl<D: Io> Broker<D> {
             tube: tube.name.clone(),
             job: job.id,
             what,
-            reserves: job.counts().reserves,
+            reserves: facts.counts.reserves,
             bytes: job.body_len,
             age_ms: now.wall.millis().saturating_sub(job.created_ms),
         };

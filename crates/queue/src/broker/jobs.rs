@@ -9,7 +9,7 @@ use wal::{AppendError, Lsn, ReadError};
 
 use super::Broker;
 use super::commands::due_ms;
-use crate::engine::{After, Asked, ClientId, Event, Extra, Job, JobState, Now, Pause, WaitEnd};
+use crate::engine::{After, Asked, ClientId, Counts, Event, Facts, Job, JobState, Now, Pause, WaitEnd};
 use crate::event::JobChange;
 use crate::log::record::{Attrs, Ids, JobRecord, Record, TubeRef};
 use crate::names::JobId;
@@ -43,7 +43,7 @@ impl<D: Io> Broker<D> {
             at: TubeRef { space, tube: tube.name.as_str() },
             attrs: Attrs { trace, ..Attrs::default() },
         });
-        let (lsn, at) = match self.journal.append_job(id, &record, body) {
+        let (lsn, at) = match self.journal.append_job(&record, body) {
             Ok(appended) => appended,
             Err(cause) => return self.not_appended(client, &cause),
         };
@@ -58,11 +58,13 @@ impl<D: Io> Broker<D> {
             delay_s: put.delay_s,
             tube: ix,
             state: if due == 0 { JobState::Ready } else { JobState::Delayed { until_ms: due } },
-            extra: trace.map(|trace| Box::new(Extra { trace: Some(trace), ..Extra::default() })),
         };
+        let facts = trace.map(|trace| Facts { trace: Some(trace), ..Facts::default() });
         self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
-        self.tell(&job, JobChange::Put, lsn, now);
-        self.engine.insert(job);
+        if let Some(facts) = &facts {
+            self.tell(&job, facts, JobChange::Put, lsn, now);
+        }
+        self.engine.insert(job, facts);
         self.engine.count_put(ix);
         self.answer(client, Reply::Inserted(id), lsn);
         self.after_engine(now);
@@ -94,7 +96,7 @@ impl<D: Io> Broker<D> {
 
     pub(super) fn reserve_job(&mut self, client: ClientId, id: JobId, now: Now) {
         let space = self.space_of(client);
-        let free = |job: &&Job| !matches!(job.state, JobState::Reserved { .. });
+        let free = |job: &Job| !matches!(job.state, JobState::Reserved { .. });
         if self.engine.job_in(space, id).filter(free).is_none() {
             return self.tell_state(client, Reply::NotFound);
         }
@@ -106,8 +108,7 @@ impl<D: Io> Broker<D> {
     /// Sends a job that the client holds already. A job whose body is damaged goes to nobody: it is buried.
     fn deliver(&mut self, client: ClientId, id: JobId, now: Now) {
         let body = self.body(id);
-        let Some(job) = self.engine.job(id) else { return };
-        let lsn = job.delivery_lsn();
+        let lsn = self.engine.delivery_lsn(id);
         match body {
             Ok(body) => {
                 self.answer(client, Reply::Reserved(id, &body), lsn);
@@ -123,26 +124,22 @@ impl<D: Io> Broker<D> {
 
     /// The count of a reservation must be on disk before the next delivery of the job, not before this one.
     fn note_reservation(&mut self, id: JobId, now: Now) {
-        let Some(job) = self.engine.job(id) else { return };
-        let delivered = job.delivery_lsn();
-        let record = Record::Reserved { id, times: job.counts().reserves };
-        let told = job.trace().is_some().then(|| job.clone());
+        let delivered = self.engine.delivery_lsn(id);
+        let record = Record::Reserved { id, times: self.engine.counts(id).reserves };
         match self.journal.append_lazily(&record) {
             Ok(lsn) => {
-                if let Some(job) = self.engine.job_mut(id) {
-                    job.extra_mut().reserved_lsn = lsn;
+                if let Some(facts) = self.engine.facts_mut(id) {
+                    facts.reserved_lsn = lsn;
                 }
             }
             Err(cause) => tracing::warn!(job = id.0, %cause, "a reservation is not in the log"),
         }
-        if let Some(job) = told {
-            self.tell(&job, JobChange::Reserved, delivered, now);
-        }
+        self.tell_job(id, JobChange::Reserved, delivered, now);
     }
 
     pub(super) fn delete(&mut self, client: ClientId, id: JobId, now: Now) {
         let space = self.space_of(client);
-        let may = |job: &&Job| !matches!(job.state, JobState::Reserved { by, .. } if by != client);
+        let may = |job: &Job| !matches!(job.state, JobState::Reserved { by, .. } if by != client);
         if self.engine.job_in(space, id).filter(may).is_none() {
             return self.tell_state(client, Reply::NotFound);
         }
@@ -153,10 +150,10 @@ impl<D: Io> Broker<D> {
         if let Some(job) = self.engine.job(id) {
             self.engine.count_delete(job.tube);
         }
-        if let Some(job) = self.engine.remove(id) {
+        if let Some((job, facts)) = self.engine.remove(id) {
             self.journal.let_go(job.at);
             self.bodies.forget(id);
-            self.tell(&job, JobChange::Deleted, lsn, now);
+            self.tell(&job, &facts, JobChange::Deleted, lsn, now);
         }
         self.answer(client, Reply::Deleted, lsn);
     }
@@ -164,7 +161,7 @@ impl<D: Io> Broker<D> {
     pub(super) fn release_job(&mut self, client: ClientId, id: JobId, pri: u32, delay_s: u32, now: Now) {
         let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
         let attempts_max = self.engine.tube(job.tube).config.attempts_max;
-        if attempts_max > 0 && job.counts().reserves >= attempts_max {
+        if attempts_max > 0 && self.engine.counts(id).reserves >= attempts_max {
             return self.bury(client, id, pri, now);
         }
         let due = due_ms(now.wall, delay_s);
@@ -173,10 +170,8 @@ impl<D: Io> Broker<D> {
             Err(cause) => return self.not_appended(client, &cause),
         };
         self.engine.set_pri(id, pri);
-        self.change(id, lsn, |job| {
-            job.delay_s = delay_s;
-            job.extra_mut().counts.releases += 1;
-        });
+        self.change(id, lsn, |counts| counts.releases += 1);
+        self.engine.update(id, |job| job.delay_s = delay_s);
         self.tell_job(id, JobChange::Released, lsn, now);
         self.answer(client, Reply::Released, lsn);
         if due == 0 {
@@ -196,7 +191,7 @@ impl<D: Io> Broker<D> {
         };
         self.engine.set_pri(id, pri);
         self.engine.bury(id, lsn.0);
-        self.change(id, lsn, |job| job.extra_mut().counts.buries += 1);
+        self.change(id, lsn, |counts| counts.buries += 1);
         self.tell_job(id, JobChange::Buried, lsn, now);
         self.answer(client, Reply::Buried, lsn);
     }
@@ -228,7 +223,7 @@ impl<D: Io> Broker<D> {
 
     pub(super) fn kick_job(&mut self, client: ClientId, id: JobId, now: Now) {
         let space = self.space_of(client);
-        let may = |job: &&Job| matches!(job.state, JobState::Buried { .. } | JobState::Delayed { .. });
+        let may = |job: &Job| matches!(job.state, JobState::Buried { .. } | JobState::Delayed { .. });
         if self.engine.job_in(space, id).filter(may).is_none() {
             return self.tell_state(client, Reply::NotFound);
         }
@@ -241,7 +236,7 @@ impl<D: Io> Broker<D> {
     fn kick_all(&mut self, ids: &[JobId], now: Now) -> Result<Lsn, AppendError> {
         let lsn = self.journal.append(&Record::Kicked { ids: Ids::List(ids) })?;
         for &id in ids {
-            self.change(id, lsn, |job| job.extra_mut().counts.kicks += 1);
+            self.change(id, lsn, |counts| counts.kicks += 1);
             self.tell_job(id, JobChange::Kicked, lsn, now);
             self.engine.make_ready(id);
         }
@@ -290,15 +285,17 @@ impl<D: Io> Broker<D> {
     }
 
     fn lease_over(&mut self, id: JobId, after: After, now: Now) {
-        let Some(job) = self.engine.job(id) else { return };
-        let record = Record::LeaseOver { id, times: job.counts().timeouts, after };
+        if self.engine.job(id).is_none() {
+            return;
+        }
+        let record = Record::LeaseOver { id, times: self.engine.counts(id).timeouts, after };
         match self.journal.append_lazily(&record) {
             // Nobody was promised that it timed out, but a delivery that follows from it must not be forgotten.
             Ok(lsn) => {
-                self.change(id, lsn, |_| {});
+                self.engine.update(id, |job| job.lsn = lsn);
                 if after == After::Buried {
                     self.engine.bury(id, lsn.0);
-                    self.change(id, lsn, |job| job.extra_mut().counts.buries += 1);
+                    self.change(id, lsn, |counts| counts.buries += 1);
                 }
                 self.tell_job(id, JobChange::TimedOut, lsn, now);
             }
@@ -318,25 +315,26 @@ impl<D: Io> Broker<D> {
         Ok(Bytes::copy_from_slice(&self.body_scratch[start..]))
     }
 
-    fn held(&self, client: ClientId, id: JobId) -> Option<&Job> {
+    fn held(&self, client: ClientId, id: JobId) -> Option<Job> {
         self.engine.job(id).filter(|job| matches!(job.state, JobState::Reserved { by, .. } if by == client))
     }
 
-    fn change(&mut self, id: JobId, lsn: Lsn, change: impl FnOnce(&mut Job)) {
-        if let Some(job) = self.engine.job_mut(id) {
-            job.lsn = lsn;
-            change(job);
+    /// A record changed the job, and what is counted of it.
+    pub(super) fn change(&mut self, id: JobId, lsn: Lsn, count: impl FnOnce(&mut Counts)) {
+        self.engine.update(id, |job| job.lsn = lsn);
+        if let Some(facts) = self.engine.facts_mut(id) {
+            count(&mut facts.counts);
         }
     }
 
-    fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
-        let told = self.engine.job(id).filter(|job| job.trace().is_some()).cloned();
-        if let Some(job) = told {
-            self.tell(&job, what, lsn, now);
+    pub(super) fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
+        let told = self.engine.facts(id).filter(|facts| facts.trace.is_some()).cloned();
+        if let Some((facts, job)) = told.zip(self.engine.job(id)) {
+            self.tell(&job, &facts, what, lsn, now);
         }
     }
 
-    fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
+    pub(super) fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
         match cause {
             AppendError::Full { .. } | AppendError::TooLong { .. } => self.say(client, Reply::OutOfMemory),
             AppendError::Poisoned(poison) => {

@@ -166,7 +166,7 @@ impl<D: Io> Broker<D> {
             JobState::Delayed { until_ms } => until(now.wall, until_ms),
             JobState::Ready | JobState::Buried { .. } => 0,
         };
-        let counts = job.counts();
+        let counts = self.engine.counts(id);
         let lsn = job.lsn;
         let mut yaml = Yaml::new();
         yaml.line("id", id)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use stdx::clock::Mono;
 
 use super::client::Wait;
+use super::tube::ReadyKey;
 use super::{ClientId, Engine, Event, Now, TubeIx, WaitEnd};
 use crate::names::JobId;
 
@@ -75,7 +76,7 @@ impl Engine {
     /// there be both.
     pub(super) fn offer(&mut self, tube: TubeIx) {
         loop {
-            let Some((_, job)) = self.tube(tube).first_ready() else { return };
+            let Some(job) = self.tube(tube).first_ready().map(ReadyKey::id) else { return };
             let Some((_, &client)) = self.tube(tube).waiting.first_key_value() else { return };
             self.stop_waiting(client);
             self.reserve(client, job, self.now);
@@ -85,7 +86,7 @@ impl Engine {
 
     fn best_for(&self, client: ClientId) -> Option<JobId> {
         let tubes = self.client(client).watched.iter();
-        tubes.filter_map(|&tube| self.tube(tube).first_ready()).min().map(|(_, job)| job)
+        tubes.filter_map(|&tube| self.tube(tube).first_ready()).min().map(ReadyKey::id)
     }
 
     fn soonest_lease(&self, client: ClientId) -> Option<Mono> {

@@ -1,14 +1,11 @@
-//! A job as it is kept in memory: everything but its body.
+//! A job as the engine speaks of it: everything but its body.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
-use slab::Slab;
 use stdx::clock::Mono;
 use stdx::trace::TraceContext;
 use wal::{Lsn, Position};
 
 use super::client::ClientId;
+use super::row::WHEN_MAX;
 use super::tube::TubeIx;
 use crate::names::JobId;
 
@@ -25,6 +22,13 @@ pub(crate) enum JobState {
     Buried { turn: u64 },
 }
 
+/// Who holds a job, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) by: ClientId,
+    pub(crate) deadline: Mono,
+}
+
 impl JobState {
     /// The word of `stats-job`.
     pub(crate) fn word(self) -> &'static str {
@@ -33,6 +37,23 @@ impl JobState {
             JobState::Delayed { .. } => "delayed",
             JobState::Reserved { .. } => "reserved",
             JobState::Buried { .. } => "buried",
+        }
+    }
+
+    /// The lease, if somebody holds the job.
+    pub(super) fn lease(self) -> Option<Lease> {
+        match self {
+            JobState::Reserved { by, deadline } => Some(Lease { by, deadline }),
+            _ => None,
+        }
+    }
+
+    /// The state with times and turns as the job table can hold them.
+    pub(super) fn cut(self) -> JobState {
+        match self {
+            JobState::Delayed { until_ms } => JobState::Delayed { until_ms: until_ms.min(WHEN_MAX) },
+            JobState::Buried { turn } => JobState::Buried { turn: turn.min(WHEN_MAX) },
+            other => other,
         }
     }
 }
@@ -50,18 +71,21 @@ pub(crate) struct Counts {
     pub(crate) kicks: u32,
 }
 
-/// What most jobs that nobody has reserved yet do not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Extra {
+/// What most jobs that nobody has reserved yet do not have. It stands beside the job's row ([`super::table`]) and costs a
+/// job without it nothing; whatever only some jobs have belongs here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Facts {
     pub(crate) counts: Counts,
     /// The trace in which the job was put.
     pub(crate) trace: Option<TraceContext>,
     /// The record of the last reservation: it must be on disk before the next delivery, and nothing else waits for it.
     pub(crate) reserved_lsn: Lsn,
+    /// Of a reserved job; of any other it means nothing.
+    pub(crate) lease: Option<Lease>,
 }
 
-/// One job.
-#[derive(Clone, Debug)]
+/// One job, as its row says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) created_ms: u64,
@@ -75,81 +99,10 @@ pub(crate) struct Job {
     pub(crate) delay_s: u32,
     pub(crate) tube: TubeIx,
     pub(crate) state: JobState,
-    pub(crate) extra: Option<Box<Extra>>,
 }
 
 impl Job {
-    /// The job's counters.
-    pub(crate) fn counts(&self) -> Counts {
-        self.extra.as_ref().map_or_else(Counts::default, |extra| extra.counts)
-    }
-
-    /// The trace in which the job was put.
-    pub(crate) fn trace(&self) -> Option<TraceContext> {
-        self.extra.as_ref().and_then(|extra| extra.trace)
-    }
-
-    /// What must be on disk before the job may be handed out.
-    pub(crate) fn delivery_lsn(&self) -> Lsn {
-        self.extra.as_ref().map_or(self.lsn, |extra| self.lsn.max(extra.reserved_lsn))
-    }
-
-    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
-    }
-
     pub(crate) fn is_urgent(&self) -> bool {
         self.pri < URGENT_BELOW
-    }
-}
-
-/// All jobs, by id.
-#[derive(Default)]
-pub(crate) struct Jobs {
-    slots: Slab<Job>,
-    index: HashMap<JobId, u32, BuildHasherDefault<IdHasher>>,
-}
-
-impl Jobs {
-    pub(crate) fn get(&self, id: JobId) -> Option<&Job> {
-        self.index.get(&id).map(|&slot| &self.slots[slot as usize])
-    }
-
-    pub(crate) fn get_mut(&mut self, id: JobId) -> Option<&mut Job> {
-        self.index.get(&id).map(|&slot| &mut self.slots[slot as usize])
-    }
-
-    pub(crate) fn insert(&mut self, job: Job) {
-        let id = job.id;
-        let slot = u32::try_from(self.slots.insert(job)).expect("memory ends before 2^32 jobs");
-        assert!(self.index.insert(id, slot).is_none(), "job {id} exists already");
-    }
-
-    pub(crate) fn remove(&mut self, id: JobId) -> Option<Job> {
-        self.index.remove(&id).map(|slot| self.slots.remove(slot as usize))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
-    }
-}
-
-/// Ids count up, so one multiplication spreads them well enough; nobody can choose them.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
     }
 }

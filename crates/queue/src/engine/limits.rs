@@ -10,6 +10,7 @@ use crate::config::{Config, TubeConfig};
 pub(crate) struct Limits {
     pub(crate) jobs_max: u64,
     pub(crate) bytes_max: u64,
+    pub(crate) index_bytes_max: u64,
     pub(crate) tubes_max: u32,
     pub(crate) client_tubes_max: u32,
     /// For tubes that nobody configured.
@@ -21,6 +22,7 @@ impl From<&Config> for Limits {
         Limits {
             jobs_max: config.jobs_max,
             bytes_max: config.bytes_max,
+            index_bytes_max: config.index_bytes_max,
             tubes_max: config.tubes_max,
             client_tubes_max: config.connection_tubes_max,
             tube: config.tube.clone(),
@@ -37,6 +39,8 @@ pub(crate) enum Refused {
     Tube,
     /// `jobs_max` or `bytes_max` of all tubes together.
     Queue,
+    /// `index_bytes_max`.
+    Memory,
 }
 
 impl Engine {
@@ -45,11 +49,21 @@ impl Engine {
         if self.jobs_len() >= self.limits.jobs_max || self.bytes + bytes > self.limits.bytes_max {
             return Err(Refused::Queue);
         }
+        if self.index_bytes() >= self.limits.index_bytes_max {
+            return Err(Refused::Memory);
+        }
         let tube = self.tube(tube);
         if tube.figures.jobs() >= tube.config.jobs_max || tube.figures.bytes + bytes > tube.config.bytes_max {
             return Err(Refused::Tube);
         }
         Ok(())
+    }
+
+    /// Memory that all jobs take beside their bodies: rows, facts and their places in the orders.
+    pub(crate) fn index_bytes(&self) -> u64 {
+        /// The longer of the two kinds of keys, and what a run has of its own and of gaps.
+        const PLACE_BYTES: u64 = 18;
+        self.jobs.bytes() + self.jobs_len() * PLACE_BYTES
     }
 
     /// Takes over limits that have changed; tubes that their manifest does not name follow the new defaults. What is over

@@ -4,11 +4,16 @@
 //! that the caller empties with [`Engine::next_event`]. No operation looks at all tubes: a tube knows who waits for it,
 //! and one alarm per tube, one lease per reserved job and one alarm per waiting client stand in ordered sets.
 
+mod by_hand;
 mod client;
 mod hand_out;
 mod job;
 mod limits;
+mod rate;
+mod row;
+mod runs;
 mod space;
+mod table;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -19,17 +24,20 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use slab::Slab;
 use stdx::clock::{Mono, Wall};
+use wal::Lsn;
 
+pub use by_hand::StateName;
 use client::Client;
 pub(crate) use client::{ClientId, WaitEnd};
 pub(crate) use hand_out::Asked;
-use job::Jobs;
-pub(crate) use job::{Counts, Extra, Job, JobState};
+pub(crate) use job::{Counts, Facts, Job, JobState};
 pub(crate) use limits::{Limits, Refused};
+pub(crate) use rate::{Rate, time_to_drain};
 use space::Space;
 pub(crate) use space::SpaceIx;
+use table::Jobs;
 pub(crate) use tube::Tube;
-pub(crate) use tube::{Figures, Pause, Totals, TubeIx};
+pub(crate) use tube::{Figures, Pause, ReadyKey, Totals, TubeIx};
 
 use crate::names::{JobId, Namespace, TubeName};
 
@@ -115,16 +123,48 @@ impl Engine {
         self.events.pop_front()
     }
 
-    pub(crate) fn job(&self, id: JobId) -> Option<&Job> {
+    /// The job as it is now.
+    pub(crate) fn job(&self, id: JobId) -> Option<Job> {
         self.jobs.get(id)
     }
 
-    pub(crate) fn job_mut(&mut self, id: JobId) -> Option<&mut Job> {
-        self.jobs.get_mut(id)
+    /// What only some jobs have, if this one has any of it.
+    pub(crate) fn facts(&self, id: JobId) -> Option<&Facts> {
+        self.jobs.facts(id)
+    }
+
+    /// The same, to be changed; `None` when there is no such job.
+    pub(crate) fn facts_mut(&mut self, id: JobId) -> Option<&mut Facts> {
+        self.jobs.facts_mut(id)
+    }
+
+    /// The job's counters.
+    pub(crate) fn counts(&self, id: JobId) -> Counts {
+        self.jobs.facts(id).map_or_else(Counts::default, |facts| facts.counts)
+    }
+
+    /// What must be on disk before the job may be handed out.
+    pub(crate) fn delivery_lsn(&self, id: JobId) -> Lsn {
+        let reserved = self.jobs.facts(id).map_or(Lsn(0), |facts| facts.reserved_lsn);
+        self.jobs.get(id).map_or(reserved, |job| job.lsn.max(reserved))
+    }
+
+    /// Changes what is in none of the orders: where the body is, the newest record, the delay it was given.
+    pub(crate) fn update(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
+        self.jobs.update(id, |job| {
+            let before = *job;
+            change(job);
+            let same = (job.tube, job.pri, job.state, job.body_len);
+            assert_eq!(
+                same,
+                (before.tube, before.pri, before.state, before.body_len),
+                "these have their own functions"
+            );
+        });
     }
 
     /// The job if a client of the namespace may see it.
-    pub(crate) fn job_in(&self, space: SpaceIx, id: JobId) -> Option<&Job> {
+    pub(crate) fn job_in(&self, space: SpaceIx, id: JobId) -> Option<Job> {
         self.jobs.get(id).filter(|job| self.tube(job.tube).space == space)
     }
 
@@ -239,6 +279,9 @@ impl Engine {
     /// The log was read: from now on empty tubes go.
     pub(crate) fn settle(&mut self) {
         self.keeps_empty_tubes = false;
+        for (_, tube) in &mut self.tubes {
+            (tube.arrivals, tube.services) = <(Rate, Rate)>::default();
+        }
         let all: Vec<TubeIx> = self.tubes.iter().map(|(ix, _)| TubeIx(ix as u32)).collect();
         all.into_iter().for_each(|ix| self.forget_if_empty(ix));
         self.events.clear();

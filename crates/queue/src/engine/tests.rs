@@ -156,7 +156,7 @@ impl Pair {
                     return;
                 }
                 let job = self.model.jobs.remove(at);
-                assert_eq!(self.engine.remove(JobId(job.id)).unwrap().id.0, job.id);
+                assert_eq!(self.engine.remove(JobId(job.id)).unwrap().0.id.0, job.id);
             }
             Step::Kick { tube } => {
                 let buried = |job: &ModelJob| match job.state {
@@ -209,19 +209,21 @@ impl Pair {
         let ix = self.engine.tube_or_new(SpaceIx::SHARED, TUBES[tube]);
         let id = self.engine.next_id();
         let until_ms = self.wall_ms(delay_ms);
-        self.engine.insert(Job {
-            id,
-            created_ms: 0,
-            lsn: Lsn(1),
-            at: Position { segment: 1, offset: 0, len: 0 },
-            body_len: 0,
-            pri,
-            ttr_s: TTR_S,
-            delay_s: 0,
-            tube: ix,
-            state: if delay_ms == 0 { JobState::Ready } else { JobState::Delayed { until_ms } },
-            extra: None,
-        });
+        self.engine.insert(
+            Job {
+                id,
+                created_ms: 0,
+                lsn: Lsn(1),
+                at: Position { segment: 1, offset: 0, len: 0 },
+                body_len: 0,
+                pri,
+                ttr_s: TTR_S,
+                delay_s: 0,
+                tube: ix,
+                state: if delay_ms == 0 { JobState::Ready } else { JobState::Delayed { until_ms } },
+            },
+            None,
+        );
         let state = if delay_ms == 0 { State::Ready } else { State::Delayed(self.model.now + delay_ms) };
         self.model.jobs.push(ModelJob { id: id.0, tube, pri, state });
         self.model.offer(tube);
@@ -422,4 +424,59 @@ fn no_operation_looks_at_all_tubes() {
         pair.engine.remove(JobId(id)).unwrap();
     }
     assert_eq!(pair.engine.jobs_len(), 0);
+}
+
+/// What the process has in memory, in bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn a_ready_job_takes_no_more_than_64_bytes() {
+    const JOBS: u64 = 400_000;
+    let mut engine = Engine::new(Limits::from(&Config::default()));
+    let tubes: Vec<TubeIx> = TUBES.iter().map(|name| engine.tube_or_new(SpaceIx::SHARED, name)).collect();
+    let before = resident();
+    for id in 1..=JOBS {
+        let at = Position { segment: 1, offset: id as u32, len: 360 };
+        let (pri, tube) = (id as u32 % 5, tubes[id as usize % 3]);
+        let job = Job {
+            id: JobId(id),
+            created_ms: 1_800_000_000_000,
+            lsn: Lsn(id),
+            at,
+            body_len: 300,
+            pri,
+            ttr_s: TTR_S,
+            delay_s: 0,
+            tube,
+            state: JobState::Ready,
+        };
+        engine.insert(job, None);
+    }
+    let each = (resident() - before) as f64 / JOBS as f64;
+    assert!(each <= 64.0, "{each} bytes");
+    let counted = engine.index_bytes() as f64 / JOBS as f64;
+    assert!(counted >= each, "{counted} bytes are counted for {each}");
+    assert!(counted <= 72.0, "{counted} bytes are counted");
+}
+
+#[test]
+fn when_the_memory_for_the_index_is_spent_no_job_is_taken() {
+    let config = Config { index_bytes_max: 1 << 20, ..Config::default() };
+    let mut pair = Pair::new();
+    pair.engine.limits = Limits::from(&config);
+    let default = pair.engine.find_tube(SpaceIx::SHARED, "default").unwrap();
+    let mut jobs = 0;
+    while pair.engine.has_room(default, 1) == Ok(()) {
+        pair.put(0, 0, 0);
+        jobs += 1;
+    }
+    assert_eq!(pair.engine.has_room(default, 1), Err(Refused::Memory));
+    assert!((14_000..17_000).contains(&jobs), "{jobs} jobs in 1 MiB");
+    while pair.engine.has_room(default, 1).is_err() {
+        let id = pair.model.jobs.pop().unwrap().id;
+        pair.engine.remove(JobId(id)).unwrap();
+    }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use stdx::clock::Wall;
 
+use super::row::WHEN_MAX;
 use super::{After, Engine, Event, Now, Pause, TubeIx};
 use crate::names::JobId;
 
 /// Behind all others, until the caller knows the LSN of the record and buries the job with that.
-const LAST_TURN: u64 = u64::MAX;
+const LAST_TURN: u64 = WHEN_MAX;
 
 impl Engine {
     /// Lets everything happen that is due. At most `steps` things are done, so that a million jobs due in one second
@@ -63,10 +64,9 @@ impl Engine {
     }
 
     fn lease_over(&mut self, id: JobId, now: Now) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
-        let counts = &mut job.extra_mut().counts;
-        counts.timeouts += 1;
-        let (tube, reserves) = (job.tube, job.counts().reserves);
+        let (Some(job), Some(facts)) = (self.jobs.get(id), self.jobs.facts_mut(id)) else { return };
+        facts.counts.timeouts += 1;
+        let (tube, reserves) = (job.tube, facts.counts.reserves);
         self.count_timeout(tube);
         let config = &self.tube(tube).config;
         let (attempts_max, retry_delay_ms) = (config.attempts_max, config.retry_delay_ms);

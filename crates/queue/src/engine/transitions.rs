@@ -3,46 +3,53 @@
 
 use stdx::clock::Mono;
 
-use super::{ClientId, Engine, Figures, Job, JobState, Now, TubeIx};
+use super::{ClientId, Engine, Facts, Figures, Job, JobState, Now, ReadyKey, TubeIx};
 use crate::names::JobId;
 
 impl Engine {
     /// A new job, or one read from the log.
-    pub(crate) fn insert(&mut self, job: Job) {
+    pub(crate) fn insert(&mut self, mut job: Job, facts: Option<Facts>) {
+        job.state = job.state.cut();
         let (id, tube, state, bytes) = (job.id, job.tube, job.state, u64::from(job.body_len));
         assert!(!matches!(state, JobState::Reserved { .. }), "a job is never born reserved");
         self.never_again(id);
-        self.jobs.insert(job);
+        self.jobs.insert(&job, facts);
         self.bytes += bytes;
         self.both_figures(tube, |figures| figures.bytes += bytes);
-        self.attach(id, state);
+        self.take_place(&job, state);
         self.offer(tube);
     }
 
     /// Counts a job that was put (and not merely copied forward in the log).
     pub(crate) fn count_put(&mut self, tube: TubeIx) {
-        self.tube_mut(tube).totals.jobs += 1;
+        let now = self.now.mono;
+        let entry = self.tube_mut(tube);
+        entry.totals.jobs += 1;
+        entry.arrivals.add(now, 1);
         let space = self.tube(tube).space;
         self.space_mut(space).totals.jobs += 1;
     }
 
     /// Counts a job that somebody deleted.
     pub(crate) fn count_delete(&mut self, tube: TubeIx) {
-        self.tube_mut(tube).totals.deletes += 1;
+        let now = self.now.mono;
+        let entry = self.tube_mut(tube);
+        entry.totals.deletes += 1;
+        entry.services.add(now, 1);
         let space = self.tube(tube).space;
         self.space_mut(space).totals.deletes += 1;
     }
 
     /// The job is gone.
-    pub(crate) fn remove(&mut self, id: JobId) -> Option<Job> {
+    pub(crate) fn remove(&mut self, id: JobId) -> Option<(Job, Facts)> {
         self.jobs.get(id)?;
         self.detach(id);
-        let job = self.jobs.remove(id)?;
+        let (job, facts) = self.jobs.remove(id)?;
         let bytes = u64::from(job.body_len);
         self.bytes -= bytes;
         self.both_figures(job.tube, |figures| figures.bytes -= bytes);
         self.forget_if_empty(job.tube);
-        Some(job)
+        Some((job, facts))
     }
 
     /// The job may be reserved, and a client that waits for it gets it at once.
@@ -71,8 +78,8 @@ impl Engine {
         let deadline = lease_end(now.mono, self.known(id).ttr_s);
         self.detach(id);
         self.attach(id, JobState::Reserved { by: client, deadline });
-        if let Some(job) = self.jobs.get_mut(id) {
-            job.extra_mut().counts.reserves += 1;
+        if let Some(facts) = self.jobs.facts_mut(id) {
+            facts.counts.reserves += 1;
         }
     }
 
@@ -85,14 +92,14 @@ impl Engine {
 
     /// Changes a job's priority while it is in none of the orders that depend on it.
     pub(crate) fn set_pri(&mut self, id: JobId, pri: u32) {
-        if let Some(job) = self.jobs.get_mut(id) {
+        self.jobs.update(id, |job| {
             let sorted = matches!(job.state, JobState::Ready);
             assert!(!sorted, "the priority of a ready job is part of its place");
             job.pri = pri;
-        }
+        });
     }
 
-    fn known(&self, id: JobId) -> &Job {
+    fn known(&self, id: JobId) -> Job {
         self.jobs.get(id).expect("callers ask for jobs that they found")
     }
 
@@ -101,7 +108,7 @@ impl Engine {
         let (tube, state, pri, urgent) = (job.tube, job.state, job.pri, job.is_urgent());
         match state {
             JobState::Ready => {
-                self.tube_mut(tube).ready.remove(&(pri, id));
+                self.tube_mut(tube).ready.remove(&ReadyKey::new(pri, id));
                 self.both_figures(tube, |figures| {
                     figures.ready -= 1;
                     figures.urgent -= u64::from(urgent);
@@ -125,12 +132,23 @@ impl Engine {
     }
 
     fn attach(&mut self, id: JobId, state: JobState) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
-        job.state = state;
-        let (tube, pri, urgent) = (job.tube, job.pri, job.is_urgent());
+        let state = state.cut();
+        let mut now = None;
+        self.jobs.update(id, |job| {
+            job.state = state;
+            now = Some(*job);
+        });
+        if let Some(job) = now {
+            self.take_place(&job, state);
+        }
+    }
+
+    /// The job, whose row says so already, takes its place among those in the same state.
+    fn take_place(&mut self, job: &Job, state: JobState) {
+        let (id, tube, urgent) = (job.id, job.tube, job.is_urgent());
         match state {
             JobState::Ready => {
-                self.tube_mut(tube).ready.insert((pri, id));
+                self.tube_mut(tube).ready.insert(ReadyKey::new(job.pri, id));
                 self.both_figures(tube, |figures| {
                     figures.ready += 1;
                     figures.urgent += u64::from(urgent);

@@ -1,8 +1,10 @@
 //! A tube: its orders of jobs, who waits for them, and its figures.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::client::ClientId;
+use super::rate::Rate;
+use super::runs::Runs;
 use super::space::SpaceIx;
 use crate::config::TubeConfig;
 use crate::names::{JobId, TubeName};
@@ -10,6 +12,28 @@ use crate::names::{JobId, TubeName};
 /// A tube's place in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TubeIx(pub(crate) u32);
+
+/// A ready job's place: lowest priority first, then lowest id. In words of 32 bits, so that it has no gaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ReadyKey {
+    pri: u32,
+    id_high: u32,
+    id_low: u32,
+}
+
+impl ReadyKey {
+    pub(crate) fn new(pri: u32, id: JobId) -> ReadyKey {
+        ReadyKey { pri, id_high: (id.0 >> 32) as u32, id_low: id.0 as u32 }
+    }
+
+    pub(crate) fn pri(self) -> u32 {
+        self.pri
+    }
+
+    pub(crate) fn id(self) -> JobId {
+        JobId(u64::from(self.id_high) << 32 | u64::from(self.id_low))
+    }
+}
 
 /// What `stats` and `stats-tube` count of jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,16 +76,19 @@ pub(crate) struct Tube {
     /// Counts up over all tubes: the order of `list-tubes`.
     pub(crate) born: u64,
     pub(crate) config: TubeConfig,
-    /// Ready jobs: lowest priority first, then lowest id.
-    pub(crate) ready: BTreeSet<(u32, JobId)>,
+    /// Ready jobs.
+    pub(crate) ready: Runs<ReadyKey>,
     /// Delayed jobs by due time.
-    pub(crate) delayed: BTreeSet<(u64, JobId)>,
+    pub(crate) delayed: Runs<(u64, JobId)>,
     /// Buried jobs in the order they were buried.
-    pub(crate) buried: BTreeSet<(u64, JobId)>,
+    pub(crate) buried: Runs<(u64, JobId)>,
     /// Clients waiting for a job of this tube (among others), the longest waiting first.
     pub(crate) waiting: BTreeMap<u64, ClientId>,
     pub(crate) figures: Figures,
     pub(crate) totals: Totals,
+    /// Jobs put, and jobs deleted.
+    pub(crate) arrivals: Rate,
+    pub(crate) services: Rate,
     pub(crate) pause: Option<Pause>,
     pub(crate) using: u32,
     pub(crate) watching: u32,
@@ -76,12 +103,14 @@ impl Tube {
             name,
             born,
             config,
-            ready: BTreeSet::new(),
-            delayed: BTreeSet::new(),
-            buried: BTreeSet::new(),
+            ready: Runs::default(),
+            delayed: Runs::default(),
+            buried: Runs::default(),
             waiting: BTreeMap::new(),
             figures: Figures::default(),
             totals: Totals::default(),
+            arrivals: Rate::default(),
+            services: Rate::default(),
             pause: None,
             using: 0,
             watching: 0,
@@ -99,7 +128,7 @@ impl Tube {
     }
 
     /// The next job that a client would get.
-    pub(crate) fn first_ready(&self) -> Option<(u32, JobId)> {
+    pub(crate) fn first_ready(&self) -> Option<ReadyKey> {
         if self.pause.is_some() { None } else { self.ready.first().copied() }
     }
 
@@ -115,12 +144,12 @@ impl Tube {
         /// Beyond so many different priorities the answer is the best of these.
         const LOOKS_MAX: usize = 1024;
         let mut oldest: Option<JobId> = None;
-        let mut from = (0, JobId(0));
+        let mut from = ReadyKey::new(0, JobId(0));
         for _ in 0..LOOKS_MAX {
-            let Some(&(pri, id)) = self.ready.range(from..).next() else { break };
-            oldest = Some(oldest.map_or(id, |other| other.min(id)));
-            let Some(next) = pri.checked_add(1) else { break };
-            from = (next, JobId(0));
+            let Some(found) = self.ready.first_from(&from) else { break };
+            oldest = Some(oldest.map_or(found.id(), |other| other.min(found.id())));
+            let Some(next) = found.pri().checked_add(1) else { break };
+            from = ReadyKey::new(next, JobId(0));
         }
         oldest
     }

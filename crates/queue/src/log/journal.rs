@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use wal::{AppendError, Batch, Lsn, Position, Writer};
 
 use super::record::Record;
-use crate::names::JobId;
 
 /// What one segment holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SegmentUse {
-    /// Jobs whose body was written here; many have left since.
-    pub(crate) jobs: Vec<JobId>,
-    /// How many of them still have it here, and the bytes of their records.
+    /// Jobs that have their body here, and the bytes of their records.
     pub(crate) live_jobs: u64,
     pub(crate) live_bytes: u64,
     /// Bytes of all records.
@@ -61,16 +58,10 @@ impl Journal {
     }
 
     /// Appends a job with its body.
-    pub(crate) fn append_job(
-        &mut self,
-        id: JobId,
-        record: &Record<'_>,
-        body: &[u8],
-    ) -> Result<(Lsn, Position), AppendError> {
+    pub(crate) fn append_job(&mut self, record: &Record<'_>, body: &[u8]) -> Result<(Lsn, Position), AppendError> {
         let (lsn, at) = self.write(record, body)?;
         self.newest = lsn;
         let used = self.segments.entry(at.segment).or_default();
-        used.jobs.push(id);
         used.live_jobs += 1;
         used.live_bytes += u64::from(at.len);
         Ok((lsn, at))
@@ -141,9 +132,9 @@ impl Journal {
         &self.segments
     }
 
-    /// The jobs once written to a segment, taken out of its account.
-    pub(crate) fn take_jobs(&mut self, segment: u64) -> Vec<JobId> {
-        self.segments.get_mut(&segment).map(|used| std::mem::take(&mut used.jobs)).unwrap_or_default()
+    /// Whether some job has its body in the segment.
+    pub(crate) fn lives_in(&self, segment: u64) -> bool {
+        self.segments.get(&segment).is_some_and(|used| used.live_jobs > 0)
     }
 
     /// The oldest segment is not needed any more; it goes once all that was appended so far is on disk.

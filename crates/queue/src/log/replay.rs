@@ -6,7 +6,7 @@ use wal::{Found, Lsn};
 
 use super::journal::SegmentUse;
 use super::record::{JobRecord, Malformed, Record, TubeRef, space_from_text};
-use crate::engine::{After, Engine, Extra, Job, JobState, Pause, SpaceIx, TubeIx};
+use crate::engine::{After, Counts, Engine, Facts, Job, JobState, Pause, SpaceIx, TubeIx};
 use crate::names::JobId;
 
 /// Reads a log into an engine, record by record in LSN order.
@@ -56,16 +56,16 @@ impl Replay {
                 // Out of the order of priorities before the priority changes.
                 self.engine.bury(id, found.lsn.0);
                 self.engine.set_pri(id, pri);
-                self.extra(id, |extra| extra.counts.buries += 1);
+                self.count(id, |counts| counts.buries += 1);
             }
             Record::Kicked { ids } => {
                 for id in ids.to_vec() {
-                    self.extra(id, |extra| extra.counts.kicks += 1);
+                    self.count(id, |counts| counts.kicks += 1);
                     self.make_ready(id);
                 }
             }
             Record::Reserved { id, times } => {
-                self.extra(id, |extra| extra.counts.reserves = times);
+                self.count(id, |counts| counts.reserves = times);
                 self.make_ready(id);
             }
             Record::LeaseOver { id, times, after } => self.lease_over(found.lsn, id, times, after),
@@ -96,12 +96,11 @@ impl Replay {
             (None, until_ms) => JobState::Delayed { until_ms },
         };
         let (counts, trace) = (record.attrs.counts, record.attrs.trace);
-        let extra = Extra { counts, trace, reserved_lsn: Lsn(0) };
+        let facts = Facts { counts, trace, ..Facts::default() };
         let used = self.segments.entry(found.position.segment).or_default();
-        used.jobs.push(record.id);
         used.live_jobs += 1;
         used.live_bytes += u64::from(found.position.len);
-        self.engine.insert(Job {
+        let job = Job {
             id: record.id,
             created_ms: record.created_ms,
             lsn: found.lsn,
@@ -112,13 +111,13 @@ impl Replay {
             delay_s: record.delay_s,
             tube,
             state,
-            extra: (extra != Extra::default()).then(|| Box::new(extra)),
-        });
+        };
+        self.engine.insert(job, (facts != Facts::default()).then_some(facts));
         Ok(tube)
     }
 
     fn remove(&mut self, id: JobId) -> Option<TubeIx> {
-        let job = self.engine.remove(id)?;
+        let (job, _) = self.engine.remove(id)?;
         if let Some(used) = self.segments.get_mut(&job.at.segment) {
             used.live_jobs -= 1;
             used.live_bytes -= u64::from(job.at.len);
@@ -130,17 +129,15 @@ impl Replay {
         // Through a state without priorities, for the same reason as above.
         self.engine.delay(id, due_ms);
         self.engine.set_pri(id, pri);
-        self.extra(id, |extra| extra.counts.releases += 1);
-        if let Some(job) = self.engine.job_mut(id) {
-            job.delay_s = delay_s;
-        }
+        self.count(id, |counts| counts.releases += 1);
+        self.engine.update(id, |job| job.delay_s = delay_s);
         if due_ms == 0 {
             self.engine.make_ready(id);
         }
     }
 
     fn lease_over(&mut self, lsn: Lsn, id: JobId, times: u32, after: After) {
-        self.extra(id, |extra| extra.counts.timeouts = times);
+        self.count(id, |counts| counts.timeouts = times);
         if let Some(tube) = self.engine.job(id).map(|job| job.tube) {
             self.engine.count_timeout(tube);
         }
@@ -157,9 +154,9 @@ impl Replay {
         }
     }
 
-    fn extra(&mut self, id: JobId, change: impl FnOnce(&mut Extra)) {
-        if let Some(job) = self.engine.job_mut(id) {
-            change(job.extra_mut());
+    fn count(&mut self, id: JobId, count: impl FnOnce(&mut Counts)) {
+        if let Some(facts) = self.engine.facts_mut(id) {
+            count(&mut facts.counts);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::capacity::{BreakerState, Manual};
+use crate::capacity::{BreakerState, Figures, Manual};
 use crate::handle::Handle;
 
 /// A route's breaker at one moment.
@@ -20,13 +20,50 @@ pub struct BreakerView {
     pub openings: u32,
 }
 
+/// A route's limit at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitView {
+    /// The route's name.
+    pub route: String,
+    /// How many are under way, wait, and were turned away.
+    pub figures: Figures,
+}
+
+/// An application's degrade level at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DegradeView {
+    /// `app/environment`; empty for routes of no application.
+    pub app: String,
+    /// The level in force, from 0 to 3.
+    pub level: u8,
+    /// What was set by hand; it goes before `by_load`.
+    pub by_hand: Option<u8>,
+    /// What load says.
+    pub by_load: u8,
+}
+
 impl Handle {
-    /// Sets a route's breaker by hand, for some time or until it is set again. A route that is not there yet has the
-    /// setting when it comes.
-    pub fn set_breaker(&self, route: &str, manual: Manual, time: Option<Duration>) {
-        let now = self.clock.mono();
-        let state = self.shared.states.routes.find(&route.to_owned());
-        state.breaker.by_hand().set(manual, time.map(|time| now + time));
+    /// The degrade levels of all applications, by name.
+    pub fn degrade_levels(&self) -> Vec<DegradeView> {
+        let apps = self.shared.states.apps.all().into_iter();
+        let mut views: Vec<DegradeView> = apps
+            .map(|(app, state)| {
+                let (by_hand, by_load) = state.both();
+                DegradeView { app, level: state.level(), by_hand, by_load }
+            })
+            .collect();
+        views.sort_by(|a, b| a.app.cmp(&b.app));
+        views
+    }
+
+    /// The limits of the routes that have one, or had, by name.
+    pub fn limits(&self) -> Vec<LimitView> {
+        let routes = self.shared.states.routes.all().into_iter();
+        let mut views: Vec<LimitView> = routes
+            .filter_map(|(route, state)| Some(LimitView { route, figures: state.limiter.get()?.figures() }))
+            .collect();
+        views.sort_by(|a, b| a.route.cmp(&b.route));
+        views
     }
 
     /// The breakers of all routes, by name.

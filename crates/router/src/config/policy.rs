@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::BreakerConfig;
+use super::hedge::{self, HedgeConfig};
+use super::retry::RetryConfig;
+use super::{BreakerConfig, DegradeConfig, FallbackConfig, LimitConfig, PriorityConfig, RateConfig};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +28,26 @@ pub struct RoutePolicy {
     /// When the whole route is given a rest. Absent: never, unless by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerConfig>,
+    /// What is retried, and when.
+    pub retry: RetryConfig,
+    /// A second try beside a slow first one. Absent: none.
+    #[serde(deserialize_with = "hedge::read")]
+    pub hedge: Option<HedgeConfig>,
+    /// How many of its requests may be under way at once. Absent: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitConfig>,
+    /// Who comes first where its requests wait. Absent: all are alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<PriorityConfig>,
+    /// How often the same client may ask. Absent: as often as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+    /// What is answered when the application cannot. Absent: the router's own errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<FallbackConfig>,
+    /// At which degrade levels of its application the route is there. Absent: at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degrade: Option<DegradeConfig>,
 }
 
 impl Default for RoutePolicy {
@@ -37,6 +59,13 @@ impl Default for RoutePolicy {
             hold_ms: 5_000,
             body_bytes_max: None,
             breaker: None,
+            retry: RetryConfig::default(),
+            hedge: None,
+            limit: None,
+            priority: None,
+            rate: None,
+            fallback: None,
+            degrade: None,
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use control::wire::router::{AuditRow, OverrideRequest, OverrideRow, Setting};
+use control::wire::router::{AuditRow, OverrideRequest, OverrideRow};
 
 use super::OverrideError;
 use super::check::{self, Known, OVERRIDES_MAX};
-use super::ledger::{By, same_subject};
+use super::ledger::By;
 use crate::handle::Handle;
 
 impl Handle {
@@ -47,11 +47,6 @@ impl Handle {
     /// Who set and took back what, oldest first.
     pub fn audit_rows(&self) -> Vec<AuditRow> {
         self.shared.overrides.audit()
-    }
-
-    /// The number of what stands for the subject of `setting`.
-    pub fn set_for(&self, setting: &Setting) -> Option<u64> {
-        self.set_rows().iter().find(|row| same_subject(&row.setting, setting)).map(|row| row.id)
     }
 
     fn known(&self) -> Known {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use control::wire::router::{AuditAction, AuditRow, Fault, OverrideRow, Setting};
+use control::wire::router::{AuditAction, AuditRow, BreakerByHand, Fault, OverrideRow, Setting};
 use serde::{Deserialize, Serialize};
 use stdx::clock::Wall;
 
@@ -95,6 +95,22 @@ impl Ledger {
         self.audited
     }
 
+    /// How a route's breaker is told to stand.
+    pub(crate) fn breaker(&self, of: &str) -> Option<BreakerByHand> {
+        self.items.iter().find_map(|row| match &row.setting {
+            Setting::Breaker { route, state } if route == of => Some(*state),
+            _ => None,
+        })
+    }
+
+    /// The degrade level of an application, by `app/environment`.
+    pub(crate) fn degrade(&self, of: &str) -> Option<u8> {
+        self.items.iter().find_map(|row| match &row.setting {
+            Setting::Degrade { app, environment, level } if format!("{app}/{environment}") == of => Some(*level),
+            _ => None,
+        })
+    }
+
     /// The faults that tries of a route's requests meet.
     pub(crate) fn faults(&self, of: &str) -> Vec<&Fault> {
         let faults = self.items.iter().filter_map(|row| match &row.setting {
@@ -126,7 +142,7 @@ impl Ledger {
 }
 
 /// Whether one setting takes the place of another.
-pub(crate) fn same_subject(a: &Setting, b: &Setting) -> bool {
+fn same_subject(a: &Setting, b: &Setting) -> bool {
     match (a, b) {
         (Setting::Breaker { route: a, .. }, Setting::Breaker { route: b, .. }) => a == b,
         (
@@ -140,7 +156,6 @@ pub(crate) fn same_subject(a: &Setting, b: &Setting) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control::wire::router::BreakerByHand;
     use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
     const SECOND: u64 = 1_000_000_000;
@@ -151,13 +166,6 @@ mod tests {
 
     fn breaker(route: &str, state: BreakerByHand) -> Setting {
         Setting::Breaker { route: route.into(), state }
-    }
-
-    fn told(ledger: &Ledger, of: &str) -> Option<BreakerByHand> {
-        ledger.items().iter().find_map(|row| match &row.setting {
-            Setting::Breaker { route, state } if route == of => Some(*state),
-            _ => None,
-        })
     }
 
     fn fault(route: &str, delay_ms: u64) -> Setting {
@@ -179,9 +187,9 @@ mod tests {
         ledger.set(breaker("a", BreakerByHand::Tripped), None, by("ann"), Wall(1));
         ledger.set(breaker("b", BreakerByHand::Tripped), None, by("ann"), Wall(2));
         ledger.set(breaker("a", BreakerByHand::Closed), None, by("bob"), Wall(3));
-        assert_eq!(told(&ledger, "a"), Some(BreakerByHand::Closed));
-        assert_eq!(told(&ledger, "b"), Some(BreakerByHand::Tripped));
-        assert_eq!(told(&ledger, "c"), None);
+        assert_eq!(ledger.breaker("a"), Some(BreakerByHand::Closed));
+        assert_eq!(ledger.breaker("b"), Some(BreakerByHand::Tripped));
+        assert_eq!(ledger.breaker("c"), None);
         assert_eq!(
             actions(&ledger),
             [
@@ -223,7 +231,7 @@ mod tests {
         let id = ledger.set(breaker("a", BreakerByHand::Tripped), None, by("ann"), Wall(1)).id;
         assert_eq!(ledger.clear(|row| row.id == 99, &by("bob"), Wall(2)), []);
         assert_eq!(ledger.clear(|row| row.id == id, &by("bob"), Wall(2)).len(), 1);
-        assert_eq!(told(&ledger, "a"), None);
+        assert_eq!(ledger.breaker("a"), None);
         assert_eq!(actions(&ledger), [(AuditAction::Set, 1, "ann"), (AuditAction::Cleared, 1, "bob")]);
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use control::wire::router::{AuditRow, OverrideRow};
+use control::wire::router::{AuditRow, BreakerByHand, OverrideRow};
 use stdx::clock::{SharedClock, Wall};
 use stdx::io::Disk;
 use tokio::sync::Notify;
@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 pub use self::check::OverrideError;
 pub use self::file::LoadError;
 use self::ledger::Ledger;
+use crate::capacity::Manual;
 use crate::upstream::States;
 
 /// The file's name in the router's data folder.
@@ -126,8 +127,18 @@ impl Overrides {
 }
 
 fn apply(ledger: &Ledger, states: &States) {
+    for (app, state) in states.apps.all() {
+        state.set(ledger.degrade(&app));
+    }
     for (route, state) in states.routes.all() {
         state.faults.replace(ledger.faults(&route));
+        let manual = match ledger.breaker(&route) {
+            None => Manual::Auto,
+            Some(BreakerByHand::Tripped) => Manual::Tripped,
+            Some(BreakerByHand::Closed) => Manual::Closed,
+        };
+        // The ledger ends it.
+        state.breaker.by_hand().set(manual, None);
     }
 }
 

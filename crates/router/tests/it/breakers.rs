@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
 use std::time::Duration;
 
+use control::wire::router::BreakerByHand;
+use router::BreakerState;
 use router::config::BreakerConfig;
-use router::{BreakerState, Manual};
 
 use crate::endpoint::{Act, Endpoint};
 use crate::rig::{Rig, eventually, proxy};
@@ -105,7 +106,7 @@ async fn a_probe_whose_client_leaves_gives_its_turn_back() {
 async fn a_route_is_tripped_and_closed_by_hand_even_without_a_breaker() {
     let endpoint = Endpoint::saying("ok").await;
     let rig = proxy().endpoint(&endpoint).start();
-    rig.handle.set_breaker("web", Manual::Tripped, None);
+    let id = rig.breaker(BreakerByHand::Tripped);
     let reply = rig.get("/").await;
     assert_eq!((reply.status, endpoint.requests().len()), (503, 0));
     assert_eq!(rig.record().await.cause.as_deref(), Some("the route was tripped by hand"));
@@ -115,21 +116,19 @@ async fn a_route_is_tripped_and_closed_by_hand_even_without_a_breaker() {
     rig.route_to(&[endpoint.addr]);
     rig.handle.applied().await;
     assert_eq!(rig.get("/").await.status, 503);
-    rig.handle.set_breaker("web", Manual::Auto, None);
+    rig.handle.clear_by_hand(id, "uid 7".into(), None).unwrap();
     assert_eq!(rig.get("/").await.content, "ok");
-    rig.handle.set_breaker("web", Manual::Tripped, Some(Duration::ZERO));
-    assert_eq!(rig.get("/").await.content, "ok", "it has ended already");
 }
 
 #[tokio::test]
 async fn a_route_held_closed_by_hand_stays_closed() {
     let endpoint = answering(&Arc::new(AtomicU16::new(500)), "").await;
     let rig = proxy().endpoint(&endpoint).policy(|policy| policy.breaker = Some(breaker(60_000))).start();
-    rig.handle.set_breaker("web", Manual::Closed, None);
+    let id = rig.breaker(BreakerByHand::Closed);
     for _ in 0..10 {
         assert_eq!(rig.get("/").await.status, 500);
     }
-    rig.handle.set_breaker("web", Manual::Auto, None);
+    rig.handle.clear_by_hand(id, "uid 7".into(), None).unwrap();
     assert_eq!(rig.get("/").await.status, 500, "one more, and the row is long enough");
     assert_eq!(rig.get("/").await.status, 503);
 }

@@ -1,10 +1,11 @@
 //! `proxy().endpoint(&a).start()`: a router with two workers in front of endpoints, and raw clients for it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use control::wire::router::{BreakerByHand, OverrideRequest, Setting};
 use router::access::{AccessRecord, AccessRing, AccessSink, BoundedRing};
 use router::config::{Config, RoutePolicy, UpstreamPolicy};
 use router::standalone::StaticSource;
@@ -26,6 +27,7 @@ pub(crate) struct Proxy {
     upstream: UpstreamPolicy,
     endpoints: Vec<EndpointSpec>,
     overrides: Overrides,
+    data: Option<PathBuf>,
 }
 
 /// A router with one route for everything, no endpoints yet, and two workers.
@@ -37,6 +39,7 @@ pub(crate) fn proxy() -> Proxy {
         upstream: UpstreamPolicy::default(),
         endpoints: Vec::new(),
         overrides: Overrides::in_memory(),
+        data: None,
     }
 }
 
@@ -72,6 +75,12 @@ impl Proxy {
         self
     }
 
+    /// Where what goes to disk is kept.
+    pub(crate) fn data(mut self, folder: &Path) -> Proxy {
+        self.data = Some(folder.into());
+        self
+    }
+
     /// Nobody is believed, loopback neither.
     pub(crate) fn untrusting(self) -> Proxy {
         self.config(|config| config.trusted_peers.clear())
@@ -81,8 +90,11 @@ impl Proxy {
         let rings = Arc::new(Rings::default());
         let source = Arc::new(StaticSource::new(routing(&self.policy, &self.upstream, self.endpoints)));
         let sink: Arc<dyn AccessSink> = Arc::clone(&rings) as _;
-        let deps =
-            Deps { overrides: self.overrides, ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared()) };
+        let deps = Deps {
+            overrides: self.overrides,
+            data: self.data,
+            ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared())
+        };
         let handle = router::start(self.config, deps).unwrap();
         Rig {
             addr: handle.bound()[0],
@@ -103,6 +115,7 @@ fn routing(policy: &RoutePolicy, upstream_policy: &UpstreamPolicy, endpoints: Ve
         host: None,
         path_prefix: "/".into(),
         upstream: upstream.clone(),
+        fallback: None,
         scope: Some("shop".parse().unwrap()),
         policy: policy.clone(),
     };
@@ -145,6 +158,13 @@ impl Rig {
     /// What the router routes by.
     pub(crate) fn source_routing(&self) -> tokio::sync::watch::Receiver<Arc<Routing>> {
         router::EndpointSource::routing(&*self.source)
+    }
+
+    /// Sets the route's breaker by hand.
+    pub(crate) fn breaker(&self, state: BreakerByHand) -> u64 {
+        let setting = Setting::Breaker { route: "web".into(), state };
+        let request = OverrideRequest { setting, for_ms: None, why: Some("a test".into()) };
+        self.handle.set_by_hand(request, "uid 7".into()).unwrap().id
     }
 
     pub(crate) async fn client(&self) -> Client {

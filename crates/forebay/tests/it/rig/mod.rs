@@ -1,5 +1,6 @@
 //! A node in a folder of its own, on free ports, with the command line that speaks to it; all gone when it is dropped.
 
+pub(crate) mod alone;
 mod command;
 mod http;
 mod instances;

@@ -1,0 +1,136 @@
+//! `forebay breaker`, `forebay fault`: the router controlled by hand.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+/// How long, and why.
+#[derive(Debug, Args)]
+pub(crate) struct HandFlags {
+    /// For how long: 30s, 10m, 2h [default: until it is set otherwise]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) lasts: Option<Duration>,
+    /// Why; it stands in the log beside who and when
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  forebay breaker trip shop/production/ --for 10m --why 'the database is being moved'\n  \
+                        forebay breaker auto shop/production/\n  forebay breaker log"
+)]
+pub(crate) enum BreakerVerb {
+    /// Open a route's breaker: its requests are answered without an endpoint
+    Trip(BreakerArgs),
+    /// Close a route's breaker: its requests pass, whatever becomes of them
+    Close(BreakerArgs),
+    /// Let a route's breaker decide by itself again
+    Auto {
+        /// The route, as `forebay routes` names it
+        route: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
+    /// List the breakers that are set by hand
+    Ls,
+    /// Who set and took back what by hand, and why
+    Log,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BreakerArgs {
+    /// The route, as `forebay routes` names it
+    pub(crate) route: String,
+    #[command(flatten)]
+    pub(crate) hand: HandFlags,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  forebay fault add shop/production/ --delay 200ms --share 30% --for 5m\n  \
+                        forebay fault add shop/production/ --error 503 --endpoint web.2\n  forebay fault rm shop/production/")]
+pub(crate) enum FaultVerb {
+    /// Let a share of a route's tries meet a delay, an error or a reset in the endpoint's place
+    Add(FaultArgs),
+    /// List the faults
+    Ls,
+    /// Remove a fault by its number, or all faults of a route
+    Rm {
+        /// A number of `forebay fault ls`, or a route
+        #[arg(value_name = "ID|ROUTE")]
+        which: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("effect").required(true).multiple(true).args(["delay", "error", "reset"]))]
+pub(crate) struct FaultArgs {
+    /// The route, as `forebay routes` names it
+    pub(crate) route: String,
+    /// Wait so long before the endpoint is asked
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) delay: Option<Duration>,
+    /// Answer with this status in the endpoint's place
+    #[arg(long, value_name = "STATUS", conflicts_with = "reset", value_parser = clap::value_parser!(u16).range(400..600))]
+    pub(crate) error: Option<u16>,
+    /// End the connection in the endpoint's place
+    #[arg(long)]
+    pub(crate) reset: bool,
+    /// The share of tries that meet it
+    #[arg(long, value_name = "PERCENT", default_value = "100%", value_parser = percent)]
+    pub(crate) share: f64,
+    /// Only tries at this endpoint: its address, or its instance's name
+    #[arg(long, value_name = "ADDR|INSTANCE")]
+    pub(crate) endpoint: Option<String>,
+    /// For how long
+    #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub(crate) lasts: Duration,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+}
+
+/// `200ms`, `30s`, `10m`, `2h`, `1d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let malformed = || format!("`{text}` is not a time: write 200ms, 30s, 10m, 2h or 1d");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;
+    let count: u64 = text[..digits].parse().map_err(|_| malformed())?;
+    let unit_ms = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(malformed()),
+    };
+    count.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(malformed)
+}
+
+/// `30%`, `0.5%`.
+fn percent(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    let share = number.filter(|share| *share > 0.0 && *share <= 100.0);
+    share.ok_or_else(|| format!("`{text}` is not a share: write 30% or 0.5%"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_shares_are_read_with_their_units() {
+        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(percent("0.5%"), Ok(0.5));
+        for bad in ["", "5", "m", "-5m", "1.5s", "5 m", "99999999999999999999d", "5minutes"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "30", "0%", "101%", "NaN%", "%"] {
+            assert!(percent(bad).is_err(), "{bad}");
+        }
+    }
+}
