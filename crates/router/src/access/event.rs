@@ -23,6 +23,8 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// Its answer had been recorded for an earlier request with the same idempotency key.
+    AnsweredBefore,
     /// The route's other upstream is asked instead.
     Fallback,
     /// It waited so long for a place among those under way.
@@ -37,6 +39,7 @@ impl What {
         match self {
             What::BudgetDenied(_) => "budget_denied",
             What::BreakerProbe => "breaker_probe",
+            What::AnsweredBefore => "answered_before",
             What::Fallback => "fallback",
             What::Waited(_) => "waited",
             What::Fault(_) => "fault",
@@ -51,6 +54,7 @@ impl fmt::Display for What {
             What::Fallback => f.write_str("the route's fallback is asked instead"),
             What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
+            What::AnsweredBefore => f.write_str("the first answer for this idempotency key was given again"),
             What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }
     }

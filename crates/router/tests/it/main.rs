@@ -7,6 +7,7 @@ mod endpoint;
 mod forwarded;
 mod health;
 mod hedge;
+mod idempotency;
 mod kept;
 mod lifecycle;
 mod limits;
