@@ -11,6 +11,8 @@ pub(crate) const BYTES_MAX: u64 = 4 << 30;
 const QUEUE_CONNECTION_BYTES: u64 = 4 << 10;
 /// What one HTTP connection of the queue buffers besides a body.
 const HTTP_CONNECTION_BYTES: u64 = 32 << 10;
+/// What one first answer costs beside its bytes on disk.
+const ANSWER_BYTES: u64 = 256;
 /// What one record in a tail's waiting line costs, on average; the tail holds records that the store shares.
 const TAIL_RECORD_BYTES: u64 = 256;
 /// The code, the stacks, SQLite's cache and what else does not grow with the load.
@@ -73,6 +75,7 @@ pub(crate) fn budget(
             router.connections_max.into(),
             head,
         ),
+        row(format!("router.answers_max x {ANSWER_BYTES}"), router.answers_max.into(), ANSWER_BYTES),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),
         row("queue.body_cache_bytes_max".into(), 1, queue.body_cache_bytes_max),
