@@ -13,7 +13,7 @@ pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
 pub(crate) use queue::{
     JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueVerb, ScopeFlags, ShowArgs, TubeArgs, TubesOf,
 };
-pub(crate) use router::{RouterServeArgs, RouterVerb};
+pub(crate) use router::{AccessLogFormat, LiveArgs, RouterServeArgs, RouterVerb, WhyArgs};
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
@@ -83,6 +83,12 @@ pub(crate) enum Verb {
     Logs(LogsArgs),
     /// Show everything that belongs to one trace: request, tries, job, log lines
     Trace(TraceArgs),
+    /// Explain one request: route, tries, hedges, waits, times, and what else decided
+    Why(WhyArgs),
+    /// The router's routes: rate, latency, errors, breaker, limit
+    Routes(LiveArgs),
+    /// The router's endpoints: state, rate, latency, failures
+    Upstreams(LiveArgs),
     /// The queue: look at tubes and jobs, put, kick, pause; or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),

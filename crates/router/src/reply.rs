@@ -89,6 +89,10 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
     if let Ok(value) = HeaderValue::from_bytes(&digits) {
         headers.insert(fields::TRACE, value);
     }
+    if let Some(value) = exchange.server_timing() {
+        // Beside the application's own.
+        headers.append(fields::SERVER_TIMING, value);
+    }
     let unread = exchange.content_unread();
     let leaving = exchange.worker.phase.get() != Phase::Serving;
     if unread || closes {

@@ -81,6 +81,7 @@ pub(crate) struct Policy {
     pub(crate) hold: Duration,
     pub(crate) body_bytes_max: u64,
     pub(crate) hedge: Option<Hedge>,
+    pub(crate) server_timing: bool,
 }
 
 /// One endpoint in one upstream.
@@ -160,6 +161,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             hold: ms(spec.policy.hold_ms),
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
+            server_timing: spec.policy.server_timing,
         },
         rules: Rules::of(&spec.policy, &state),
         state,

@@ -144,6 +144,8 @@ struct Policy {
     limit: Option<LimitConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     priority: Option<PriorityConfig>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    server_timing: bool,
 }
 
 impl Default for Policy {
@@ -159,6 +161,7 @@ impl Default for Policy {
             breaker: None,
             limit: None,
             priority: None,
+            server_timing: false,
         }
     }
 }
@@ -301,6 +304,7 @@ impl From<RoutePolicy> for Policy {
             breaker,
             limit,
             priority,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
         Policy {
@@ -314,6 +318,7 @@ impl From<RoutePolicy> for Policy {
             breaker,
             limit,
             priority,
+            server_timing,
         }
     }
 }
@@ -331,6 +336,7 @@ impl From<Policy> for RoutePolicy {
             breaker,
             limit,
             priority,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
         RoutePolicy {
@@ -344,6 +350,7 @@ impl From<Policy> for RoutePolicy {
             breaker,
             limit,
             priority,
+            server_timing,
         }
     }
 }

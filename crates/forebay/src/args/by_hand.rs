@@ -95,7 +95,7 @@ pub(crate) struct FaultArgs {
 }
 
 /// `200ms`, `30s`, `10m`, `2h`, `1d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let malformed = || format!("`{text}` is not a time: write 200ms, 30s, 10m, 2h or 1d");
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;
     let count: u64 = text[..digits].parse().map_err(|_| malformed())?;

@@ -6,6 +6,7 @@ mod by_hand;
 mod completion;
 mod deploy;
 mod fault;
+mod figures;
 mod logs;
 mod node;
 mod ps;
@@ -17,6 +18,7 @@ mod schema;
 mod secrets;
 mod trace;
 mod up;
+mod why;
 
 use control::client::Client;
 use control::error::ApiError;
@@ -38,6 +40,9 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Scale(args) => scale::run(&global, args).await,
         Verb::Logs(args) => logs::run(&global, args).await,
         Verb::Trace(args) => trace::run(&global, args).await,
+        Verb::Why(args) => why::run(&global, args).await,
+        Verb::Routes(args) => figures::routes(&global, args).await,
+        Verb::Upstreams(args) => figures::upstreams(&global, args).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,

@@ -39,6 +39,8 @@ pub struct RoutePolicy {
     /// Who comes first where its requests wait. Absent: all are alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<PriorityConfig>,
+    /// Whether replies tell the client their times in a `Server-Timing` header.
+    pub server_timing: bool,
 }
 
 impl Default for RoutePolicy {
@@ -54,6 +56,7 @@ impl Default for RoutePolicy {
             hedge: None,
             limit: None,
             priority: None,
+            server_timing: false,
         }
     }
 }
