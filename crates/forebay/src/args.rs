@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
-pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
+pub(crate) use by_hand::{BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level};
 pub(crate) use queue::{
     JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueVerb, ScopeFlags, ShowArgs, TubeArgs, TubesOf,
 };
@@ -101,6 +101,8 @@ pub(crate) enum Verb {
     /// Breakers of routes, by hand: trip, close, list, log
     #[command(subcommand, arg_required_else_help = true)]
     Breaker(BreakerVerb),
+    /// Set the degrade level of an application
+    Degrade(DegradeArgs),
     /// Faults on demand: add, list, remove
     #[command(subcommand, arg_required_else_help = true)]
     Fault(FaultVerb),

@@ -12,8 +12,9 @@ use stdx::trace::TraceContext;
 
 use crate::access::{AccessRecord, Agent, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
-use crate::capacity::Permit;
+use crate::capacity::Taken;
 use crate::conn::Conn;
+use crate::fields::FieldSet;
 use crate::reply::ReplyFault;
 use crate::rescue::Failure;
 use crate::route::Routed;
@@ -31,10 +32,10 @@ pub(crate) struct Exchange {
     pub(crate) conn: Rc<Conn>,
     pub(crate) traced: Traced,
     pub(crate) meter: Rc<Meter>,
-    /// The request has content of its own.
+    /// The request has content of its own; then the meter is its own too.
     pub(crate) has_content: bool,
-    /// Its place among those under way, where their number is limited.
-    pub(crate) permit: Option<Permit>,
+    /// What it holds because its route asks for something.
+    pub(crate) taken: Taken,
     started: Mono,
     deadline: Mono,
     route: Option<Routed>,
@@ -43,9 +44,9 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// A request whose head has arrived.
-    pub(crate) fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, head: &Parts) -> Exchange {
+    pub(crate) fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, head: &Parts, set: FieldSet) -> Exchange {
         conn.request_begins();
-        let traced = tracing_context::decide(&head.headers, conn.trusted, &mut worker.rng.borrow_mut());
+        let traced = tracing_context::decide(&head.headers, set, conn.trusted, &mut worker.rng.borrow_mut());
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let started = worker.now();
         let mut record = record(worker, conn, &traced, Some(head.method.clone()), cut(target));
@@ -56,9 +57,9 @@ impl Exchange {
         Exchange {
             worker: Rc::clone(worker),
             conn: Rc::clone(conn),
-            meter: Rc::default(),
+            meter: Rc::clone(&worker.no_content),
             has_content: false,
-            permit: None,
+            taken: Taken::default(),
             started,
             deadline: started,
             route: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use control::client::Client;
 use control::error::ApiError;
@@ -10,6 +10,7 @@ use control::wire::Listing;
 use control::wire::figures::{EndpointRow, HistogramRow, RouteRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stdx::clock::{Clock, Mono, SystemClock};
 
 use crate::args::{Global, LiveArgs};
 use crate::output::{self, Done};
@@ -71,10 +72,11 @@ pub(super) async fn upstreams(global: &Global, args: LiveArgs) -> Done {
 /// Looks, waits, looks again and says what happened in between; once, or until nobody reads it any more.
 async fn show<R: Measured>(global: &Global, args: LiveArgs) -> Done {
     let client = super::client(global)?;
-    let mut before = look::<R>(&client).await?;
+    let clock = SystemClock::new();
+    let mut before = look::<R>(&client, &clock).await?;
     loop {
         tokio::time::sleep(args.window).await;
-        let after = look::<R>(&client).await?;
+        let after = look::<R>(&client, &clock).await?;
         print(&compare(&before, &after), global.json, args.watch)?;
         if !args.watch {
             return Ok(());
@@ -84,18 +86,18 @@ async fn show<R: Measured>(global: &Global, args: LiveArgs) -> Done {
 }
 
 struct Look<R> {
-    at: Instant,
+    at: Mono,
     rows: Vec<R>,
 }
 
-async fn look<R: Measured>(client: &Client) -> Result<Look<R>, ApiError> {
+async fn look<R: Measured>(client: &Client, clock: &SystemClock) -> Result<Look<R>, ApiError> {
     let rows: Listing<R> = client.get(R::PATH).await?;
-    Ok(Look { at: Instant::now(), rows: rows.items })
+    Ok(Look { at: clock.mono(), rows: rows.items })
 }
 
 fn compare<R: Measured>(before: &Look<R>, after: &Look<R>) -> Vec<Live<R>> {
     let earlier: BTreeMap<String, &R> = before.rows.iter().map(|row| (row.key(), row)).collect();
-    let window = after.at.duration_since(before.at);
+    let window = after.at.since(before.at);
     let live = |row: &R| Live { row: row.clone(), now: now(earlier.get(&row.key()).copied(), row, window) };
     after.rows.iter().map(live).collect()
 }

@@ -4,6 +4,7 @@ pub(crate) mod beanstalkd;
 mod breaker;
 mod by_hand;
 mod completion;
+mod degrade;
 mod deploy;
 mod fault;
 mod figures;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Queue(verb) => queue::run(&global, verb).await,
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,
+        Verb::Degrade(args) => degrade::run(&global, args).await,
         Verb::Fault(verb) => fault::run(&global, verb).await,
         Verb::Beanstalkd(args) => beanstalkd::run(&args.flags).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hedge::{self, HedgeConfig};
 use super::retry::RetryConfig;
-use super::{BreakerConfig, LimitConfig, PriorityConfig};
+use super::{BreakerConfig, DegradeConfig, FallbackConfig, LimitConfig, PriorityConfig, RateConfig};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +41,15 @@ pub struct RoutePolicy {
     pub priority: Option<PriorityConfig>,
     /// Whether replies tell the client their times in a `Server-Timing` header.
     pub server_timing: bool,
+    /// How often the same client may ask. Absent: as often as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+    /// What is answered when the application cannot. Absent: the router's own errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<FallbackConfig>,
+    /// At which degrade levels of its application the route is there. Absent: at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degrade: Option<DegradeConfig>,
 }
 
 impl Default for RoutePolicy {
@@ -57,6 +66,9 @@ impl Default for RoutePolicy {
             limit: None,
             priority: None,
             server_timing: false,
+            rate: None,
+            fallback: None,
+            degrade: None,
         }
     }
 }

@@ -26,6 +26,7 @@ impl Handle {
         of_breakers(page, &routes);
         of_limiters(page, &routes);
         of_endpoints(page, &endpoints);
+        self.levels(page);
         self.budgets(page);
     }
 
@@ -50,6 +51,15 @@ impl Handle {
             "Routes and endpoints without series of their own.",
             beyond,
         );
+    }
+
+    fn levels(&self, page: &mut Exposition) {
+        let levels = self.degrade_levels();
+        let mut family =
+            page.family("forebay_router_degrade_level", Kind::Gauge, "The degrade level of an application, 0 to 3.");
+        for view in levels.iter().take(ROUTES_MAX) {
+            family.sample(&[("app", &view.app)], view.level);
+        }
     }
 
     fn budgets(&self, page: &mut Exposition) {
