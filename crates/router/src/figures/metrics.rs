@@ -2,7 +2,7 @@
 //! a gauge says how many more there are.
 
 use control::metrics::{Exposition, Family, Kind};
-use control::wire::figures::{EndpointRow, HistogramRow, RouteRow};
+use control::wire::figures::{EndpointRow, HistogramRow, LimiterRow, RouteRow};
 
 use super::rows::CLASSES;
 use crate::handle::Handle;
@@ -24,7 +24,9 @@ impl Handle {
         self.whole(page, beyond);
         of_routes(page, &routes);
         of_breakers(page, &routes);
+        of_limiters(page, &routes);
         of_endpoints(page, &endpoints);
+        self.levels(page);
         self.budgets(page);
     }
 
@@ -49,6 +51,15 @@ impl Handle {
             "Routes and endpoints without series of their own.",
             beyond,
         );
+    }
+
+    fn levels(&self, page: &mut Exposition) {
+        let levels = self.degrade_levels();
+        let mut family =
+            page.family("forebay_router_degrade_level", Kind::Gauge, "The degrade level of an application, 0 to 3.");
+        for view in levels.iter().take(ROUTES_MAX) {
+            family.sample(&[("app", &view.app)], view.level);
+        }
     }
 
     fn budgets(&self, page: &mut Exposition) {
@@ -131,6 +142,27 @@ fn of_breakers(page: &mut Exposition, routes: &[RouteRow]) {
     let mut family = page.family("forebay_router_faults", Kind::Gauge, "Faults that are set on a route by hand.");
     for row in routes {
         family.sample(&[("route", &row.route)], row.faults);
+    }
+}
+
+fn of_limiters(page: &mut Exposition, routes: &[RouteRow]) {
+    let limited: Vec<_> = routes.iter().filter_map(|row| Some((row.route.as_str(), row.limiter.as_ref()?))).collect();
+    let mut gauge = |name, help, value: fn(&LimiterRow) -> u32| {
+        let mut family = page.family(name, Kind::Gauge, help);
+        for (route, limiter) in &limited {
+            family.sample(&[("route", route)], value(limiter));
+        }
+    };
+    gauge("forebay_router_limit", "Requests of a route that may be under way at once.", |limiter| limiter.limit);
+    gauge("forebay_router_limit_in_use", "Requests of a limited route that are under way.", |limiter| limiter.in_use);
+    gauge("forebay_router_limit_waiting", "Requests of a limited route that wait.", |limiter| limiter.waiting);
+    let mut family = page.family(
+        "forebay_router_limit_shed_total",
+        Kind::Counter,
+        "Requests of a limited route that were turned away.",
+    );
+    for (route, limiter) in &limited {
+        family.sample(&[("route", route)], limiter.shed);
     }
 }
 

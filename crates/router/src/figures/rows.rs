@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use control::wire::figures::{EndpointRow, RouteRow};
+use control::wire::figures::{EndpointRow, LimiterRow, RouteRow};
 use stdx::clock::Mono;
 
 use crate::capacity::{BreakerState, Manual};
@@ -32,6 +32,7 @@ impl Handle {
                 events: counted(figures.events()),
                 breaker: breaker(route, now).into(),
                 breaker_by_hand: by_hand(route, now).map(Into::into),
+                limiter: limiter(route),
                 faults: route.state.faults.count(),
                 latency: figures.latency.read(),
             }
@@ -96,6 +97,12 @@ pub(super) fn by_hand(route: &Route, now: Mono) -> Option<&'static str> {
         Manual::Tripped => Some("tripped"),
         Manual::Closed => Some("closed"),
     }
+}
+
+/// A route's limit, where it has one.
+fn limiter(route: &Route) -> Option<LimiterRow> {
+    let figures = route.state.limiter.get()?.figures();
+    Some(LimiterRow { limit: figures.limit, in_use: figures.in_flight, waiting: figures.waiting, shed: figures.shed })
 }
 
 /// What was counted at all.

@@ -50,6 +50,8 @@ struct Policy {
     fallback: Option<FallbackConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     degrade: Option<DegradeConfig>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    server_timing: bool,
 }
 
 impl Default for Policy {
@@ -69,6 +71,7 @@ impl Default for Policy {
             rate: None,
             fallback: None,
             degrade: None,
+            server_timing: false,
         }
     }
 }
@@ -136,6 +139,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
         Policy {
@@ -153,6 +157,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            server_timing,
         }
     }
 }
@@ -174,6 +179,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
         RoutePolicy {
@@ -191,6 +197,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            server_timing,
         }
     }
 }
