@@ -10,7 +10,7 @@ use health::Health;
 use stdx::ids::{ReleaseNo, Scope};
 
 use crate::capacity::{AppState, Rules};
-use crate::config::{Config, UpstreamPolicy};
+use crate::config::{Config, IdempotencyConfig, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
 use crate::retry;
@@ -90,6 +90,7 @@ pub(crate) struct Policy {
     pub(crate) body_bytes_max: u64,
     pub(crate) hedge: Option<Hedge>,
     pub(crate) server_timing: bool,
+    pub(crate) idempotency: Option<Arc<IdempotencyConfig>>,
 }
 
 /// One endpoint in one upstream.
@@ -193,6 +194,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
             server_timing: spec.policy.server_timing,
+            idempotency: spec.policy.idempotency.clone().map(Arc::new),
         },
         rules: Rules::of(&spec.policy, &state),
         state,
