@@ -118,8 +118,10 @@ pub struct EndpointRow {
     /// The release that it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseNo>,
-    /// `up`, `passed over` (it refused a moment ago), `out` (unhealthy or draining).
+    /// `up`, `passed over` (it refused a moment ago), `out` (checks say so), `draining`.
     pub state: String,
+    /// What its checks say: `healthy`, `unhealthy`, `unknown`.
+    pub health: String,
     /// Requests that it has in hand.
     pub in_flight: u32,
     /// What the balancer takes for its latency, in microseconds: recent, and quick to believe the worse.

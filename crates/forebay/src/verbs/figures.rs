@@ -181,8 +181,19 @@ impl Measured for RouteRow {
 
 impl Measured for EndpointRow {
     const PATH: &'static str = "/v1/router/upstreams";
-    const HEADER: &'static [&'static str] =
-        &["upstream", "endpoint", "instance", "state", "in flight", "tries/s", "p50", "p99", "failed", "expected"];
+    const HEADER: &'static [&'static str] = &[
+        "upstream",
+        "endpoint",
+        "instance",
+        "state",
+        "health",
+        "in flight",
+        "tries/s",
+        "p50",
+        "p99",
+        "failed",
+        "expected",
+    ];
 
     fn key(&self) -> String {
         format!("{} {} {:?}", self.upstream, self.endpoint, self.release)
@@ -206,6 +217,7 @@ impl Measured for EndpointRow {
             self.endpoint.clone(),
             self.instance.clone().unwrap_or_else(|| "-".into()),
             self.state.clone(),
+            self.health.clone(),
             self.in_flight.to_string(),
             format!("{:.1}", now.rate_per_s),
             micros(now.p50_us),
@@ -239,6 +251,7 @@ mod tests {
             instance: None,
             release: None,
             state: "up".into(),
+            health: "healthy".into(),
             in_flight: 0,
             expected_us: 0,
             tries,

@@ -1,6 +1,8 @@
 //! The router's metrics. Series are bounded: so many routes and endpoints are told apart, in the order of the routing, and
 //! a gauge says how many more there are.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use control::metrics::{Exposition, Family, Kind};
 use control::wire::figures::{EndpointRow, HistogramRow, LimiterRow, RouteRow};
 
@@ -27,7 +29,7 @@ impl Handle {
         of_limiters(page, &routes);
         of_endpoints(page, &endpoints);
         self.levels(page);
-        self.budgets(page);
+        self.of_upstreams(page);
     }
 
     fn whole(&self, page: &mut Exposition, beyond: usize) {
@@ -62,7 +64,7 @@ impl Handle {
         }
     }
 
-    fn budgets(&self, page: &mut Exposition) {
+    fn of_upstreams(&self, page: &mut Exposition) {
         let now = self.clock.mono();
         let snapshot = self.shared.snapshot();
         let mut upstreams: Vec<_> =
@@ -70,6 +72,14 @@ impl Handle {
         upstreams.sort_by_key(|(name, _)| *name);
         upstreams.dedup_by_key(|(name, _)| *name);
         upstreams.truncate(ROUTES_MAX);
+        let mut family = page.family(
+            "forebay_router_fail_static",
+            Kind::Gauge,
+            "1 where so many endpoints look dead that their checks are not believed.",
+        );
+        for (name, upstream) in &upstreams {
+            family.sample(&[("upstream", name)], u8::from(upstream.state.fail_static.load(Relaxed)));
+        }
         let mut family = page.family(
             "forebay_router_budget_spent",
             Kind::Gauge,
@@ -175,6 +185,14 @@ fn of_endpoints(page: &mut Exposition, endpoints: &[EndpointRow]) {
     let mut family = page.family("forebay_router_endpoint_up", Kind::Gauge, "1 where an endpoint may be picked.");
     for row in endpoints {
         family.sample(&labels(row), u8::from(row.state == "up"));
+    }
+    let mut family = page.family(
+        "forebay_router_endpoint_healthy",
+        Kind::Gauge,
+        "1 where an endpoint's checks say that it is well.",
+    );
+    for row in endpoints {
+        family.sample(&labels(row), u8::from(row.health == "healthy"));
     }
     let mut family = page.family("forebay_router_tries_total", Kind::Counter, "Tries at an endpoint, by their ends.");
     for row in endpoints {

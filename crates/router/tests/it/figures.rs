@@ -127,3 +127,19 @@ async fn a_hedge_meets_faults_of_its_own_endpoint() {
     assert!(hedges > 0, "no request began at the slow one");
     assert_eq!(value(&page(&rig), "forebay_router_extra_tries_total", &[("kind", "hedge")]), hedges as f64);
 }
+
+#[tokio::test]
+async fn series_are_bounded_and_what_is_left_out_is_counted() {
+    let rig = proxy().start();
+    let mut routing = (**rig.source_routing().borrow()).clone();
+    let route = routing.routes.remove(0);
+    for index in 0..600 {
+        let name = format!("route-{index}");
+        routing.routes.push(router::RouteSpec { path_prefix: format!("/{index}"), name, ..route.clone() });
+    }
+    rig.source.replace(routing);
+    rig.handle.applied().await;
+    let page = page(&rig);
+    let routes = page.iter().filter(|sample| sample.name == "forebay_router_faults").count();
+    assert_eq!((routes, value(&page, "forebay_router_series_omitted", &[])), (500, 100.0));
+}
