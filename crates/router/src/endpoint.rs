@@ -2,13 +2,16 @@
 //! It outlives snapshots; a swap of the routing forgets nothing.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use health::Position;
 use stdx::clock::Mono;
 use stdx::ids::ReleaseNo;
 use stdx::rng::Rng;
+
+use crate::capacity::Breaker;
 
 /// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
 const DECAY: Duration = Duration::from_secs(10);
@@ -39,6 +42,12 @@ pub(crate) struct Endpoint {
     told_at: AtomicU64,
     down_until: AtomicU64,
     refusals: AtomicU32,
+    /// What it has come to by failing.
+    pub(crate) breaker: Breaker,
+    up: AtomicBool,
+    up_since: AtomicU64,
+    /// How far its copies of databases have come; only requests that ask for it look.
+    positions: Mutex<Arc<[Position]>>,
 }
 
 impl Endpoint {
@@ -50,6 +59,10 @@ impl Endpoint {
             told_at: AtomicU64::new(now.0),
             down_until: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
+            breaker: Breaker::default(),
+            up: AtomicBool::new(true),
+            up_since: AtomicU64::new(now.0),
+            positions: Mutex::default(),
         }
     }
 
@@ -77,6 +90,10 @@ impl Endpoint {
     /// A reply's head came `latency` after its request.
     pub(crate) fn answered(&self, now: Mono, latency: Duration) {
         self.observe(now, latency.as_nanos() as f64);
+        self.reached();
+    }
+
+    fn reached(&self) {
         if self.refusals.load(Relaxed) != 0 {
             self.refusals.store(0, Relaxed);
             self.down_until.store(0, Relaxed);
@@ -88,11 +105,47 @@ impl Endpoint {
         self.observe(now, FAILURE_NANOS);
     }
 
+    /// It answered, but with an error or that it has too much to do: that is not to look fast.
+    pub(crate) fn answered_badly(&self, now: Mono, retry_after: Option<Duration>) {
+        self.observe(now, retry_after.map_or(FAILURE_NANOS, |pause| FAILURE_NANOS.max(pause.as_nanos() as f64)));
+        self.reached();
+    }
+
+    /// It is given requests again: what it did before it failed says nothing any more.
+    pub(crate) fn begins_anew(&self, now: Mono, latency: Duration) {
+        self.latency.store((latency.as_nanos() as f64).to_bits(), Relaxed);
+        self.told_at.store(now.0, Relaxed);
+        self.up_since.store(now.0, Relaxed);
+    }
+
+    /// Its place in the rotation, at each change of the routing.
+    pub(crate) fn is_up(&self, up: bool, now: Mono) {
+        if up && !self.up.swap(up, Relaxed) {
+            self.up_since.store(now.0, Relaxed);
+        }
+        self.up.store(up, Relaxed);
+    }
+
+    /// For how long it has been in rotation.
+    pub(crate) fn up_for(&self, now: Mono) -> Duration {
+        now.since(Mono(self.up_since.load(Relaxed)))
+    }
+
     /// It could not be connected to: nobody picks it for a short, jittered time while others are up.
     pub(crate) fn refused(&self, now: Mono, rng: &mut Rng) {
         let before = self.refusals.fetch_add(1, Relaxed).min(8);
         let pause = (DOWN_FIRST * (1 << before)).min(DOWN_MAX).mul_f64(0.75 + 0.5 * rng.f64());
         self.down_until.store((now + pause).0, Relaxed);
+    }
+
+    /// Its health check has told how far its copies of databases have come.
+    pub(crate) fn set_positions(&self, positions: &Arc<[Position]>) {
+        *self.positions.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(positions);
+    }
+
+    /// How far its copies of databases had come at its last health check.
+    pub(crate) fn positions(&self) -> Arc<[Position]> {
+        Arc::clone(&self.positions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Peak: a slower answer counts whole and at once, a faster one by the time that has passed.

@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod admin;
+mod balance;
 mod body;
 mod budget;
 mod capacity;
@@ -43,6 +44,7 @@ mod shared;
 mod snapshot;
 mod spare;
 pub mod standalone;
+mod suspects;
 mod sweep;
 mod tracing_context;
 mod tries;

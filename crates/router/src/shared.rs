@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 use std::sync::{Arc, Mutex, PoisonError};
 
 use control::plane::PlaneStatus;
+use health::Position;
 use stdx::clock::Mono;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -17,6 +18,7 @@ use crate::peers::TrustedPeers;
 use crate::room::Room;
 use crate::routing::Routing;
 use crate::snapshot::Snapshot;
+use crate::suspects::Suspects;
 use crate::upstream::States;
 
 /// How far the router's life has come.
@@ -48,6 +50,7 @@ pub(crate) struct Shared {
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
+    pub(crate) suspects: Suspects,
     pub(crate) overrides: Overrides,
     newest: Mutex<Arc<Snapshot>>,
 }
@@ -86,6 +89,7 @@ impl Shared {
             held: AtomicU32::new(0),
             endpoints,
             states,
+            suspects: Suspects::default(),
             overrides,
             newest: Mutex::new(Arc::new(first)),
             config,
@@ -129,6 +133,19 @@ impl Shared {
         endpoints.values().filter(|one| one.key.addr == addr).map(|one| u64::from(one.in_flight())).sum()
     }
 
+    /// Notes how far the copies of databases at an address have come.
+    pub(crate) fn set_positions(&self, addr: SocketAddr, positions: &Arc<[Position]>) {
+        let endpoints = lock(&self.endpoints);
+        endpoints.values().filter(|one| one.key.addr == addr).for_each(|one| one.set_positions(positions));
+    }
+
+    /// How far the copies of databases at an address have come.
+    pub(crate) fn positions(&self, addr: SocketAddr) -> Arc<[Position]> {
+        let endpoints = lock(&self.endpoints);
+        let all = endpoints.values().filter(|one| one.key.addr == addr).map(|one| one.positions());
+        all.max_by_key(|positions| positions.len()).unwrap_or_default()
+    }
+
     /// Client connections open, of `seats` in all.
     pub(crate) fn connections_open(&self, seats: usize) -> u64 {
         seats.saturating_sub(self.connections.available_permits()) as u64
@@ -154,9 +171,13 @@ fn compile(
     states.apps.sweep(|_| false);
     // What was set by hand waits for its route to come back.
     states.routes.sweep(|route| route.breaker.by_hand().at(now) != Manual::Auto);
-    Snapshot::compile(routing, version, config, states, |key| {
+    let snapshot = Snapshot::compile(routing, version, config, states, |key| {
         Arc::clone(endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(key, now))))
-    })
+    });
+    for target in snapshot.routes.iter().flat_map(|route| &route.upstream.targets) {
+        target.endpoint.is_up(target.in_rotation, now);
+    }
+    snapshot
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

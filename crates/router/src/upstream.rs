@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,13 @@ use crate::routing::UpstreamName;
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamState {
     pub(crate) budget: Budget,
+    /// All endpoints are in rotation because too many look dead.
+    pub(crate) fail_static: AtomicBool,
     pressed_until: AtomicU64,
+    /// There from when it first had a limit.
+    pub(crate) limiter: OnceLock<Arc<Limiter>>,
+    /// Counts its requests, where endpoints take turns.
+    pub(crate) turn: AtomicU64,
 }
 
 /// How long an upstream is left in peace by hedges after it was under pressure.

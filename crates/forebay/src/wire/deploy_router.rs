@@ -88,6 +88,21 @@ impl deploy::Traffic for Traffic {
         })
     }
 
+    fn positions(&self, addr: SocketAddr, positions: &Arc<[health::Position]>) {
+        if let Some(receivers) = self.receivers.get() {
+            receivers.router.set_positions(addr, positions);
+        }
+    }
+
+    fn suspected(&self) -> Wait<'_, Vec<SocketAddr>> {
+        Box::pin(async move {
+            match self.receivers.get() {
+                Some(receivers) => receivers.router.suspected().await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
     fn drained(&self, addrs: Vec<SocketAddr>, limit: Duration) -> Wait<'_, bool> {
         Box::pin(async move {
             match self.receivers.get() {
@@ -141,7 +156,7 @@ fn endpoint(endpoint: &Endpoint) -> EndpointSpec {
         addr: endpoint.addr,
         instance: Some(endpoint.instance.to_string()),
         release: Some(endpoint.release),
-        healthy: endpoint.healthy,
+        health: endpoint.health,
         draining: endpoint.draining,
     }
 }

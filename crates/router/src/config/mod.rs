@@ -1,5 +1,6 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
+mod balance;
 mod breaker;
 mod fallback;
 mod hedge;
@@ -8,6 +9,7 @@ mod matching;
 mod policy;
 mod rate;
 mod retry;
+mod rotation;
 mod upstream;
 
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
 pub use breaker::BreakerConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
@@ -24,6 +27,7 @@ pub use matching::RequestMatch;
 pub use policy::RoutePolicy;
 pub use rate::{KeyError, RateConfig, RequestKey};
 pub use retry::RetryConfig;
+pub use rotation::RotationConfig;
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.

@@ -1,10 +1,12 @@
 //! The router over real sockets: two workers, raw clients, and endpoints that record every byte.
 
+mod balance;
 mod basics;
 mod breakers;
 mod by_hand;
 mod endpoint;
 mod forwarded;
+mod health;
 mod hedge;
 mod kept;
 mod lifecycle;
