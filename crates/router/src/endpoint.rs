@@ -12,6 +12,7 @@ use stdx::ids::ReleaseNo;
 use stdx::rng::Rng;
 
 use crate::capacity::Breaker;
+use crate::figures::EndpointFigures;
 
 /// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
 const DECAY: Duration = Duration::from_secs(10);
@@ -48,6 +49,7 @@ pub(crate) struct Endpoint {
     up_since: AtomicU64,
     /// How far its copies of databases have come; only requests that ask for it look.
     positions: Mutex<Arc<[Position]>>,
+    pub(crate) figures: EndpointFigures,
 }
 
 impl Endpoint {
@@ -63,6 +65,7 @@ impl Endpoint {
             up: AtomicBool::new(true),
             up_since: AtomicU64::new(now.0),
             positions: Mutex::default(),
+            figures: EndpointFigures::default(),
         }
     }
 
@@ -79,6 +82,11 @@ impl Endpoint {
             known => known,
         };
         latency * (f64::from(self.in_flight()) + 1.0)
+    }
+
+    /// The latency that it is picked by, in microseconds.
+    pub(crate) fn expected_us(&self, now: Mono) -> u64 {
+        (self.faded(now) / 1e3) as u64
     }
 
     /// Until when it should be passed over, `None` when it may be picked.

@@ -61,6 +61,7 @@ pub(crate) struct WorkerCell {
     version: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) records_dropped: AtomicU64,
+    pub(crate) pool_idle: AtomicU64,
 }
 
 impl Shared {

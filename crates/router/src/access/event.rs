@@ -32,14 +32,22 @@ pub enum What {
 }
 
 impl What {
+    /// The words of all.
+    pub const WORDS: [&str; 5] = ["budget_denied", "breaker_probe", "waited", "fault", "fallback"];
+
     /// A stable word for machines.
     pub fn word(&self) -> &'static str {
+        What::WORDS[self.place()]
+    }
+
+    /// Its place among [`What::WORDS`].
+    pub(crate) fn place(&self) -> usize {
         match self {
-            What::BudgetDenied(_) => "budget_denied",
-            What::BreakerProbe => "breaker_probe",
-            What::Fallback => "fallback",
-            What::Waited(_) => "waited",
-            What::Fault(_) => "fault",
+            What::BudgetDenied(_) => 0,
+            What::BreakerProbe => 1,
+            What::Waited(_) => 2,
+            What::Fault(_) => 3,
+            What::Fallback => 4,
         }
     }
 }

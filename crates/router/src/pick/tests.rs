@@ -169,7 +169,11 @@ fn the_same_key_goes_to_the_same_one_until_that_has_too_much() {
     let hashed = balance(&BalanceConfig { method: BalanceMethod::Hash, ..BalanceConfig::default() });
     let mut one_key = counts(&targets, &hashed, |_| 77);
     let chosen = one_key.iter().position(|count| *count == 1_000).expect("one gets them all");
-    assert!(counts(&targets, &hashed, |n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).iter().all(|count| (270..400).contains(count)));
+    assert!(
+        counts(&targets, &hashed, |n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .iter()
+            .all(|count| (270..400).contains(count))
+    );
     let _busy: Vec<InFlight> = (0..4).map(|_| InFlight::begin(&targets[chosen].endpoint)).collect();
     one_key = counts(&targets, &hashed, |_| 77);
     assert_eq!(one_key[chosen], 0);
