@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod admin;
+mod balance;
 mod body;
 mod budget;
 mod capacity;

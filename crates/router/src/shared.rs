@@ -183,9 +183,13 @@ fn compile(
     states.apps.sweep(|_| false);
     // What was set by hand waits for its route to come back.
     states.routes.sweep(|route| route.breaker.by_hand().at(now) != Manual::Auto);
-    Snapshot::compile(routing, version, config, states, |key| {
+    let snapshot = Snapshot::compile(routing, version, config, states, |key| {
         Arc::clone(endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(key, now))))
-    })
+    });
+    for target in snapshot.routes.iter().flat_map(|route| &route.upstream.targets) {
+        target.endpoint.is_up(target.in_rotation, now);
+    }
+    snapshot
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,5 +1,6 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
+mod balance;
 mod breaker;
 mod fallback;
 mod hedge;
@@ -18,6 +19,7 @@ use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
 pub use breaker::BreakerConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;

@@ -1,5 +1,6 @@
 //! The router over real sockets: two workers, raw clients, and endpoints that record every byte.
 
+mod balance;
 mod basics;
 mod breakers;
 mod by_hand;
