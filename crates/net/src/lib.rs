@@ -1,4 +1,5 @@
-//! Listeners, accept limits and the small HTTP client that all but the router share.
+//! Listeners, accept limits, names and the small HTTP client that all but the router share.
 
 pub mod accept;
+pub mod dns;
 pub mod listen;

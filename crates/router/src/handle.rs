@@ -17,11 +17,12 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
+use crate::health_source::{HealthSource, NoHealth};
 use crate::overrides::Overrides;
 use crate::peers::{PeerError, TrustedPeers};
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
-use crate::shared::{LastWords, Phase, Shared};
+use crate::shared::{By, LastWords, Phase, Shared};
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
@@ -80,12 +81,14 @@ pub struct Deps {
     pub clock: SharedClock,
     /// What is set by hand.
     pub overrides: Overrides,
+    /// What checks have found.
+    pub health: Arc<dyn HealthSource>,
 }
 
 impl Deps {
-    /// With nothing set by hand, and nothing kept of what will be.
+    /// With nothing set by hand, nothing kept of what will be, and nobody who checks.
     pub fn new(source: Arc<dyn EndpointSource>, sink: Arc<dyn AccessSink>, clock: SharedClock) -> Deps {
-        Deps { source, sink, clock, overrides: Overrides::in_memory() }
+        Deps { source, sink, clock, overrides: Overrides::in_memory(), health: Arc::new(NoHealth) }
     }
 }
 
@@ -116,7 +119,7 @@ pub struct RouteCounts {
 /// # Errors
 /// When an address, a trusted peer or a thread cannot be had; then nothing is left bound.
 pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
-    let Deps { source, sink, clock, overrides } = deps;
+    let Deps { source, sink, clock, overrides, health } = deps;
     let trusted = TrustedPeers::parse(&config.trusted_peers)?;
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -126,7 +129,7 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let addrs = bound.iter().map(|one| one.addr).collect();
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
-    let shared = Arc::new(Shared::new(config, trusted, workers, routing, overrides, clock.mono()));
+    let shared = Arc::new(Shared::new(config, trusted, workers, routing, By { overrides, health }, clock.mono()));
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     for address in bound {
         for (worker, socket) in address.sockets.into_iter().enumerate() {

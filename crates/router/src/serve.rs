@@ -27,6 +27,7 @@ use crate::forward::{Answer, Outbound};
 use crate::gate;
 use crate::reply::{self, ReplyBody};
 use crate::rescue::Failure;
+use crate::reserved::{self, Reserved};
 use crate::route::Routed;
 use crate::shared::Phase;
 use crate::sweep::Sweep;
@@ -166,9 +167,11 @@ async fn answer(
 ) -> Result<Response<ReplyBody>, Infallible> {
     let (head, incoming) = request.into_parts();
     let mut exchange = Exchange::begin(&worker, &conn, &head);
-    Ok(match pass(&mut exchange, head, incoming).await {
-        Ok(answer) => reply::of_endpoint(exchange, answer),
-        Err(failure) => reply::of_router(exchange, failure),
+    let reserved = Reserved::of(&head);
+    Ok(match (pass(&mut exchange, head, incoming).await, reserved) {
+        (Ok(answer), _) => reply::of_endpoint(exchange, answer),
+        (Err(Failure::Reserved), Some(reserved)) => reserved.reply(exchange),
+        (Err(failure), _) => reply::of_router(exchange, failure),
     })
 }
 
@@ -179,6 +182,9 @@ async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Inc
     let seen = conn.witness.borrow_mut().next_head();
     let admitted = gate::admit(&head, seen, &worker.limits)?;
     let path = head.uri.path();
+    if reserved::is(path) {
+        return Err(Failure::Reserved);
+    }
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
     exchange.routed(&admitted.host, &routed, asked_deadline(&head, &conn));
     let bytes_max = routed.policy.body_bytes_max;

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::capacity::Manual;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
+use crate::health_source::HealthSource;
 use crate::overrides::Overrides;
 use crate::peers::TrustedPeers;
 use crate::routing::Routing;
@@ -48,8 +49,15 @@ pub(crate) struct Shared {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
     pub(crate) suspects: Suspects,
+    pub(crate) health: Arc<dyn HealthSource>,
     pub(crate) overrides: Overrides,
     newest: Mutex<Arc<Snapshot>>,
+}
+
+/// Who else has a say: the hand, and the checks.
+pub(crate) struct By {
+    pub(crate) overrides: Overrides,
+    pub(crate) health: Arc<dyn HealthSource>,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -66,9 +74,10 @@ impl Shared {
         trusted: TrustedPeers,
         workers: usize,
         routing: Arc<Routing>,
-        overrides: Overrides,
+        by: By,
         now: Mono,
     ) -> Shared {
+        let By { overrides, health } = by;
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
@@ -85,6 +94,7 @@ impl Shared {
             endpoints,
             states,
             suspects: Suspects::default(),
+            health,
             overrides,
             newest: Mutex::new(Arc::new(first)),
             config,

@@ -141,7 +141,9 @@ async fn start_planes(
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
     let overrides = Overrides::open(&data.plane("router")).map_err(|error| errors::overrides(&error, data))?;
-    let deps = router::Deps { source: traffic.source(), sink: access, clock: clock.clone(), overrides };
+    let verdicts = wire::deploy_health::Verdicts::default();
+    let health = Arc::new(verdicts.clone());
+    let deps = router::Deps { source: traffic.source(), sink: access, clock: clock.clone(), overrides, health };
     let router =
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
@@ -164,6 +166,7 @@ async fn start_planes(
         users: root,
     };
     let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
+    verdicts.connect(deploy.clone());
     let planes = Planes { logs, queue, router, deploy };
     let admin = Admin::start(api::routes(&planes), doors, &runtime_folder.join("admin.sock"))?;
     Ok((planes, admin, ports))

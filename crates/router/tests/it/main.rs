@@ -8,6 +8,7 @@ mod forwarded;
 mod health;
 mod lifecycle;
 mod limits;
+mod reserved;
 mod rig;
 mod smuggling;
 mod tries;

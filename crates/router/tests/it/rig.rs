@@ -9,7 +9,9 @@ use control::wire::router::{BreakerByHand, OverrideRequest, Setting};
 use router::access::{AccessRecord, AccessRing, AccessSink, BoundedRing};
 use router::config::{Config, RoutePolicy, UpstreamPolicy};
 use router::standalone::StaticSource;
-use router::{Deps, EndpointSpec, Handle, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec};
+use router::{
+    Deps, EndpointSpec, Handle, HealthSource, NoHealth, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec,
+};
 use stdx::clock::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -27,6 +29,7 @@ pub(crate) struct Proxy {
     upstream: UpstreamPolicy,
     endpoints: Vec<EndpointSpec>,
     overrides: Overrides,
+    health: Arc<dyn HealthSource>,
 }
 
 /// A router with one route for everything, no endpoints yet, and two workers.
@@ -38,6 +41,7 @@ pub(crate) fn proxy() -> Proxy {
         upstream: UpstreamPolicy::default(),
         endpoints: Vec::new(),
         overrides: Overrides::in_memory(),
+        health: Arc::new(NoHealth),
     }
 }
 
@@ -78,12 +82,21 @@ impl Proxy {
         self.config(|config| config.trusted_peers.clear())
     }
 
+    /// What checks have found.
+    pub(crate) fn health(mut self, health: impl HealthSource + 'static) -> Proxy {
+        self.health = Arc::new(health);
+        self
+    }
+
     pub(crate) fn start(self) -> Rig {
         let rings = Arc::new(Rings::default());
         let source = Arc::new(StaticSource::new(routing(&self.policy, &self.upstream, self.endpoints)));
         let sink: Arc<dyn AccessSink> = Arc::clone(&rings) as _;
-        let deps =
-            Deps { overrides: self.overrides, ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared()) };
+        let deps = Deps {
+            overrides: self.overrides,
+            health: self.health,
+            ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared())
+        };
         let handle = router::start(self.config, deps).unwrap();
         Rig {
             addr: handle.bound()[0],
