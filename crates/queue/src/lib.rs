@@ -8,9 +8,11 @@
 pub mod admin;
 mod broker;
 pub mod config;
+pub mod door;
 mod engine;
 mod event;
 mod handle;
+mod http;
 mod log;
 mod names;
 mod proto;

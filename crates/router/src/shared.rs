@@ -16,6 +16,7 @@ use crate::endpoint::{Endpoint, EndpointKey};
 use crate::health_source::HealthSource;
 use crate::overrides::Overrides;
 use crate::peers::TrustedPeers;
+use crate::room::Room;
 use crate::routing::Routing;
 use crate::snapshot::Snapshot;
 use crate::suspects::Suspects;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) adopted: Notify,
     /// Workers whose thread has not ended.
     pub(crate) running: watch::Sender<usize>,
+    /// Room for content that is kept for another try.
+    pub(crate) room: Arc<Room>,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
@@ -54,10 +57,11 @@ pub(crate) struct Shared {
     newest: Mutex<Arc<Snapshot>>,
 }
 
-/// Who else has a say: the hand, and the checks.
+/// Who else has a say: the hand, the checks, and the room that there is.
 pub(crate) struct By {
     pub(crate) overrides: Overrides,
     pub(crate) health: Arc<dyn HealthSource>,
+    pub(crate) room: Room,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -77,7 +81,7 @@ impl Shared {
         by: By,
         now: Mono,
     ) -> Shared {
-        let By { overrides, health } = by;
+        let By { overrides, health, room } = by;
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
@@ -90,6 +94,7 @@ impl Shared {
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),
+            room: Arc::new(room),
             held: AtomicU32::new(0),
             endpoints,
             states,

@@ -2,14 +2,19 @@
 //!
 //! The defaults here are what version 1 meant when it was written; they stay when the manifest's own defaults change.
 
+mod tries;
+mod upstream;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
-use router::config::{BreakerConfig, BudgetConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{BreakerConfig, HedgeConfig, LimitConfig, PriorityConfig, RouteConfig, RoutePolicy};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
+use self::tries::{Hedge, Retry};
+use self::upstream::Upstream;
 use super::{Resolved, VERSION};
 
 /// What every version has.
@@ -129,9 +134,16 @@ struct Policy {
     retries_max: u8,
     hold_ms: u32,
     body_bytes_max: Option<u64>,
+    retry: Retry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hedge: Option<Hedge>,
     /// Optional tables are stored as they were written, with all of their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<PriorityConfig>,
 }
 
 impl Default for Policy {
@@ -142,40 +154,12 @@ impl Default for Policy {
             retries_max: 1,
             hold_ms: 5_000,
             body_bytes_max: None,
+            retry: Retry::default(),
+            hedge: None,
             breaker: None,
+            limit: None,
+            priority: None,
         }
-    }
-}
-
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
-struct Upstream {
-    budget: Budget,
-    rotation: Rotation,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(default)]
-struct Rotation {
-    fail_static_percent: u8,
-}
-
-impl Default for Rotation {
-    fn default() -> Rotation {
-        Rotation { fail_static_percent: 50 }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(default)]
-struct Budget {
-    percent: u8,
-    floor_per_s: u16,
-}
-
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget { percent: 10, floor_per_s: 20 }
     }
 }
 
@@ -274,34 +258,74 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
-        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
-        Route { host, path_prefix, process, policy }
+        Route { host, path_prefix, process, policy: policy.into() }
     }
 }
 
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
-        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
-        RouteConfig { host, path_prefix, process, policy }
+        RouteConfig { host, path_prefix, process, policy: policy.into() }
     }
 }
 
-impl From<&UpstreamPolicy> for Upstream {
-    fn from(from: &UpstreamPolicy) -> Upstream {
-        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation } = from.clone();
-        let RotationConfig { fail_static_percent } = rotation;
-        Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } }
+impl From<RoutePolicy> for Policy {
+    fn from(from: RoutePolicy) -> Policy {
+        let RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        } = from;
+        let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
+        Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        }
     }
 }
 
-impl From<Upstream> for UpstreamPolicy {
-    fn from(from: Upstream) -> UpstreamPolicy {
-        let Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } } = from;
-        let rotation = RotationConfig { fail_static_percent };
-        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation }
+impl From<Policy> for RoutePolicy {
+    fn from(from: Policy) -> RoutePolicy {
+        let Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        } = from;
+        let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
+        RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        }
     }
 }
 

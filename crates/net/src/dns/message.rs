@@ -285,5 +285,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-#[path = "message_tests.rs"]
 mod tests;

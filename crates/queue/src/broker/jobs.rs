@@ -320,21 +320,21 @@ impl<D: Io> Broker<D> {
     }
 
     /// A record changed the job, and what is counted of it.
-    fn change(&mut self, id: JobId, lsn: Lsn, count: impl FnOnce(&mut Counts)) {
+    pub(super) fn change(&mut self, id: JobId, lsn: Lsn, count: impl FnOnce(&mut Counts)) {
         self.engine.update(id, |job| job.lsn = lsn);
         if let Some(facts) = self.engine.facts_mut(id) {
             count(&mut facts.counts);
         }
     }
 
-    fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
+    pub(super) fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
         let told = self.engine.facts(id).filter(|facts| facts.trace.is_some()).cloned();
         if let Some((facts, job)) = told.zip(self.engine.job(id)) {
             self.tell(&job, &facts, what, lsn, now);
         }
     }
 
-    fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
+    pub(super) fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
         match cause {
             AppendError::Full { .. } | AppendError::TooLong { .. } => self.say(client, Reply::OutOfMemory),
             AppendError::Poisoned(poison) => {

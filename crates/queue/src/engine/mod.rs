@@ -4,10 +4,12 @@
 //! that the caller empties with [`Engine::next_event`]. No operation looks at all tubes: a tube knows who waits for it,
 //! and one alarm per tube, one lease per reserved job and one alarm per waiting client stand in ordered sets.
 
+mod by_hand;
 mod client;
 mod hand_out;
 mod job;
 mod limits;
+mod rate;
 mod row;
 mod runs;
 mod space;
@@ -24,11 +26,13 @@ use slab::Slab;
 use stdx::clock::{Mono, Wall};
 use wal::Lsn;
 
+pub use by_hand::StateName;
 use client::Client;
 pub(crate) use client::{ClientId, WaitEnd};
 pub(crate) use hand_out::Asked;
 pub(crate) use job::{Counts, Facts, Job, JobState};
 pub(crate) use limits::{Limits, Refused};
+pub(crate) use rate::{Rate, time_to_drain};
 use space::Space;
 pub(crate) use space::SpaceIx;
 use table::Jobs;
@@ -275,6 +279,9 @@ impl Engine {
     /// The log was read: from now on empty tubes go.
     pub(crate) fn settle(&mut self) {
         self.keeps_empty_tubes = false;
+        for (_, tube) in &mut self.tubes {
+            (tube.arrivals, tube.services) = <(Rate, Rate)>::default();
+        }
         let all: Vec<TubeIx> = self.tubes.iter().map(|(ix, _)| TubeIx(ix as u32)).collect();
         all.into_iter().for_each(|ix| self.forget_if_empty(ix));
         self.events.clear();

@@ -22,14 +22,20 @@ impl Engine {
 
     /// Counts a job that was put (and not merely copied forward in the log).
     pub(crate) fn count_put(&mut self, tube: TubeIx) {
-        self.tube_mut(tube).totals.jobs += 1;
+        let now = self.now.mono;
+        let entry = self.tube_mut(tube);
+        entry.totals.jobs += 1;
+        entry.arrivals.add(now, 1);
         let space = self.tube(tube).space;
         self.space_mut(space).totals.jobs += 1;
     }
 
     /// Counts a job that somebody deleted.
     pub(crate) fn count_delete(&mut self, tube: TubeIx) {
-        self.tube_mut(tube).totals.deletes += 1;
+        let now = self.now.mono;
+        let entry = self.tube_mut(tube);
+        entry.totals.deletes += 1;
+        entry.services.add(now, 1);
         let space = self.tube(tube).space;
         self.space_mut(space).totals.deletes += 1;
     }

@@ -137,6 +137,7 @@ impl Collected {
         // What nobody checks is judged by whether it takes connections, as the router sees it.
         let health = match (&verdict, target.endpoint.down(self.now)) {
             (None, Some(_)) => Health::Unhealthy,
+            (Some(Verdict { health: Health::Unknown, .. }), _) => Health::Unknown,
             _ => endpoint.health,
         };
         let age = verdict.as_ref().map(|verdict| verdict.age(self.now).as_secs());

@@ -1,7 +1,7 @@
 //! `proxy().endpoint(&a).start()`: a router with two workers in front of endpoints, and raw clients for it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ pub(crate) struct Proxy {
     endpoints: Vec<EndpointSpec>,
     overrides: Overrides,
     health: Arc<dyn HealthSource>,
+    data: Option<PathBuf>,
 }
 
 /// A router with one route for everything, no endpoints yet, and two workers.
@@ -42,6 +43,7 @@ pub(crate) fn proxy() -> Proxy {
         endpoints: Vec::new(),
         overrides: Overrides::in_memory(),
         health: Arc::new(NoHealth),
+        data: None,
     }
 }
 
@@ -77,6 +79,12 @@ impl Proxy {
         self
     }
 
+    /// Where what goes to disk is kept.
+    pub(crate) fn data(mut self, folder: &Path) -> Proxy {
+        self.data = Some(folder.into());
+        self
+    }
+
     /// Nobody is believed, loopback neither.
     pub(crate) fn untrusting(self) -> Proxy {
         self.config(|config| config.trusted_peers.clear())
@@ -95,6 +103,7 @@ impl Proxy {
         let deps = Deps {
             overrides: self.overrides,
             health: self.health,
+            data: self.data,
             ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared())
         };
         let handle = router::start(self.config, deps).unwrap();
@@ -169,7 +178,7 @@ impl Rig {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        Client { stream: TcpStream::connect(self.addr).await.unwrap(), buffer: Vec::new() }
+        Client::to(self.addr).await
     }
 
     /// One request on a connection of its own.
@@ -247,6 +256,11 @@ impl Reply {
 }
 
 impl Client {
+    /// A connection to whoever listens there.
+    pub(crate) async fn to(addr: SocketAddr) -> Client {
+        Client { stream: TcpStream::connect(addr).await.unwrap(), buffer: Vec::new() }
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }

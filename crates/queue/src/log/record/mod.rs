@@ -20,68 +20,24 @@
 //! shared namespace is the empty text, that of an application is `app/environment`. Times in ms are of the wall clock.
 //! Attributes are those of [`wal::attr`]; a reader skips the tags it does not know, and compaction copies them.
 
-use stdx::trace::{SpanId, TraceContext, TraceId};
-use wal::attr::{self, Encoder};
+mod job;
+mod totals;
 
-use crate::engine::{After, Counts, Totals};
+use wal::attr;
+
+use crate::engine::{After, Totals};
 use crate::names::{JobId, Namespace, TubeName};
-
-/// Tags of the attributes of a job. 2 to 4 are kept for issue 5: they are written and copied already when a door sets them.
-mod tag {
-    pub(super) const TRACE: u8 = 1;
-    // 2: deadline, 3: key of deduplication, 4: ordering key.
-    pub(super) const RESERVES: u8 = 5;
-    pub(super) const TIMEOUTS: u8 = 6;
-    pub(super) const RELEASES: u8 = 7;
-    pub(super) const BURIES: u8 = 8;
-    pub(super) const KICKS: u8 = 9;
-    pub(super) const BURIED_TURN: u8 = 10;
-}
-
-/// Tags of the attributes of totals.
-mod total {
-    pub(super) const JOBS: u8 = 1;
-    pub(super) const DELETES: u8 = 2;
-    pub(super) const PAUSES: u8 = 3;
-    pub(super) const TIMEOUTS: u8 = 4;
-}
+pub(crate) use job::{Attrs, JobRecord, job_id, unknown_attrs};
+use totals::{decode_totals, encode_totals};
 
 /// The due time that says buried in a "lease over" record.
 const BURIED: u64 = u64::MAX;
-
-/// Bytes that a job's record has beside names, attributes and body.
-const JOB_FIXED: usize = 8 * 3 + 4 * 4;
 
 /// A tube by name, as records say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TubeRef<'a> {
     pub(crate) space: &'a str,
     pub(crate) tube: &'a str,
-}
-
-/// A job without its body.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct JobRecord<'a> {
-    pub(crate) id: JobId,
-    pub(crate) created_ms: u64,
-    /// 0 when it is not delayed.
-    pub(crate) due_ms: u64,
-    pub(crate) pri: u32,
-    pub(crate) ttr_s: u32,
-    pub(crate) delay_s: u32,
-    pub(crate) body_len: u32,
-    pub(crate) at: TubeRef<'a>,
-    pub(crate) attrs: Attrs<'a>,
-}
-
-/// The attributes of a job.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Attrs<'a> {
-    pub(crate) trace: Option<TraceContext>,
-    pub(crate) counts: Counts,
-    pub(crate) buried_turn: Option<u64>,
-    /// Encoded attributes that are not understood here and only passed on.
-    pub(crate) others: &'a [u8],
 }
 
 /// One record.
@@ -245,145 +201,6 @@ impl TubeRef<'_> {
     }
 }
 
-impl JobRecord<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        put_u64(out, self.id.0);
-        put_u64(out, self.created_ms);
-        put_u64(out, self.due_ms);
-        for number in [self.pri, self.ttr_s, self.delay_s, self.body_len] {
-            put_u32(out, number);
-        }
-        self.at.encode(out);
-        let len_at = out.len();
-        put_u32(out, 0);
-        self.attrs.encode(out);
-        let len = (out.len() - len_at - 4) as u32;
-        out[len_at..len_at + 4].copy_from_slice(&len.to_le_bytes());
-    }
-
-    fn decode<'a>(input: &mut Input<'a>) -> Result<JobRecord<'a>, Malformed> {
-        if input.0.len() < JOB_FIXED {
-            return Err(Malformed);
-        }
-        let (id, created_ms, due_ms) = (input.id()?, input.u64()?, input.u64()?);
-        let (pri, ttr_s, delay_s, body_len) = (input.u32()?, input.u32()?, input.u32()?, input.u32()?);
-        let at = input.tube()?;
-        let attrs_len = input.u32()? as usize;
-        let attrs = Attrs::decode(input.take(attrs_len)?)?;
-        if input.0.len() != body_len as usize {
-            return Err(Malformed);
-        }
-        Ok(JobRecord { id, created_ms, due_ms, pri, ttr_s, delay_s, body_len, at, attrs })
-    }
-}
-
-impl Attrs<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let mut attrs = Encoder::new(out);
-        if let Some(trace) = self.trace {
-            attrs.bytes(tag::TRACE, &trace_to_bytes(trace));
-        }
-        let counts = &self.counts;
-        let numbers = [
-            (tag::RESERVES, counts.reserves),
-            (tag::TIMEOUTS, counts.timeouts),
-            (tag::RELEASES, counts.releases),
-            (tag::BURIES, counts.buries),
-            (tag::KICKS, counts.kicks),
-        ];
-        for (tag, number) in numbers {
-            if number > 0 {
-                attrs.u64(tag, u64::from(number));
-            }
-        }
-        if let Some(turn) = self.buried_turn {
-            attrs.u64(tag::BURIED_TURN, turn);
-        }
-        out.extend_from_slice(self.others);
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Attrs<'_>, Malformed> {
-        let mut attrs = Attrs::default();
-        for attr in attr::decode(bytes) {
-            let attr = attr?;
-            let counts = &mut attrs.counts;
-            match attr.tag {
-                tag::TRACE => attrs.trace = trace_from_bytes(attr.array()?),
-                tag::RESERVES => counts.reserves = number(&attr)?,
-                tag::TIMEOUTS => counts.timeouts = number(&attr)?,
-                tag::RELEASES => counts.releases = number(&attr)?,
-                tag::BURIES => counts.buries = number(&attr)?,
-                tag::KICKS => counts.kicks = number(&attr)?,
-                tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
-                _ => {}
-            }
-        }
-        Ok(attrs)
-    }
-}
-
-/// The job of a record that holds its body; `None` for all other records.
-pub(crate) fn job_id(kind: u8, payload: &[u8]) -> Option<JobId> {
-    if matches!(kind, 1 | 2) { Input(payload).id().ok() } else { None }
-}
-
-/// The attributes of a job's record that this version does not understand, encoded as they were.
-pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut input = Input(payload);
-    input.take(JOB_FIXED)?;
-    input.tube()?;
-    let attrs_len = input.u32()? as usize;
-    let mut others = Vec::new();
-    for attr in attr::decode(input.take(attrs_len)?) {
-        let attr = attr?;
-        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN) {
-            Encoder::new(&mut others).bytes(attr.tag, attr.value);
-        }
-    }
-    Ok(others)
-}
-
-fn number(attr: &attr::Attr<'_>) -> Result<u32, Malformed> {
-    u32::try_from(attr.u64()?).map_err(|_| Malformed)
-}
-
-fn trace_to_bytes(trace: TraceContext) -> [u8; 25] {
-    let mut bytes = [0; 25];
-    bytes[..16].copy_from_slice(&trace.trace.to_bytes());
-    bytes[16..24].copy_from_slice(&trace.span.to_bytes());
-    bytes[24] = trace.flags;
-    bytes
-}
-
-fn trace_from_bytes(bytes: [u8; 25]) -> Option<TraceContext> {
-    let trace = TraceId::from_bytes(bytes[..16].try_into().ok()?)?;
-    let span = SpanId::from_bytes(bytes[16..24].try_into().ok()?)?;
-    Some(TraceContext { trace, span, flags: bytes[24] })
-}
-
-fn encode_totals(out: &mut Vec<u8>, totals: &Totals) {
-    Encoder::new(out)
-        .u64(total::JOBS, totals.jobs)
-        .u64(total::DELETES, totals.deletes)
-        .u64(total::PAUSES, totals.pauses)
-        .u64(total::TIMEOUTS, totals.timeouts);
-}
-
-fn decode_totals(bytes: &[u8]) -> Result<Totals, Malformed> {
-    let mut totals = Totals::default();
-    for attr in attr::decode(bytes) {
-        let attr = attr?;
-        match attr.tag {
-            total::JOBS => totals.jobs = attr.u64()?,
-            total::DELETES => totals.deletes = attr.u64()?,
-            total::PAUSES => totals.pauses = attr.u64()?,
-            total::TIMEOUTS => totals.timeouts = attr.u64()?,
-            _ => {}
-        }
-    }
-    Ok(totals)
-}
-
 /// The namespace as records spell it.
 pub(crate) fn space_text(space: &Namespace) -> String {
     space.0.as_ref().map(ToString::to_string).unwrap_or_default()
@@ -443,7 +260,10 @@ impl<'a> Input<'a> {
 
 #[cfg(test)]
 mod tests {
+    use wal::attr::Encoder;
+
     use super::*;
+    use crate::engine::Counts;
 
     fn back(record: &Record<'_>) {
         let mut bytes = Vec::new();
