@@ -106,6 +106,8 @@ pub struct Counts {
     pub held: u64,
     /// Access records that found their ring full.
     pub records_dropped: u64,
+    /// Idle connections to endpoints, over all workers.
+    pub pool_idle: u64,
 }
 
 /// What became of a route's requests since it was first there.
@@ -256,6 +258,7 @@ impl Handle {
             connections: shared.connections_open(seats),
             held: u64::from(shared.held()),
             records_dropped: sum(|worker| worker.records_dropped.load(Relaxed)),
+            pool_idle: sum(|worker| worker.pool_idle.load(Relaxed)),
         }
     }
 

@@ -52,6 +52,8 @@ pub struct RouteSpec {
     pub path_prefix: String,
     /// Who answers. A name that no upstream has is an upstream without endpoints: requests are held, then 503.
     pub upstream: UpstreamName,
+    /// Who is asked when that one cannot answer.
+    pub fallback: Option<UpstreamName>,
     /// Whose route it is.
     pub scope: Option<Scope>,
     /// Times and sizes.

@@ -70,6 +70,7 @@ pub(crate) struct WorkerCell {
     version: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) records_dropped: AtomicU64,
+    pub(crate) pool_idle: AtomicU64,
 }
 
 impl Shared {
@@ -178,6 +179,7 @@ fn compile(
     // Only this map holds what no snapshot and no request holds any more.
     endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
     states.upstreams.sweep(|_| false);
+    states.apps.sweep(|_| false);
     // What was set by hand waits for its route to come back.
     states.routes.sweep(|route| route.breaker.by_hand().at(now) != Manual::Auto);
     Snapshot::compile(routing, version, config, states, |key| {

@@ -9,6 +9,7 @@ use config::RouterFile;
 use config::node::Origin;
 use control::error::{ApiError, Kind};
 use net::listen::ListenAddr;
+use router::config::RoutePolicy;
 use router::standalone::{Alone, Check, Driving, Plan, UpstreamPlan};
 use router::{AccessSink, Overrides, RouteSpec, UpstreamName};
 use stdx::clock::SystemClock;
@@ -124,6 +125,7 @@ fn plan_of(file: &RouterFile) -> Plan {
                 host: route.host.clone(),
                 path_prefix: route.path_prefix.clone(),
                 upstream: UpstreamName::new(&route.upstream),
+                fallback: fallback(&route.policy).map(UpstreamName::new),
                 scope: None,
                 policy: route.policy.clone(),
             })
@@ -141,6 +143,10 @@ fn plan_of(file: &RouterFile) -> Plan {
             })
             .collect(),
     }
+}
+
+fn fallback(policy: &RoutePolicy) -> Option<&str> {
+    policy.fallback.as_ref()?.upstream.as_deref()
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.

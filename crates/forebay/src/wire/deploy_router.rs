@@ -8,6 +8,7 @@ use std::time::Duration;
 use config::Resolved;
 use deploy::{Endpoint, EndpointTable, ScopeTable, Wait};
 use queue::config::TubeConfig;
+use router::config::RoutePolicy;
 use router::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use stdx::ids::{ProcessName, Scope};
 use tokio::sync::watch;
@@ -120,6 +121,7 @@ fn add(routing: &mut Routing, scope: &Scope, part: &ScopeTable, resolved: &Resol
             host: route.host.clone(),
             path_prefix: route.path_prefix.clone(),
             upstream: upstream(scope, &route.process),
+            fallback: fallback(scope, &route.policy),
             scope: Some(scope.clone()),
             policy: route.policy.clone(),
         });
@@ -137,6 +139,12 @@ fn route_name(scope: &Scope, host: Option<&str>, path_prefix: &str) -> String {
         Some(host) => format!("{scope}//{host}{path_prefix}"),
         None => format!("{scope}{path_prefix}"),
     }
+}
+
+/// The process that a route falls back to; the manifest's rules have seen that there is one.
+fn fallback(scope: &Scope, policy: &RoutePolicy) -> Option<UpstreamName> {
+    let process = policy.fallback.as_ref()?.upstream.as_ref()?;
+    Some(UpstreamName::new(&format!("{scope}/{process}")))
 }
 
 fn upstream(scope: &Scope, process: &ProcessName) -> UpstreamName {
