@@ -14,6 +14,7 @@ use crate::capacity::Manual;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::health_source::HealthSource;
+use crate::idempotency::Answers;
 use crate::overrides::Overrides;
 use crate::peers::TrustedPeers;
 use crate::room::Room;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) running: watch::Sender<usize>,
     /// Room for content that is kept for another try.
     pub(crate) room: Arc<Room>,
+    /// First answers to requests with a key.
+    pub(crate) answers: Answers,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
@@ -57,11 +60,18 @@ pub(crate) struct Shared {
     newest: Mutex<Arc<Snapshot>>,
 }
 
-/// Who else has a say: the hand, the checks, and the room that there is.
+/// Who else has a say: the hand and the checks; and what is kept.
 pub(crate) struct By {
     pub(crate) overrides: Overrides,
     pub(crate) health: Arc<dyn HealthSource>,
+    pub(crate) stores: Stores,
+}
+
+/// What the router keeps beyond one request.
+#[derive(Debug)]
+pub(crate) struct Stores {
     pub(crate) room: Room,
+    pub(crate) answers: Answers,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -82,7 +92,7 @@ impl Shared {
         by: By,
         now: Mono,
     ) -> Shared {
-        let By { overrides, health, room } = by;
+        let By { overrides, health, stores } = by;
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
@@ -95,7 +105,8 @@ impl Shared {
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),
-            room: Arc::new(room),
+            room: Arc::new(stores.room),
+            answers: stores.answers,
             held: AtomicU32::new(0),
             endpoints,
             states,

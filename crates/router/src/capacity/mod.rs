@@ -201,6 +201,7 @@ fn may_be_replaced(failure: Failure) -> bool {
         | Failure::Reserved
         | Failure::ReadOnly
         | Failure::Content(_)
+        | Failure::Key(_)
         | Failure::TooOften { .. } => false,
     }
 }
