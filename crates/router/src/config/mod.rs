@@ -2,6 +2,8 @@
 
 mod balance;
 mod breaker;
+mod check;
+mod dns;
 mod fallback;
 mod hedge;
 mod idempotency;
@@ -21,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
 pub use breaker::BreakerConfig;
+pub use check::CheckConfig;
+pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
 pub use idempotency::IdempotencyConfig;
