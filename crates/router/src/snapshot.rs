@@ -11,7 +11,7 @@ use stdx::ids::{ReleaseNo, Scope};
 
 use crate::balance::{self, Balance, Choice};
 use crate::capacity::{AppState, RequestLimit, Rules};
-use crate::config::{BreakerConfig, Config, UpstreamPolicy};
+use crate::config::{BreakerConfig, Config, IdempotencyConfig, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
 use crate::pick::Among;
@@ -107,6 +107,7 @@ pub(crate) struct Policy {
     pub(crate) hold: Duration,
     pub(crate) body_bytes_max: u64,
     pub(crate) hedge: Option<Hedge>,
+    pub(crate) idempotency: Option<Arc<IdempotencyConfig>>,
 }
 
 /// One endpoint in one upstream.
@@ -214,6 +215,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             hold: ms(spec.policy.hold_ms),
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
+            idempotency: spec.policy.idempotency.clone().map(Arc::new),
         },
         rules: Rules::of(&spec.policy, &state),
         state,

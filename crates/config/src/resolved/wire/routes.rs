@@ -2,7 +2,8 @@
 
 use router::config::{
     BalanceConfig, BreakerConfig, BudgetConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
-    LimitConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    IdempotencyConfig, LimitConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy,
+    UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -37,6 +38,8 @@ struct Policy {
     hedge: Option<Hedge>,
     /// Optional tables are stored as they were written, with all of their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency: Option<IdempotencyConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<LimitConfig>,
@@ -60,6 +63,7 @@ impl Default for Policy {
             body_bytes_max: None,
             retry: Retry::default(),
             hedge: None,
+            idempotency: None,
             breaker: None,
             limit: None,
             priority: None,
@@ -132,6 +136,7 @@ impl From<RoutePolicy> for Policy {
             body_bytes_max,
             retry,
             hedge,
+            idempotency,
             breaker,
             limit,
             priority,
@@ -148,6 +153,7 @@ impl From<RoutePolicy> for Policy {
             body_bytes_max,
             retry,
             hedge,
+            idempotency,
             breaker,
             limit,
             priority,
@@ -168,6 +174,7 @@ impl From<Policy> for RoutePolicy {
             body_bytes_max,
             retry,
             hedge,
+            idempotency,
             breaker,
             limit,
             priority,
@@ -184,6 +191,7 @@ impl From<Policy> for RoutePolicy {
             body_bytes_max,
             retry,
             hedge,
+            idempotency,
             breaker,
             limit,
             priority,
