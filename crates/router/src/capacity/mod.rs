@@ -110,7 +110,7 @@ async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Ou
     let client = matching::client(&exchange.conn, outbound.headers(), &exchange.worker.shared.trusted);
     let asked = Asked { headers: outbound.headers(), path: &destination.path, peer: client };
     rate(exchange, &routed, asked)?;
-    let priority = routed.rules.as_ref().map_or(0, |rules| rules.priorities.priority(asked));
+    let priority = routed.rules.as_ref().map_or(rules::NO_PRIORITY, |rules| rules.priorities.priority(asked));
     let instead = routed.fallback();
     let (result, left) = match admit(exchange, &routed, priority).await {
         Err(failure) => (Err(failure), Some((destination, outbound))),

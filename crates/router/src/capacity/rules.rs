@@ -12,6 +12,9 @@ use crate::config::{BreakerConfig, LimitConfig, RoutePolicy};
 use crate::snapshot::Route;
 use crate::upstream::RouteState;
 
+/// The priority of requests whose route says nothing; the same as that of a `[routes.priority]` which says nothing.
+pub(super) const NO_PRIORITY: u8 = 4;
+
 /// What a route asks for.
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -56,7 +59,8 @@ impl Rules {
     /// What a policy asks for, `None` when that is nothing.
     pub(crate) fn of(policy: &RoutePolicy, state: &RouteState) -> Option<Box<Rules>> {
         let RoutePolicy { breaker, limit, priority, rate, fallback, .. } = policy;
-        if breaker.is_none() && limit.is_none() && rate.is_none() && fallback.is_none() {
+        // A priority matters at the upstream's limit too.
+        if breaker.is_none() && limit.is_none() && priority.is_none() && rate.is_none() && fallback.is_none() {
             return None;
         }
         let limit = limit.as_ref().map(|config| RequestLimit::new(config.clone(), &state.limiter));
