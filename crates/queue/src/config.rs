@@ -30,6 +30,8 @@ pub struct Config {
     /// Tubes that may exist at once.
     #[schemars(range(min = 1))]
     pub tubes_max: u32,
+    /// Keys of deduplication (`put-with key=`, `unique=`) remembered at once; beyond it such a `put` is refused.
+    pub keys_max: u32,
     /// Bytes of one segment of the log.
     #[schemars(range(min = 8_192, max = 4_294_967_295_i64))]
     pub segment_bytes_max: u64,
@@ -62,6 +64,7 @@ impl Default for Config {
             bytes_max: 8 << 30,
             job_bytes_max: 65_535,
             tubes_max: 50_000,
+            keys_max: 100_000,
             segment_bytes_max: 64 << 20,
             index_bytes_max: 768 << 20,
             body_cache_bytes_max: 16 << 20,
@@ -85,14 +88,32 @@ pub struct TubeConfig {
     /// Bytes of job bodies in the tube; beyond it `put` is refused.
     #[schemars(range(min = 1))]
     pub bytes_max: u64,
-    /// Times a job may be reserved; when the last of them times out or is released, the job is buried. 0: no limit.
+    /// Times a job may be reserved; when the last of them times out, is released or fails, the job is dead. 0: no limit.
     pub attempts_max: u32,
-    /// How long a job whose time ran out waits before it is ready again.
+    /// How long a job whose time ran out or whose attempt failed waits before it is ready again: after the first
+    /// attempt; twice as long after each further one.
     pub retry_delay_ms: u64,
+    /// The longest of these waits.
+    pub retry_delay_max_ms: u64,
+    /// How far the waits are spread around that, so that jobs which failed together do not come back together.
+    #[schemars(range(max = 100))]
+    pub retry_jitter_percent: u32,
+    /// The tube into which dead jobs go; without it they stay in this one, buried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "tube-name"))]
+    pub dead_letter: Option<String>,
 }
 
 impl Default for TubeConfig {
     fn default() -> TubeConfig {
-        TubeConfig { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0 }
+        TubeConfig {
+            jobs_max: 1_000_000,
+            bytes_max: 2 << 30,
+            attempts_max: 0,
+            retry_delay_ms: 0,
+            retry_delay_max_ms: 3_600_000,
+            retry_jitter_percent: 20,
+            dead_letter: None,
+        }
     }
 }

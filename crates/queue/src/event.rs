@@ -77,6 +77,10 @@ pub enum JobChange {
     TimedOut,
     /// It was kicked out of its delay or its grave.
     Kicked,
+    /// It had all its attempts.
+    Died,
+    /// It was brought back from the dead.
+    Replayed,
 }
 
 impl JobChange {
@@ -90,6 +94,8 @@ impl JobChange {
             JobChange::Buried => "buried",
             JobChange::TimedOut => "timed out",
             JobChange::Kicked => "kicked",
+            JobChange::Died => "died",
+            JobChange::Replayed => "replayed",
         }
     }
 }

@@ -117,11 +117,15 @@ struct Tube {
     bytes_max: u64,
     attempts_max: u32,
     retry_delay_ms: u64,
+    retry_delay_max_ms: u64,
+    retry_jitter_percent: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter: Option<String>,
 }
 
 impl Default for Tube {
     fn default() -> Tube {
-        Tube { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0 }
+        Tube::from(&TubeConfig::default())
     }
 }
 
@@ -204,14 +208,46 @@ impl From<Health> for HealthConfig {
 
 impl From<&TubeConfig> for Tube {
     fn from(from: &TubeConfig) -> Tube {
-        let TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms } = *from;
-        Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms }
+        let TubeConfig {
+            jobs_max,
+            bytes_max,
+            attempts_max,
+            retry_delay_ms,
+            retry_delay_max_ms,
+            retry_jitter_percent,
+            dead_letter,
+        } = from.clone();
+        Tube {
+            jobs_max,
+            bytes_max,
+            attempts_max,
+            retry_delay_ms,
+            retry_delay_max_ms,
+            retry_jitter_percent,
+            dead_letter,
+        }
     }
 }
 
 impl From<Tube> for TubeConfig {
     fn from(from: Tube) -> TubeConfig {
-        let Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms } = from;
-        TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms }
+        let Tube {
+            jobs_max,
+            bytes_max,
+            attempts_max,
+            retry_delay_ms,
+            retry_delay_max_ms,
+            retry_jitter_percent,
+            dead_letter,
+        } = from;
+        TubeConfig {
+            jobs_max,
+            bytes_max,
+            attempts_max,
+            retry_delay_ms,
+            retry_delay_max_ms,
+            retry_jitter_percent,
+            dead_letter,
+        }
     }
 }

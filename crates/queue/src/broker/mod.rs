@@ -9,10 +9,13 @@ mod by_hand;
 mod commands;
 mod commit;
 mod compact;
+mod dead;
 mod events;
+mod fate;
 mod jobs;
 mod open;
 mod outbox;
+mod pause;
 mod pulse;
 mod report;
 mod stats;
@@ -34,10 +37,11 @@ pub(crate) use stats::Identity;
 use stats::Ops;
 
 use crate::config::Config;
-use crate::engine::{ClientId, Engine, Limits, Now, SpaceIx};
+use crate::engine::{ClientId, Engine, Limits, Now, PutTerms, SpaceIx, scoped_key};
 use crate::event::TokenSource;
 use crate::log::journal::Journal;
 use crate::names::Namespace;
+use crate::proto::put_with::PutWith;
 use crate::proto::reply::Reply;
 use stdx::trace::TraceContext;
 
@@ -69,6 +73,10 @@ impl Intake {
 struct Conn {
     outbox: Outbox,
     trace: Option<TraceContext>,
+    /// What its next `put` asks for beside the usual.
+    terms: Option<Box<PutTerms>>,
+    /// How it is called where attempts at a job are told.
+    worker: Box<str>,
     wrong_tokens: u8,
     /// It stands in the list of connections with output.
     is_dirty: bool,
@@ -119,6 +127,36 @@ impl<D: Io> Broker<D> {
         }
         self.conns[ix] = Conn { is_open: true, ..Conn::default() };
         id
+    }
+
+    /// What the connection is called where attempts at a job are told.
+    pub(crate) fn name_worker(&mut self, id: ClientId, name: &str) {
+        self.conns[id.0 as usize].worker = name.into();
+    }
+
+    /// What a `put` of the connection into the tube that it uses now asks for beside the usual; its trace is kept as that of
+    /// `trace` is.
+    pub(crate) fn terms_of(&mut self, id: ClientId, with: &PutWith<'_>, now: Now) -> Option<Box<PutTerms>> {
+        const WINDOW_S: u32 = 300;
+        let tube = self.engine.client(id).used;
+        let tube = self.engine.tube(tube).name.as_str();
+        let window_ms = u64::from(with.window_s.unwrap_or(WINDOW_S)) * 1_000;
+        let terms = PutTerms {
+            key: with.key.map(|key| scoped_key(tube, key)),
+            key_until_ms: if with.key.is_some() { now.wall.millis().saturating_add(window_ms) } else { 0 },
+            unique: with.unique.map(|key| scoped_key(tube, key)),
+            order: with.order.map(Into::into),
+            attempts_max: with.attempts_max,
+            retry_delay_ms: with.retry_delay_ms,
+        };
+        let conn = &mut self.conns[id.0 as usize];
+        conn.trace = with.trace.or(conn.trace);
+        (terms != PutTerms::default()).then(|| Box::new(terms))
+    }
+
+    /// The connection's next `put` asks for this.
+    pub(crate) fn set_terms(&mut self, id: ClientId, terms: Option<Box<PutTerms>>) {
+        self.conns[id.0 as usize].terms = terms;
     }
 
     /// The connection is gone; its jobs are ready again.

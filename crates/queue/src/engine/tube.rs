@@ -73,8 +73,8 @@ pub(crate) struct Pause {
 pub(crate) struct Tube {
     pub(crate) space: SpaceIx,
     pub(crate) name: TubeName,
-    /// Counts up over all tubes: the order of `list-tubes`.
-    pub(crate) born: u64,
+    /// Its place in the order of `list-tubes`.
+    pub(crate) place: u32,
     pub(crate) config: TubeConfig,
     /// Ready jobs.
     pub(crate) ready: Runs<ReadyKey>,
@@ -97,11 +97,11 @@ pub(crate) struct Tube {
 }
 
 impl Tube {
-    pub(crate) fn new(space: SpaceIx, name: TubeName, born: u64, config: TubeConfig) -> Tube {
+    pub(crate) fn new(space: SpaceIx, name: TubeName, place: u32, config: TubeConfig) -> Tube {
         Tube {
             space,
             name,
-            born,
+            place,
             config,
             ready: Runs::default(),
             delayed: Runs::default(),

@@ -10,5 +10,6 @@ mod fixtures;
 mod http_api;
 mod namespaces;
 mod restart;
+mod retries;
 mod rig;
 mod transcripts;
