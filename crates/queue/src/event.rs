@@ -69,6 +69,8 @@ pub enum JobChange {
     Reserved,
     /// It was deleted.
     Deleted,
+    /// Its tube was full, and newer ones took its place.
+    Dropped,
     /// Its holder gave it back.
     Released,
     /// It was put aside.
@@ -90,6 +92,7 @@ impl JobChange {
             JobChange::Put => "put",
             JobChange::Reserved => "reserved",
             JobChange::Deleted => "deleted",
+            JobChange::Dropped => "dropped",
             JobChange::Released => "released",
             JobChange::Buried => "buried",
             JobChange::TimedOut => "timed out",

@@ -24,6 +24,10 @@ fn the_fixture_of_version_1_loads() {
         ("/processes/web/health", "unhealthy_restart_after_ms"),
         ("/routes/0", "retry"),
         ("/routes/1", "retry"),
+        ("/queues/orders", "age_max_ms"),
+        ("/queues/orders", "when_full"),
+        ("/queues/orders", "in_flight_max"),
+        ("/queues/orders", "rate_per_s"),
         ("/queues/orders", "retry_delay_max_ms"),
         ("/queues/orders", "retry_jitter_percent"),
     ];

@@ -41,7 +41,7 @@ impl<D: Io> Broker<D> {
 
     /// Why a `put` of so many bytes was just answered OUT_OF_MEMORY.
     pub(crate) fn why_not(&self, client: ClientId, bytes: u64) -> WhyNot {
-        match self.engine.has_room(self.engine.client(client).used, bytes) {
+        match self.engine.has_room(self.engine.client(client).used, bytes, self.engine.now) {
             _ if self.intake.lacks_space() => WhyNot::Disk,
             Err(Refused::Tube) => WhyNot::Tube,
             Err(Refused::Queue | Refused::Tubes | Refused::Memory) => WhyNot::Queue,

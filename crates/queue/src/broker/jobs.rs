@@ -9,8 +9,9 @@ use wal::{AppendError, Lsn, ReadError};
 
 use super::Broker;
 use super::commands::due_ms;
+use crate::config::WhenFull;
 use crate::engine::{
-    After, Asked, AttemptEnd, ClientId, Counts, Event, Facts, Job, JobState, More, Now, PutTerms, WaitEnd,
+    After, Asked, AttemptEnd, ClientId, Counts, Event, Facts, Job, JobState, More, Now, PutTerms, Refused, WaitEnd,
 };
 use crate::event::JobChange;
 use crate::log::record::{Attrs, Ids, JobRecord, Record, TubeRef};
@@ -24,19 +25,31 @@ const KICK_IDS_MAX: usize = 4096;
 impl<D: Io> Broker<D> {
     /// `put`, once its body is here.
     pub(crate) fn put(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
+        self.put_now(client, put, body, now);
+        self.after_engine(now);
+    }
+
+    pub(super) fn put_now(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
         self.engine.now = now;
         let conn = &mut self.conns[client.0 as usize];
         let (trace, terms) = (conn.trace.take(), conn.terms.take());
         if let Some(id) = self.same_job(client, terms.as_deref(), now) {
             return self.tell_state(client, Reply::Inserted(id));
         }
-        if let Err(reply) = self.may_put(client, body, terms.as_deref()) {
+        if let Err(reply) = self.may_put(terms.as_deref()) {
             if reply == Reply::Draining {
                 self.engine.skip_id();
             }
             return self.say(client, reply);
         }
         let ix = self.engine.client(client).used;
+        if let Err(refused) = self.make_room(ix, body.len() as u64, now) {
+            let waits = refused == Refused::Tube && self.engine.tube(ix).config.when_full == WhenFull::Wait;
+            if !(waits && self.park(client, put, body, (trace, terms))) {
+                self.say(client, Reply::OutOfMemory);
+            }
+            return;
+        }
         let tube = self.engine.tube(ix);
         let space = &self.engine.space(tube.space).text;
         let (id, due) = (self.engine.next_id(), due_ms(now.wall, put.delay_s));
@@ -78,10 +91,9 @@ impl<D: Io> Broker<D> {
         self.engine.insert(job, facts);
         self.engine.count_put(ix);
         self.answer(client, Reply::Inserted(id), lsn);
-        self.after_engine(now);
     }
 
-    fn may_put(&self, client: ClientId, body: &[u8], terms: Option<&PutTerms>) -> Result<(), Reply<'static>> {
+    fn may_put(&self, terms: Option<&PutTerms>) -> Result<(), Reply<'static>> {
         if self.failed.is_some() {
             return Err(Reply::InternalError);
         }
@@ -92,8 +104,7 @@ impl<D: Io> Broker<D> {
         if self.intake.lacks_space() || (has_keys && !self.engine.has_room_for_keys()) {
             return Err(Reply::OutOfMemory);
         }
-        let tube = self.engine.client(client).used;
-        self.engine.has_room(tube, body.len() as u64).map_err(|_| Reply::OutOfMemory)
+        Ok(())
     }
 
     pub(super) fn reserve(&mut self, client: ClientId, timeout: Option<Duration>, now: Now) {
@@ -156,19 +167,10 @@ impl<D: Io> Broker<D> {
         if self.engine.job_in(space, id).filter(may).is_none() {
             return self.tell_state(client, Reply::NotFound);
         }
-        let lsn = match self.journal.append(&Record::Deleted { id }) {
-            Ok(lsn) => lsn,
-            Err(cause) => return self.not_appended(client, &cause),
-        };
-        if let Some(job) = self.engine.job(id) {
-            self.engine.count_delete(job.tube);
+        match self.remove(id, JobChange::Deleted, now) {
+            Ok(lsn) => self.answer(client, Reply::Deleted, lsn),
+            Err(cause) => self.not_appended(client, &cause),
         }
-        if let Some((job, facts)) = self.engine.remove(id) {
-            self.journal.let_go(job.at);
-            self.bodies.forget(id);
-            self.tell(&job, &facts, JobChange::Deleted, lsn, now);
-        }
-        self.answer(client, Reply::Deleted, lsn);
     }
 
     pub(super) fn release_job(&mut self, client: ClientId, id: JobId, pri: u32, delay_s: u32, now: Now) {
@@ -260,6 +262,9 @@ impl<D: Io> Broker<D> {
     /// Deals with what happened by itself in the engine: waiting clients get their answers, leases that ran out their
     /// records.
     pub(super) fn after_engine(&mut self, now: Now) {
+        if !self.parked.is_empty() {
+            self.put_parked(now);
+        }
         while let Some(event) = self.engine.next_event() {
             match event {
                 Event::Reserved { client, job } => {

@@ -15,9 +15,11 @@ mod fate;
 mod jobs;
 mod open;
 mod outbox;
+mod parked;
 mod pause;
 mod pulse;
 mod report;
+mod room;
 mod stats;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use compact::Compaction;
 use events::Events;
 pub(crate) use open::{BrokerError, Opened};
 use outbox::Outbox;
+use parked::ParkedPuts;
 use pulse::Pulse;
 pub(crate) use stats::Identity;
 use stats::Ops;
@@ -108,6 +111,7 @@ pub(crate) struct Broker<D: Io> {
     identity: Identity,
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
+    parked: ParkedPuts,
     pub(crate) pulse: Pulse,
     /// Connections answered since somebody last took the number.
     answered: u64,
@@ -169,12 +173,17 @@ impl<D: Io> Broker<D> {
         if conn.is_awaiting {
             self.awaiting.retain(|&other| other != id);
         }
+        self.unpark(id);
         self.engine.leave(id);
         self.after_engine(now);
     }
 
-    /// A waiting connection was closed in one direction: it gets TIMED_OUT. Says whether it waited.
+    /// A waiting connection was closed in one direction: it gets TIMED_OUT, or OUT_OF_MEMORY when it waited for room. Says
+    /// whether it waited.
     pub(crate) fn half_closed(&mut self, id: ClientId) -> bool {
+        if self.refuse_parked(id) {
+            return true;
+        }
         let waited = self.engine.stop_waiting(id);
         if waited {
             self.answer(id, Reply::TimedOut, self.journal.newest());
@@ -195,9 +204,9 @@ impl<D: Io> Broker<D> {
         if self.failed.is_some() { None } else { self.engine.idle_for(now) }
     }
 
-    /// Whether the connection waits for a job: nothing it sends is looked at until it has an answer.
+    /// Whether the connection waits for a job, or for room for one: nothing it sends is looked at until it has an answer.
     pub(crate) fn is_waiting(&self, id: ClientId) -> bool {
-        self.engine.client(id).wait.is_some()
+        self.engine.client(id).wait.is_some() || (!self.parked.is_empty() && self.parked.has(id))
     }
 
     /// Connections that may send output now; each is named once.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, SpaceIx, TubeIx};
+use super::{Engine, Now, SpaceIx, TubeIx};
 use crate::config::{Config, TubeConfig};
 use crate::names::JobId;
 
@@ -38,7 +38,7 @@ impl From<&Config> for Limits {
 pub(crate) enum Refused {
     /// `tubes_max`, or the tubes that one connection may watch.
     Tubes,
-    /// `jobs_max` or `bytes_max` of the tube.
+    /// `jobs_max`, `bytes_max` or `age_max_ms` of the tube.
     Tube,
     /// `jobs_max` or `bytes_max` of all tubes together.
     Queue,
@@ -48,7 +48,7 @@ pub(crate) enum Refused {
 
 impl Engine {
     /// Whether a job of `bytes` fits into the tube.
-    pub(crate) fn has_room(&self, tube: TubeIx, bytes: u64) -> Result<(), Refused> {
+    pub(crate) fn has_room(&self, tube: TubeIx, bytes: u64, now: Now) -> Result<(), Refused> {
         if self.jobs_len() >= self.limits.jobs_max || self.bytes + bytes > self.limits.bytes_max {
             return Err(Refused::Queue);
         }
@@ -57,6 +57,11 @@ impl Engine {
         }
         let tube = self.tube(tube);
         if tube.figures.jobs() >= tube.config.jobs_max || tube.figures.bytes + bytes > tube.config.bytes_max {
+            return Err(Refused::Tube);
+        }
+        let age_max_ms = tube.config.age_max_ms;
+        let oldest = if age_max_ms > 0 { tube.oldest_ready().and_then(|id| self.job(id)) } else { None };
+        if oldest.is_some_and(|job| now.wall.millis().saturating_sub(job.created_ms) > age_max_ms) {
             return Err(Refused::Tube);
         }
         Ok(())

@@ -7,6 +7,7 @@
 mod by_hand;
 mod client;
 mod death;
+mod flow;
 mod groups;
 mod hand_out;
 mod job;
@@ -94,6 +95,10 @@ pub(crate) struct Engine {
     wait_alarms: BTreeSet<(Mono, ClientId)>,
     /// Every tube that a delayed job or the end of a pause will change, in wall-clock milliseconds.
     tube_alarms: BTreeSet<(u64, TubeIx)>,
+    /// Tubes whose rate lets the next job go then, where somebody waits for it.
+    rate_alarms: BTreeSet<(Mono, TubeIx)>,
+    /// Tubes with a limit of reservations, one of which has ended.
+    freed: Vec<TubeIx>,
     keys: Keys,
     groups: Groups,
     dead: BTreeSet<JobId>,
@@ -119,6 +124,8 @@ impl Engine {
             leases: BTreeSet::new(),
             wait_alarms: BTreeSet::new(),
             tube_alarms: BTreeSet::new(),
+            rate_alarms: BTreeSet::new(),
+            freed: Vec::new(),
             keys: Keys::default(),
             groups: Groups::default(),
             dead: BTreeSet::new(),
@@ -136,6 +143,7 @@ impl Engine {
 
     /// The next thing that happened by itself.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.offer_freed();
         self.events.pop_front()
     }
 
@@ -297,6 +305,7 @@ impl Engine {
         if let Some(alarm) = tube.alarm_ms {
             self.tube_alarms.remove(&(alarm, ix));
         }
+        self.forget_rate_alarm(&tube, ix);
         let space = self.space_mut(tube.space);
         space.tubes.remove(tube.name.as_str());
         space.order.swap_remove(tube.place as usize);

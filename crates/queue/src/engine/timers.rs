@@ -19,7 +19,7 @@ impl Engine {
         self.now = now;
         self.keys.expire(now.wall.millis());
         for _ in 0..steps {
-            if !(self.end_a_lease(now) || self.end_a_wait(now) || self.wake_a_tube(now)) {
+            if !(self.end_a_lease(now) || self.end_a_wait(now) || self.wake_a_tube(now) || self.open_a_tube(now.mono)) {
                 return false;
             }
         }
@@ -32,7 +32,7 @@ impl Engine {
         let wait = self.wait_alarms.first().map(|&(at, _)| at);
         let mono = lease.into_iter().chain(wait).min().map(|at| at.since(now.mono));
         let wall = self.tube_alarms.first().map(|&(ms, _)| Wall::from_millis(ms).since(now.wall));
-        mono.into_iter().chain(wall).min()
+        mono.into_iter().chain(wall).chain(self.next_opening(now.mono)).min()
     }
 
     /// `pause-tube`: until then nobody gets a job of the tube. A pause that is over already only counts.

@@ -127,6 +127,7 @@ impl Engine {
         if let Some(facts) = self.jobs.facts_mut(id) {
             facts.counts.reserves += 1;
         }
+        self.count_hand_out(self.known(id).tube);
     }
 
     /// The client keeps the job for its whole time to run once more.
@@ -169,6 +170,7 @@ impl Engine {
                 self.leases.remove(&(deadline, id));
                 self.client_mut(by).held.remove(&(deadline, id));
                 self.both_figures(tube, |figures| figures.reserved -= 1);
+                self.count_return(tube);
             }
             JobState::Buried { turn } => {
                 self.tube_mut(tube).buried.remove(&(turn, id));

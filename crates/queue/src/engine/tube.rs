@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::client::ClientId;
+use super::flow::Flow;
 use super::rate::Rate;
 use super::runs::Runs;
 use super::space::SpaceIx;
@@ -90,6 +91,7 @@ pub(crate) struct Tube {
     pub(crate) arrivals: Rate,
     pub(crate) services: Rate,
     pub(crate) pause: Option<Pause>,
+    pub(crate) flow: Flow,
     pub(crate) using: u32,
     pub(crate) watching: u32,
     /// The entry of this tube in the engine's alarms.
@@ -112,6 +114,7 @@ impl Tube {
             arrivals: Rate::default(),
             services: Rate::default(),
             pause: None,
+            flow: Flow::default(),
             using: 0,
             watching: 0,
             alarm_ms: None,
@@ -125,11 +128,6 @@ impl Tube {
             && self.watching == 0
             && self.figures.jobs() == 0
             && self.pause.is_none()
-    }
-
-    /// The next job that a client would get.
-    pub(crate) fn first_ready(&self) -> Option<ReadyKey> {
-        if self.pause.is_some() { None } else { self.ready.first().copied() }
     }
 
     /// When the tube must be looked at next.

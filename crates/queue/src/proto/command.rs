@@ -349,4 +349,18 @@ mod tests {
         assert_eq!(parse(b""), UNKNOWN);
         assert_eq!(parse(b"sta\0ts"), BAD);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_a_command_or_refused(verb in 0..VERBS.len() + 1, rest: Vec<u8>, numbers: Vec<u64>) {
+            let mut line = VERBS.get(verb).map_or_else(Vec::new, |(word, _)| word.as_bytes().to_vec());
+            for number in numbers {
+                line.extend_from_slice(format!("{number} ").as_bytes());
+            }
+            line.extend_from_slice(&rest);
+            if let Ok(Use { tube } | Watch { tube } | StatsTube { tube } | PauseTube { tube, .. }) = parse(&line) {
+                proptest::prop_assert!(TubeName::new(tube.as_bytes()).is_some());
+            }
+        }
+    }
 }
