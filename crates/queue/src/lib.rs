@@ -10,6 +10,7 @@ pub mod backup;
 mod broker;
 pub mod config;
 pub mod cron;
+mod dead;
 pub mod door;
 mod engine;
 mod event;
@@ -30,6 +31,7 @@ mod simulation;
 /// The version of the protocol and of this server, as `stats` tells it.
 pub const PROTOCOL_VERSION: &str = concat!("1.13+forebay-", env!("CARGO_PKG_VERSION"));
 
+pub use engine::{Attempt, AttemptEnd};
 pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
 pub use handle::{Deps, Handle, StartError, start, start_on};
 pub use names::{JobId, Namespace, TubeName};

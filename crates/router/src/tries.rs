@@ -108,8 +108,8 @@ async fn choose(worker: &Worker, exchange: &mut Exchange, destination: &mut Dest
         let routed = &destination.routed;
         let now = worker.now();
         let left = exchange.time_left(now)?;
-        let targets = &routed.upstream.targets;
-        let picked = pick::pick(targets, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
+        let among = routed.upstream.among(exchange.taken.choice);
+        let picked = pick::pick(among, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
         match picked {
             Pick::Target(index) => return Ok(index),
             Pick::NobodyUp { until } => {

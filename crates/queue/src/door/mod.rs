@@ -13,6 +13,7 @@ use stdx::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::backup::Copied;
+pub use crate::dead::{DeadFilter, DeadJob, Replayed};
 pub use crate::engine::StateName;
 use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace, TubeName};
@@ -180,6 +181,20 @@ pub(crate) enum Op {
         tube: TubeName,
         job: NewJob,
     },
+    Fail {
+        lease: Lease,
+        reason: String,
+        delay_s: Option<u32>,
+    },
+    Dead {
+        filter: DeadFilter,
+        n: usize,
+    },
+    Replay {
+        filter: DeadFilter,
+        n: usize,
+        preview: bool,
+    },
     Status,
 }
 
@@ -190,6 +205,8 @@ pub(crate) enum Done {
     Rows(Vec<JobRow>),
     Settled(Settled),
     Count(u64),
+    Dead(Vec<DeadJob>),
+    Replayed(Replayed),
     Status(QueueStatus),
     Histograms(Histograms),
     Ticks(Vec<u64>),

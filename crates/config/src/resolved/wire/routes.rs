@@ -1,8 +1,9 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BreakerConfig, BudgetConfig, DegradeConfig, FallbackConfig, HedgeConfig, IdempotencyConfig, LimitConfig,
-    PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    BalanceConfig, BreakerConfig, BudgetConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
+    IdempotencyConfig, LimitConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy,
+    UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -50,6 +51,8 @@ struct Policy {
     fallback: Option<FallbackConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     degrade: Option<DegradeConfig>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    server_timing: bool,
 }
 
 impl Default for Policy {
@@ -69,6 +72,7 @@ impl Default for Policy {
             rate: None,
             fallback: None,
             degrade: None,
+            server_timing: false,
         }
     }
 }
@@ -78,6 +82,12 @@ impl Default for Policy {
 pub(super) struct Upstream {
     budget: Budget,
     rotation: Rotation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<BalanceConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ejection: Option<EjectionConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitConfig>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,6 +146,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
         Policy {
@@ -153,6 +164,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            server_timing,
         }
     }
 }
@@ -174,6 +186,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
         RoutePolicy {
@@ -191,27 +204,25 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            server_timing,
         }
     }
 }
 
 impl From<&UpstreamPolicy> for Upstream {
     fn from(from: &UpstreamPolicy) -> Upstream {
-        let UpstreamPolicy { budget, rotation } = from;
-        let (BudgetConfig { percent, floor_per_s }, RotationConfig { fail_static_percent }) = (budget, rotation);
-        Upstream {
-            budget: Budget { percent: *percent, floor_per_s: *floor_per_s },
-            rotation: Rotation { fail_static_percent: *fail_static_percent },
-        }
+        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation, balance, ejection, limit } =
+            from.clone();
+        let RotationConfig { fail_static_percent } = rotation;
+        let (budget, rotation) = (Budget { percent, floor_per_s }, Rotation { fail_static_percent });
+        Upstream { budget, rotation, balance, ejection, limit }
     }
 }
 
 impl From<Upstream> for UpstreamPolicy {
     fn from(from: Upstream) -> UpstreamPolicy {
-        let Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } } = from;
-        UpstreamPolicy {
-            budget: BudgetConfig { percent, floor_per_s },
-            rotation: RotationConfig { fail_static_percent },
-        }
+        let Upstream { budget: Budget { percent, floor_per_s }, rotation, balance, ejection, limit } = from;
+        let rotation = RotationConfig { fail_static_percent: rotation.fail_static_percent };
+        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation, balance, ejection, limit }
     }
 }

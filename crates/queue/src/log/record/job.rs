@@ -4,14 +4,13 @@ use stdx::trace::{SpanId, TraceContext, TraceId};
 use wal::attr::{self, Encoder};
 
 use super::tick;
-use super::{Input, Malformed, TubeRef, put_u32, put_u64};
-use crate::engine::Counts;
+use super::{Input, Malformed, TubeRef, more, put_u32, put_u64};
+use crate::engine::{Counts, More};
 use crate::names::JobId;
 
-/// Tags of the attributes of a job. 2 to 4 are kept for issue 5: they are written and copied already when a door sets them.
+/// Tags of the attributes of a job. 3, 4 and 11 to 18 stand in [`super::more`]; 2 is kept for a deadline.
 mod tag {
     pub(super) const TRACE: u8 = 1;
-    // 2: deadline, 3: key of deduplication, 4: ordering key.
     pub(super) const RESERVES: u8 = 5;
     pub(super) const TIMEOUTS: u8 = 6;
     pub(super) const RELEASES: u8 = 7;
@@ -48,6 +47,7 @@ pub(crate) struct Attrs<'a> {
     pub(crate) buried_turn: Option<u64>,
     /// The periodic job and its tick that the job was put for. Compaction leaves it out: it is written again by itself.
     pub(crate) tick: Option<(&'a str, u64)>,
+    pub(crate) more: Option<Box<More>>,
     /// Encoded attributes that are not understood here and only passed on.
     pub(crate) others: &'a [u8],
 }
@@ -109,6 +109,9 @@ impl Attrs<'_> {
         if let Some(tick) = self.tick {
             attrs.bytes(tag::TICK, &tick::to_attr(tick));
         }
+        if let Some(more) = &self.more {
+            more::encode(more, out);
+        }
         out.extend_from_slice(self.others);
     }
 
@@ -126,7 +129,7 @@ impl Attrs<'_> {
                 tag::KICKS => counts.kicks = number(&attr)?,
                 tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
                 tag::TICK => attrs.tick = Some(tick::from_attr(attr.value)?),
-                _ => {}
+                _ => more::decode(&attr, &mut attrs.more)?,
             }
         }
         Ok(attrs)
@@ -147,7 +150,7 @@ pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut others = Vec::new();
     for attr in attr::decode(input.take(attrs_len)?) {
         let attr = attr?;
-        if !matches!(attr.tag, tag::TRACE | tag::TICK | tag::RESERVES..=tag::BURIED_TURN) {
+        if !matches!(attr.tag, tag::TRACE | tag::TICK | tag::RESERVES..=tag::BURIED_TURN) && !more::is_one(attr.tag) {
             Encoder::new(&mut others).bytes(attr.tag, attr.value);
         }
     }

@@ -14,6 +14,7 @@
 //! | 10 | totals of a tube | namespace, tube, attributes |
 //! | 11 | totals of a namespace | namespace, attributes |
 //! | 12 | ids below this are used up | next id u64 |
+//! | 32 to 35 | what becomes of jobs that are not simply finished, and keys | see `fate` |
 //! | 40 | last tick of a periodic job | namespace, name, in ms u64 (0: forgotten) |
 //!
 //! A job is: id u64, created in ms u64, due in ms u64 (0: ready), pri u32, ttr in s u32, delay in s u32, body length u32,
@@ -21,7 +22,9 @@
 //! shared namespace is the empty text, that of an application is `app/environment`. Times in ms are of the wall clock.
 //! Attributes are those of [`wal::attr`]; a reader skips the tags it does not know, and compaction copies them.
 
+mod fate;
 mod job;
+mod more;
 mod tick;
 mod totals;
 
@@ -29,6 +32,7 @@ use wal::attr;
 
 use crate::engine::{After, Totals};
 use crate::names::{JobId, Namespace, TubeName};
+pub(crate) use fate::Fate;
 pub(crate) use job::{Attrs, JobRecord, job_id, unknown_attrs};
 pub(crate) use tick::TickRecord;
 use totals::{decode_totals, encode_totals};
@@ -59,6 +63,7 @@ pub(crate) enum Record<'a> {
     SpaceTotals { space: &'a str, totals: Totals },
     NextId { id: JobId },
     Ticked(TickRecord<'a>),
+    Fate(Fate<'a>),
 }
 
 /// Some ids, as bytes or as numbers.
@@ -150,6 +155,7 @@ impl Record<'_> {
             }
             Record::NextId { id } => put_id(out, *id, 12),
             Record::Ticked(tick) => tick.encode(out),
+            Record::Fate(fate) => fate.encode(out),
         }
     }
 
@@ -170,6 +176,7 @@ impl Record<'_> {
             11 => Record::SpaceTotals { space: input.text()?, totals: decode_totals(input.0)? },
             12 => Record::NextId { id: input.id()? },
             40 => Record::Ticked(TickRecord::decode(&mut input)?),
+            32..=35 => Record::Fate(Fate::decode(kind, &mut input)?),
             _ => return Err(Malformed),
         };
         Ok(record)
@@ -209,6 +216,12 @@ pub(crate) fn space_text(space: &Namespace) -> String {
 /// The namespace that a record spells.
 pub(crate) fn space_from_text(text: &str) -> Result<Namespace, Malformed> {
     if text.is_empty() { Ok(Namespace::SHARED) } else { Ok(Namespace(Some(text.parse().map_err(|_| Malformed)?))) }
+}
+
+/// A record that is an id and nothing else.
+fn put_id(out: &mut Vec<u8>, id: JobId, kind: u8) -> u8 {
+    put_u64(out, id.0);
+    kind
 }
 
 fn put_u32(out: &mut Vec<u8>, number: u32) {
@@ -287,6 +300,7 @@ mod tests {
             counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },
             buried_turn: Some(9),
             tick: Some(("report", 1_800_000_000_000)),
+            more: Some(Box::new(more::tests::full())),
             others: &[],
         };
         let (id, pri, delay_s, due_ms) = (JobId(7), 3, 60, 1_800_000_000_000);
@@ -311,7 +325,7 @@ mod tests {
     #[test]
     fn an_attribute_of_a_later_version_is_skipped_and_copied_forward() {
         let mut others = Vec::new();
-        Encoder::new(&mut others).str(3, "order-17").str(77, "what the future holds");
+        Encoder::new(&mut others).str(2, "a deadline").str(77, "what the future holds");
         let at = TubeRef { space: "", tube: "t" };
         let attrs = Attrs { counts: Counts { reserves: 1, ..Counts::default() }, others: &others, ..Attrs::default() };
         let job =
