@@ -1,6 +1,7 @@
-//! What is done to the repository by command: `cargo xtask test`, `tidy`, `bench`.
+//! What is done to the repository by command: `cargo xtask test`, `tidy`, `bench`, `conformance`.
 
 mod bench;
+mod conformance;
 mod packages;
 mod rust;
 mod test;
@@ -31,6 +32,8 @@ enum Verb {
     },
     /// What a node costs, and the router and the queue beside their peers.
     Bench(bench::Args),
+    /// A public conformance suite against ours.
+    Conformance(conformance::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Tidy { tighten } => tidy::run(tighten),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Conformance(args) => conformance::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

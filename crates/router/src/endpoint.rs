@@ -11,6 +11,8 @@ use stdx::clock::Mono;
 use stdx::ids::ReleaseNo;
 use stdx::rng::Rng;
 
+use crate::figures::EndpointFigures;
+
 /// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
 const DECAY: Duration = Duration::from_secs(10);
 /// What is assumed of an endpoint before its first answer, once one request is on its way to it.
@@ -42,6 +44,7 @@ pub(crate) struct Endpoint {
     refusals: AtomicU32,
     /// How far its copies of databases have come; only requests that ask for it look.
     positions: Mutex<Arc<[Position]>>,
+    pub(crate) figures: EndpointFigures,
 }
 
 impl Endpoint {
@@ -54,6 +57,7 @@ impl Endpoint {
             down_until: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
             positions: Mutex::default(),
+            figures: EndpointFigures::default(),
         }
     }
 
@@ -70,6 +74,11 @@ impl Endpoint {
             known => known,
         };
         latency * (f64::from(self.in_flight()) + 1.0)
+    }
+
+    /// The latency that it is picked by, in microseconds.
+    pub(crate) fn expected_us(&self, now: Mono) -> u64 {
+        (self.faded(now) / 1e3) as u64
     }
 
     /// Until when it should be passed over, `None` when it may be picked.

@@ -15,6 +15,7 @@ use crate::capacity::Taken;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
 use crate::idempotency::Hash;
+use crate::own_writes::Need;
 use crate::reply::ReplyFault;
 use crate::rescue::Failure;
 use crate::route::Routed;
@@ -35,6 +36,8 @@ pub(crate) struct Exchange {
     pub(crate) conn: Rc<Conn>,
     pub(crate) traced: Traced,
     pub(crate) meter: Rc<Meter>,
+    /// What a read's endpoint must have.
+    pub(crate) need: Option<Box<Need>>,
     /// The request has content of its own; then the meter is its own too.
     pub(crate) has_content: bool,
     /// What it holds because its route asks for something.
@@ -56,6 +59,7 @@ impl Exchange {
             worker: Rc::clone(worker),
             conn: Rc::clone(conn),
             meter: Rc::clone(&worker.no_content),
+            need: None,
             has_content: false,
             taken: Taken::default(),
             started,
@@ -106,6 +110,10 @@ impl Exchange {
     /// Notes a try that has just ended.
     pub(crate) fn tried(&mut self, target: &Target, kind: TryKind, began: Mono, outcome: Outcome) {
         let (at, took) = (began.since(self.started), self.worker.now().since(began));
+        target.endpoint.figures.tried(outcome, took);
+        if let Some(route) = &self.route {
+            route.state.figures.tried(kind);
+        }
         if let Some(record) = &mut self.record {
             record.tries.push(Try { target: Arc::clone(&target.facts), kind, outcome, at, took });
         }
@@ -114,15 +122,23 @@ impl Exchange {
     /// Notes what decided about the request at this moment.
     pub(crate) fn note(&mut self, what: What) {
         let at = self.worker.now().since(self.started);
+        if let Some(route) = &self.route {
+            route.state.figures.noted(&what);
+        }
         if let Some(record) = &mut self.record {
             record.events.push(Event { at, what });
         }
     }
 
-    /// Whether an endpoint has been tried.
+    /// Whether an endpoint has been tried, or need not be.
     pub(crate) fn has_tried(&self, target: &Target) -> bool {
         let same = |one: &Try| one.target.addr == target.facts.addr && one.target.release == target.facts.release;
-        self.record.as_ref().is_some_and(|record| record.tries.iter().any(same))
+        !self.suits(target) || self.record.as_ref().is_some_and(|record| record.tries.iter().any(same))
+    }
+
+    /// Whether an endpoint has what its client wrote.
+    pub(crate) fn suits(&self, target: &Target) -> bool {
+        self.need.as_ref().is_none_or(|need| need.is_met_by(target))
     }
 
     /// How long it has been held.
@@ -191,6 +207,9 @@ impl Drop for Exchange {
             record.request_bytes = self.meter.bytes.get();
             if let Some(route) = &self.route {
                 route.state.answered(record.status);
+                if !record.to_head.is_zero() {
+                    route.state.figures.latency.observe(record.to_head);
+                }
             }
             self.worker.record(*record);
         }

@@ -20,6 +20,7 @@ use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
 use crate::idempotency::{Answers, JournalError};
 use crate::overrides::Overrides;
+use crate::own_writes::Signer;
 use crate::peers::{PeerError, TrustedPeers};
 use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
@@ -45,6 +46,9 @@ pub enum StartError {
     /// First answers of an earlier run cannot be read.
     #[error(transparent)]
     Answers(#[from] JournalError),
+    /// The key of the router's cookies cannot be had.
+    #[error("cannot read or make cookie.key in the router's data folder: {0}")]
+    Key(#[source] io::Error),
     /// A worker's thread or runtime cannot be had.
     #[error("cannot start a worker: {0}")]
     Worker(#[from] io::Error),
@@ -57,6 +61,7 @@ impl StartError {
             StartError::Listen(error) => error.code(),
             StartError::Peer(_) => "trusted_peer_malformed",
             StartError::Answers(_) => "router_answers_failed",
+            StartError::Key(_) => "router_key_failed",
             StartError::Worker(_) => "router_worker_failed",
         }
     }
@@ -109,6 +114,8 @@ pub struct Counts {
     pub held: u64,
     /// Access records that found their ring full.
     pub records_dropped: u64,
+    /// Idle connections to endpoints, over all workers.
+    pub pool_idle: u64,
 }
 
 /// What became of a route's requests since it was first there.
@@ -136,7 +143,8 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
     let answers = Answers::open(&config, data.as_deref())?;
-    let stores = Stores { room: Room::new(&config, data.as_deref()), answers };
+    let signer = Signer::open(data.as_deref()).map_err(StartError::Key)?;
+    let stores = Stores { room: Room::new(&config, data.as_deref()), answers, signer };
     let shared = Arc::new(Shared::new(config, trusted, workers, routing, overrides, stores, clock.mono()));
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     for address in bound {
@@ -260,6 +268,7 @@ impl Handle {
             connections: shared.connections_open(seats),
             held: u64::from(shared.held()),
             records_dropped: sum(|worker| worker.records_dropped.load(Relaxed)),
+            pool_idle: sum(|worker| worker.pool_idle.load(Relaxed)),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::idempotency::Answers;
 use crate::overrides::Overrides;
+use crate::own_writes::Signer;
 use crate::peers::TrustedPeers;
 use crate::room::Room;
 use crate::routing::Routing;
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Room>,
     /// First answers to requests with a key.
     pub(crate) answers: Answers,
+    pub(crate) signer: Signer,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
@@ -63,6 +65,7 @@ pub(crate) struct Shared {
 pub(crate) struct Stores {
     pub(crate) room: Room,
     pub(crate) answers: Answers,
+    pub(crate) signer: Signer,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -71,6 +74,7 @@ pub(crate) struct WorkerCell {
     version: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) records_dropped: AtomicU64,
+    pub(crate) pool_idle: AtomicU64,
 }
 
 impl Shared {
@@ -97,6 +101,7 @@ impl Shared {
             running: watch::Sender::new(workers),
             room: Arc::new(stores.room),
             answers: stores.answers,
+            signer: stores.signer,
             held: AtomicU32::new(0),
             endpoints,
             states,

@@ -12,6 +12,7 @@ use stdx::clock::Mono;
 use crate::budget::Budget;
 use crate::capacity::{AppState, Breaker, Limiter, RateTable};
 use crate::fault::Faults;
+use crate::figures::RouteFigures;
 use crate::latency::Latency;
 use crate::routing::UpstreamName;
 
@@ -49,6 +50,7 @@ pub(crate) struct RouteState {
     pub(crate) limiter: OnceLock<Arc<Limiter>>,
     rates: Mutex<Option<Arc<RateTable>>>,
     pub(crate) faults: Faults,
+    pub(crate) figures: RouteFigures,
     latency: OnceLock<Box<Latency>>,
 }
 

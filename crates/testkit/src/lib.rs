@@ -3,6 +3,7 @@
 
 mod clock;
 mod disk;
+pub mod prometheus;
 mod slow;
 
 pub use clock::FakeClock;

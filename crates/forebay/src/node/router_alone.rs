@@ -121,6 +121,7 @@ fn routing_of(file: &RouterFile) -> Routing {
                 path_prefix: route.path_prefix.clone(),
                 upstream: UpstreamName::new(&route.upstream),
                 fallback: fallback(&route.policy).map(UpstreamName::new),
+                primary: route.policy.read_your_writes.as_ref().map(|own| UpstreamName::new(&own.primary)),
                 scope: None,
                 policy: route.policy.clone(),
             })

@@ -28,7 +28,7 @@ use crate::exchange::Exchange;
 use crate::forward::{Answer, Outbound};
 use crate::rescue::Failure;
 use crate::route::Routed;
-use crate::tries::{self, Destination};
+use crate::tries::{self, Destination, Via};
 use matching::Asked;
 use passage::Passage;
 use rate::RateFields;
@@ -98,7 +98,7 @@ async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Ou
     {
         exchange.note(What::Fallback);
         if let Ok(answer) =
-            tries::run(exchange, Destination { routed, on_fallback: true, ..destination }, outbound).await
+            tries::run(exchange, Destination { routed, via: Via::Fallback, ..destination }, outbound).await
         {
             return Ok(answer);
         }

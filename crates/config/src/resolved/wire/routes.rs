@@ -2,7 +2,7 @@
 
 use router::config::{
     BreakerConfig, BudgetConfig, DegradeConfig, FallbackConfig, HedgeConfig, IdempotencyConfig, LimitConfig,
-    PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    OwnWritesConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -39,6 +39,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency: Option<IdempotencyConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    read_your_writes: Option<OwnWritesConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<LimitConfig>,
@@ -63,6 +65,7 @@ impl Default for Policy {
             retry: Retry::default(),
             hedge: None,
             idempotency: None,
+            read_your_writes: None,
             breaker: None,
             limit: None,
             priority: None,
@@ -130,6 +133,7 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
@@ -147,6 +151,7 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
@@ -168,6 +173,7 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
@@ -185,6 +191,7 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
