@@ -1,4 +1,6 @@
-//! Listeners, accept limits and the small HTTP client that all but the router share.
+//! Listeners, accept limits, TLS and the PROXY protocol.
 
 pub mod accept;
 pub mod listen;
+pub mod proxy_protocol;
+pub mod tls;

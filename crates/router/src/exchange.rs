@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use stdx::clock::Mono;
 use stdx::trace::TraceContext;
 
-use crate::access::{AccessRecord, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
+use crate::access::{AccessRecord, Agent, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
 use crate::capacity::Taken;
 use crate::conn::Conn;
@@ -55,6 +56,11 @@ impl Exchange {
         let traced = tracing_context::decide(&head.headers, set, conn.trusted, &mut worker.rng.borrow_mut());
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let started = worker.now();
+        let mut record = record(worker, conn, &traced, Some(head.method.clone()), cut(target));
+        if worker.wants_agents {
+            let field = |name| head.headers.get(name).cloned();
+            record.agent = Some(Box::new(Agent { referer: field(REFERER), user_agent: field(USER_AGENT) }));
+        }
         Exchange {
             worker: Rc::clone(worker),
             conn: Rc::clone(conn),
@@ -65,7 +71,7 @@ impl Exchange {
             started,
             deadline: started,
             route: None,
-            record: Some(Box::new(record(worker, conn, &traced, Some(head.method.clone()), cut(target)))),
+            record: Some(Box::new(record)),
             traced,
         }
     }
@@ -163,6 +169,15 @@ impl Exchange {
         }
     }
 
+    /// What the client is told of the times, where its route wants that; the head of the reply is decided.
+    pub(crate) fn server_timing(&self) -> Option<HeaderValue> {
+        let (route, record) = (self.route.as_ref()?, self.record.as_ref()?);
+        if !route.policy.server_timing {
+            return None;
+        }
+        HeaderValue::try_from(server_timing(record)).ok()
+    }
+
     /// Content of the reply went out.
     pub(crate) fn add_reply_bytes(&mut self, bytes: usize) {
         if let Some(record) = &mut self.record {
@@ -216,6 +231,19 @@ impl Drop for Exchange {
     }
 }
 
+/// `Server-Timing` (W3C): milliseconds from head to head, at the endpoint that answered, and held before it.
+fn server_timing(record: &AccessRecord) -> String {
+    let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
+    let mut text = format!("total;dur={}", ms(record.to_head));
+    if let Some(one) = record.decisive() {
+        text.push_str(&format!(", endpoint;dur={}, tries;desc=\"{}\"", ms(one.took), record.tries.len()));
+    }
+    if !record.held.is_zero() {
+        text.push_str(&format!(", held;dur={}", ms(record.held)));
+    }
+    text
+}
+
 fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Option<Method>, target: &str) -> AccessRecord {
     AccessRecord {
         time: worker.clock.wall(),
@@ -226,6 +254,7 @@ fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Option<Method>,
         method,
         host: Box::default(),
         target: target.into(),
+        agent: None,
         route: None,
         status: CLIENT_GONE,
         cause: None,

@@ -92,6 +92,7 @@ pub(crate) struct Policy {
     pub(crate) body_bytes_max: u64,
     pub(crate) hedge: Option<Hedge>,
     pub(crate) idempotency: Option<Arc<IdempotencyConfig>>,
+    pub(crate) server_timing: bool,
     pub(crate) own_writes: Option<Arc<OwnWrites>>,
 }
 
@@ -228,6 +229,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
             idempotency: spec.policy.idempotency.clone().map(Arc::new),
+            server_timing: spec.policy.server_timing,
             own_writes: OwnWrites::of(spec),
         },
         rules: Rules::of(&spec.policy, &state),

@@ -17,11 +17,12 @@ use stdx::lock::FolderLock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
+use super::access_file::{self, Reopen};
 use super::admin::{self, Admin};
 use super::alone::{end_of, failed, say_bound};
+use super::errors;
 use super::stop::StopRequest;
-use super::{access_file, errors};
-use crate::args::{Global, RouterServeArgs};
+use crate::args::{AccessLogFormat, Global, RouterServeArgs};
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
 use crate::self_log::SelfLog;
@@ -53,8 +54,13 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     }
     let drain = Duration::from_millis(config.drain_timeout_ms.into());
     let source = Arc::new(StaticSource::new(routing_of(&file)));
+    let reopen = Reopen::default();
     let sink: Arc<dyn AccessSink> = match &args.access_log {
-        Some(path) => Arc::new(wire::router_logs::AccessLog::start(access_file::into_file(path)?)?),
+        Some(path) => {
+            let outlet = access_file::into_file(path, args.access_log_format, reopen.clone())?;
+            let agents = args.access_log_format == AccessLogFormat::Combined;
+            Arc::new(wire::router_logs::AccessLog::start(outlet)?.with_agents(agents))
+        }
         None => Arc::new(router::access::Discard),
     };
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
@@ -64,7 +70,8 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     }
     let router = router::start(config, deps).map_err(|error| errors::router(error, &origin))?;
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
-    reload_on_hup(args.config.clone(), source)?;
+    reopen_on_usr1(reopen.clone())?;
+    reload_on_hup(args.config.clone(), source, reopen)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");
     let status = router.status();
@@ -138,15 +145,27 @@ fn routing_of(file: &RouterFile) -> Routing {
     }
 }
 
+/// A USR1 opens the access log again.
+fn reopen_on_usr1(reopen: Reopen) -> Result<(), Quit> {
+    let mut usr1 = signal(SignalKind::user_defined1())?;
+    tokio::task::spawn_local(async move {
+        while usr1.recv().await.is_some() {
+            reopen.ask();
+        }
+    });
+    Ok(())
+}
+
 fn fallback(policy: &RoutePolicy) -> Option<&str> {
     policy.fallback.as_ref()?.upstream.as_deref()
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.
-fn reload_on_hup(path: PathBuf, source: Arc<StaticSource>) -> Result<(), Quit> {
+fn reload_on_hup(path: PathBuf, source: Arc<StaticSource>, reopen: Reopen) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
         while hup.recv().await.is_some() {
+            reopen.ask();
             match RouterFile::load(&path) {
                 Ok(file) => {
                     source.replace(routing_of(&file));

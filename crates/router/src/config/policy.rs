@@ -46,6 +46,8 @@ pub struct RoutePolicy {
     /// Who comes first where its requests wait. Absent: all are alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<PriorityConfig>,
+    /// Whether replies tell the client their times in a `Server-Timing` header.
+    pub server_timing: bool,
     /// How often the same client may ask. Absent: as often as it likes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateConfig>,
@@ -72,6 +74,7 @@ impl Default for RoutePolicy {
             read_your_writes: None,
             limit: None,
             priority: None,
+            server_timing: false,
             rate: None,
             fallback: None,
             degrade: None,

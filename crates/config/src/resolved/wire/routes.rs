@@ -52,6 +52,8 @@ struct Policy {
     fallback: Option<FallbackConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     degrade: Option<DegradeConfig>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    server_timing: bool,
 }
 
 impl Default for Policy {
@@ -72,6 +74,7 @@ impl Default for Policy {
             rate: None,
             fallback: None,
             degrade: None,
+            server_timing: false,
         }
     }
 }
@@ -140,6 +143,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
         Policy {
@@ -158,6 +162,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            server_timing,
         }
     }
 }
@@ -180,6 +185,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
         RoutePolicy {
@@ -198,6 +204,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            server_timing,
         }
     }
 }
