@@ -30,6 +30,7 @@ use crate::idempotency;
 use crate::own_writes;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
+use crate::reserved::{self, Reserved};
 use crate::route::Routed;
 use crate::shared::Phase;
 use crate::sweep::Sweep;
@@ -170,9 +171,11 @@ async fn answer(
     let (head, incoming) = request.into_parts();
     let set = FieldSet::of(&head.headers);
     let mut exchange = Exchange::begin(&worker, &conn, &head, set);
-    Ok(match pass(&mut exchange, head, set, incoming).await {
-        Ok(reply) => reply::of(exchange, reply),
-        Err(failure) => reply::of_router(exchange, failure),
+    let reserved = Reserved::of(&head);
+    Ok(match (pass(&mut exchange, head, set, incoming).await, reserved) {
+        (Ok(reply), _) => reply::of(exchange, reply),
+        (Err(Failure::Reserved), Some(reserved)) => reserved.reply(exchange),
+        (Err(failure), _) => reply::of_router(exchange, failure),
     })
 }
 
@@ -191,6 +194,9 @@ async fn pass(
     let seen = conn.witness.borrow_mut().next_head();
     let admitted = gate::admit(&head, set, seen, &worker.limits)?;
     let path = head.uri.path();
+    if reserved::is(path) {
+        return Err(Failure::Reserved);
+    }
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
     let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
     exchange.routed(&admitted.host, &routed, asked);

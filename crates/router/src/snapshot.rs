@@ -9,10 +9,12 @@ use std::time::Duration;
 use health::Health;
 use stdx::ids::{ReleaseNo, Scope};
 
-use crate::capacity::{AppState, Rules};
-use crate::config::{Config, IdempotencyConfig, UpstreamPolicy};
+use crate::balance::{self, Balance, Choice};
+use crate::capacity::{AppState, RequestLimit, Rules};
+use crate::config::{BreakerConfig, Config, IdempotencyConfig, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
+use crate::pick::Among;
 use crate::retry;
 use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use crate::upstream::{RouteState, States, UpstreamState};
@@ -69,6 +71,8 @@ pub(crate) struct Upstream {
     pub(crate) policy: UpstreamPolicy,
     pub(crate) state: Arc<UpstreamState>,
     pub(crate) targets: Box<[Target]>,
+    pub(crate) balance: Option<Balance>,
+    pub(crate) limit: Option<RequestLimit>,
 }
 
 /// The route as an access record names it.
@@ -80,6 +84,20 @@ pub struct RouteFacts {
     pub scope: Option<Scope>,
     /// Who answers.
     pub upstream: UpstreamName,
+}
+
+impl Upstream {
+    /// Its targets, and how one of them is picked for a request.
+    pub(crate) fn among(&self, choice: Choice) -> Among<'_> {
+        Among {
+            targets: &self.targets,
+            balance: self.balance.as_ref(),
+            ejected_percent: self.policy.ejection.as_ref().map(|ejection| ejection.share_percent),
+            each_most: self.policy.limit.as_ref().map(|limit| limit.in_flight_max),
+            turn: &self.state.turn,
+            choice,
+        }
+    }
 }
 
 /// `RoutePolicy` in the units that the code computes with.
@@ -130,6 +148,11 @@ pub(crate) struct Target {
     pub(crate) facts: Arc<TargetFacts>,
     /// Healthy, or not believed to be unhealthy, and not draining.
     pub(crate) in_rotation: bool,
+    pub(crate) weight: u16,
+    /// What stands for it in cookies and hashes.
+    pub(crate) id: u64,
+    /// When it is left alone because it fails.
+    pub(crate) ejection: Option<Arc<BreakerConfig>>,
 }
 
 /// The endpoint as an access record names it.
@@ -245,10 +268,15 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
 fn upstream(spec: &UpstreamSpec, states: &States, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Upstream {
     let state = states.upstreams.find(&spec.name);
     let fail_static = fails_static(spec, &state);
+    let targets: Box<[Target]> = spec.endpoints.iter().map(|one| target(one, spec, fail_static, endpoint)).collect();
+    let in_rotation = targets.iter().filter(|target| target.in_rotation).count();
+    let limit = spec.policy.limit.as_ref().map(|each| RequestLimit::of_all(each, in_rotation, &state.limiter));
     Upstream {
+        balance: spec.policy.balance.as_ref().map(Balance::of),
         policy: spec.policy.clone(),
+        limit,
         state,
-        targets: spec.endpoints.iter().map(|one| target(one, fail_static, endpoint)).collect(),
+        targets,
     }
 }
 
@@ -268,10 +296,20 @@ fn fails_static(spec: &UpstreamSpec, state: &UpstreamState) -> bool {
     now
 }
 
-fn target(spec: &EndpointSpec, fail_static: bool, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Target {
+fn target(
+    spec: &EndpointSpec,
+    of: &UpstreamSpec,
+    fail_static: bool,
+    endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>,
+) -> Target {
     let believed = spec.health == Health::Healthy || (fail_static && spec.health == Health::Unhealthy);
+    let key = EndpointKey { addr: spec.addr, release: spec.release };
+    let weights = of.policy.balance.as_ref().map(|balance| &balance.weights);
     Target {
-        endpoint: endpoint(EndpointKey { addr: spec.addr, release: spec.release }),
+        endpoint: endpoint(key),
+        weight: weights.and_then(|weights| weights.get(&spec.addr.to_string())).copied().unwrap_or(1),
+        id: balance::id_of(key),
+        ejection: of.policy.ejection.as_ref().map(|ejection| Arc::new(ejection.breaker.clone())),
         facts: Arc::new(TargetFacts { addr: spec.addr, instance: spec.instance.clone(), release: spec.release }),
         in_rotation: believed && !spec.draining,
     }

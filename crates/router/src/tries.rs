@@ -120,10 +120,10 @@ async fn choose(worker: &Worker, exchange: &mut Exchange, destination: &mut Dest
         let routed = &destination.routed;
         let now = worker.now();
         let left = exchange.time_left(now)?;
-        let targets = &routed.upstream.targets;
-        let picked = pick::pick(targets, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
+        let among = routed.upstream.among(exchange.taken.choice);
+        let picked = pick::pick(among, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
         match picked {
-            Pick::Target(index) if exchange.suits(&targets[index]) => return Ok(index),
+            Pick::Target(index) if exchange.suits(&routed.upstream.targets[index]) => return Ok(index),
             Pick::Target(_) => lag(exchange, destination).await?,
             Pick::NobodyUp { until } => {
                 hold(worker, exchange, routed.policy.hold, left, until.map(|until| until.since(now))).await?;

@@ -1,7 +1,7 @@
 //! The router without the other planes: `forebay router serve`.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use config::node::Origin;
 use control::error::{ApiError, Kind};
 use net::listen::ListenAddr;
 use router::config::RoutePolicy;
-use router::standalone::StaticSource;
-use router::{AccessSink, EndpointSpec, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec};
+use router::standalone::{Alone, Check, Driving, Plan, UpstreamPlan};
+use router::{AccessSink, Overrides, RouteSpec, UpstreamName};
 use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,8 +53,11 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         ];
     }
     let drain = Duration::from_millis(config.drain_timeout_ms.into());
-    let source = Arc::new(StaticSource::new(routing_of(&file)));
     let reopen = Reopen::default();
+    let clock = SystemClock::shared();
+    let memory = folder.as_ref().map(|folder| folder.data.plane("router").join("health.json"));
+    let alone = Alone::new(plan_of(&file), file.dns.clone(), memory, clock.clone())
+        .map_err(|error| ApiError::new(Kind::Failed, "name_servers_unreadable", error.to_string()))?;
     let sink: Arc<dyn AccessSink> = match &args.access_log {
         Some(path) => {
             let outlet = access_file::into_file(path, args.access_log_format, reopen.clone())?;
@@ -64,14 +67,16 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         None => Arc::new(router::access::Discard),
     };
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
-    let mut deps = router::Deps::new(source.clone(), sink, SystemClock::shared());
+    let mut deps = router::Deps::new(alone.source(), sink, clock);
+    deps.health = alone.health();
     if let Some(folder) = &folder {
         deps.overrides = folder.overrides()?;
     }
     let router = router::start(config, deps).map_err(|error| errors::router(error, &origin))?;
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
     reopen_on_usr1(reopen.clone())?;
-    reload_on_hup(args.config.clone(), source, reopen)?;
+    let driving = Rc::new(alone.drive(router.clone()));
+    reload_on_hup(args.config.clone(), driving.clone(), reopen)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");
     let status = router.status();
@@ -81,6 +86,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     }
     crate::notify::notify("STOPPING=1");
     router.drain(drain).await;
+    driving.stop().await;
     if let Some(admin) = admin {
         admin.stop().await;
     }
@@ -116,9 +122,8 @@ impl Folder {
     }
 }
 
-fn routing_of(file: &RouterFile) -> Routing {
-    let endpoints = |addrs: &[SocketAddr]| addrs.iter().map(|addr| EndpointSpec::at(*addr)).collect();
-    Routing {
+fn plan_of(file: &RouterFile) -> Plan {
+    Plan {
         routes: file
             .routes
             .iter()
@@ -136,10 +141,13 @@ fn routing_of(file: &RouterFile) -> Routing {
         upstreams: file
             .upstreams
             .iter()
-            .map(|(name, upstream)| UpstreamSpec {
-                name: UpstreamName::new(name),
-                endpoints: endpoints(&upstream.endpoints),
-                policy: upstream.policy.clone(),
+            .filter_map(|(name, upstream)| {
+                Some(UpstreamPlan {
+                    name: UpstreamName::new(name),
+                    origin: upstream.origin()?,
+                    check: upstream.health.clone().map(Check::new),
+                    policy: upstream.policy.clone(),
+                })
             })
             .collect(),
     }
@@ -161,14 +169,14 @@ fn fallback(policy: &RoutePolicy) -> Option<&str> {
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.
-fn reload_on_hup(path: PathBuf, source: Arc<StaticSource>, reopen: Reopen) -> Result<(), Quit> {
+fn reload_on_hup(path: PathBuf, driving: Rc<Driving>, reopen: Reopen) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
         while hup.recv().await.is_some() {
             reopen.ask();
             match RouterFile::load(&path) {
                 Ok(file) => {
-                    source.replace(routing_of(&file));
+                    driving.replace(plan_of(&file)).await;
                     output::progress("read again: routes and upstreams are new; listening addresses need a restart");
                 }
                 Err(error) => {

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod combined;
 pub(crate) mod deploy_config;
+pub(crate) mod deploy_health;
 pub(crate) mod deploy_logs;
 pub(crate) mod deploy_router;
 pub(crate) mod queue_logs;

@@ -1,6 +1,9 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
+mod balance;
 mod breaker;
+mod check;
+mod dns;
 mod fallback;
 mod hedge;
 mod idempotency;
@@ -19,7 +22,10 @@ use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
 pub use breaker::BreakerConfig;
+pub use check::CheckConfig;
+pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
 pub use idempotency::IdempotencyConfig;

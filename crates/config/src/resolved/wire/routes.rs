@@ -1,8 +1,9 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BreakerConfig, BudgetConfig, DegradeConfig, FallbackConfig, HedgeConfig, IdempotencyConfig, LimitConfig,
-    OwnWritesConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    BalanceConfig, BreakerConfig, BudgetConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
+    IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig,
+    RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -84,6 +85,12 @@ impl Default for Policy {
 pub(super) struct Upstream {
     budget: Budget,
     rotation: Rotation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<BalanceConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ejection: Option<EjectionConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitConfig>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -211,21 +218,18 @@ impl From<Policy> for RoutePolicy {
 
 impl From<&UpstreamPolicy> for Upstream {
     fn from(from: &UpstreamPolicy) -> Upstream {
-        let UpstreamPolicy { budget, rotation } = from;
-        let (BudgetConfig { percent, floor_per_s }, RotationConfig { fail_static_percent }) = (budget, rotation);
-        Upstream {
-            budget: Budget { percent: *percent, floor_per_s: *floor_per_s },
-            rotation: Rotation { fail_static_percent: *fail_static_percent },
-        }
+        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation, balance, ejection, limit } =
+            from.clone();
+        let RotationConfig { fail_static_percent } = rotation;
+        let (budget, rotation) = (Budget { percent, floor_per_s }, Rotation { fail_static_percent });
+        Upstream { budget, rotation, balance, ejection, limit }
     }
 }
 
 impl From<Upstream> for UpstreamPolicy {
     fn from(from: Upstream) -> UpstreamPolicy {
-        let Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } } = from;
-        UpstreamPolicy {
-            budget: BudgetConfig { percent, floor_per_s },
-            rotation: RotationConfig { fail_static_percent },
-        }
+        let Upstream { budget: Budget { percent, floor_per_s }, rotation, balance, ejection, limit } = from;
+        let rotation = RotationConfig { fail_static_percent: rotation.fail_static_percent };
+        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation, balance, ejection, limit }
     }
 }
