@@ -133,6 +133,7 @@ fn plan_of(file: &RouterFile) -> Plan {
                 path_prefix: route.path_prefix.clone(),
                 upstream: UpstreamName::new(&route.upstream),
                 fallback: fallback(&route.policy).map(UpstreamName::new),
+                primary: route.policy.read_your_writes.as_ref().map(|own| UpstreamName::new(&own.primary)),
                 scope: None,
                 policy: route.policy.clone(),
             })
