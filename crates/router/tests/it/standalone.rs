@@ -85,7 +85,6 @@ fn web(origin: Origin, check: Option<CheckConfig>) -> Plan {
         upstream: name.clone(),
         primary: None,
         fallback: None,
-        primary: None,
         scope: None,
         policy: RoutePolicy::default(),
     };
