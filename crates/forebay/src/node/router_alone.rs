@@ -71,6 +71,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     deps.health = alone.health();
     if let Some(folder) = &folder {
         deps.overrides = folder.overrides()?;
+        deps.data = Some(folder.data.plane("router"));
     }
     let router = router::start(config, deps).map_err(|error| errors::router(error, &origin))?;
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
