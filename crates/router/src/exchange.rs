@@ -16,6 +16,7 @@ use crate::capacity::Taken;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
 use crate::idempotency::Hash;
+use crate::own_writes::Need;
 use crate::reply::ReplyFault;
 use crate::rescue::Failure;
 use crate::route::Routed;
@@ -36,6 +37,8 @@ pub(crate) struct Exchange {
     pub(crate) conn: Rc<Conn>,
     pub(crate) traced: Traced,
     pub(crate) meter: Rc<Meter>,
+    /// What a read's endpoint must have.
+    pub(crate) need: Option<Box<Need>>,
     /// The request has content of its own; then the meter is its own too.
     pub(crate) has_content: bool,
     /// What it holds because its route asks for something.
@@ -62,6 +65,7 @@ impl Exchange {
             worker: Rc::clone(worker),
             conn: Rc::clone(conn),
             meter: Rc::clone(&worker.no_content),
+            need: None,
             has_content: false,
             taken: Taken::default(),
             started,
@@ -132,10 +136,15 @@ impl Exchange {
         }
     }
 
-    /// Whether an endpoint has been tried.
+    /// Whether an endpoint has been tried, or need not be.
     pub(crate) fn has_tried(&self, target: &Target) -> bool {
         let same = |one: &Try| one.target.addr == target.facts.addr && one.target.release == target.facts.release;
-        self.record.as_ref().is_some_and(|record| record.tries.iter().any(same))
+        !self.suits(target) || self.record.as_ref().is_some_and(|record| record.tries.iter().any(same))
+    }
+
+    /// Whether an endpoint has what its client wrote.
+    pub(crate) fn suits(&self, target: &Target) -> bool {
+        self.need.as_ref().is_none_or(|need| need.is_met_by(target))
     }
 
     /// How long it has been held.

@@ -33,6 +33,7 @@ mod idempotency;
 mod kept;
 mod latency;
 pub mod overrides;
+mod own_writes;
 mod peers;
 mod pick;
 mod pool;

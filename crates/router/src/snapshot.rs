@@ -61,6 +61,8 @@ pub(crate) struct Route {
     pub(crate) degrade: Option<RangeInclusive<u8>>,
     /// The index of the route to the upstream that it falls back to.
     pub(crate) fallback: Option<usize>,
+    /// The index of the route to the upstream that takes its writes.
+    pub(crate) primary: Option<usize>,
 }
 
 /// The endpoints that a route leads to.
@@ -109,6 +111,34 @@ pub(crate) struct Policy {
     pub(crate) hedge: Option<Hedge>,
     pub(crate) idempotency: Option<Arc<IdempotencyConfig>>,
     pub(crate) server_timing: bool,
+    pub(crate) own_writes: Option<Arc<OwnWrites>>,
+}
+
+/// How a route lets clients read what they wrote.
+#[derive(Debug)]
+pub(crate) struct OwnWrites {
+    /// The name of the upstream that takes writes.
+    pub(crate) primary: Box<str>,
+    pub(crate) cookie: Box<str>,
+    /// Milliseconds, as the cookie counts.
+    pub(crate) window: u64,
+    pub(crate) position_window: u64,
+    pub(crate) wait: Duration,
+}
+
+impl OwnWrites {
+    fn of(spec: &RouteSpec) -> Option<Arc<OwnWrites>> {
+        let (config, primary) = spec.policy.read_your_writes.as_ref().zip(spec.primary.as_ref())?;
+        // Applications that share a host must not share a cookie.
+        let cookie = format!("forebay-rw-{:08x}", crc32c::crc32c(primary.as_str().as_bytes()));
+        Some(Arc::new(OwnWrites {
+            primary: primary.as_str().into(),
+            cookie: cookie.into(),
+            window: config.window_ms.into(),
+            position_window: config.position_window_ms.into(),
+            wait: Duration::from_millis(config.wait_ms.into()),
+        }))
+    }
 }
 
 /// One endpoint in one upstream.
@@ -159,7 +189,7 @@ impl Snapshot {
                 route(spec, upstream, states, config)
             })
             .collect();
-        add_fallbacks(&mut routes, &source, &upstreams);
+        add_others(&mut routes, &source, &upstreams);
         let mut by_host: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut any_host = Vec::new();
         for (index, spec) in source.routes.iter().enumerate() {
@@ -176,25 +206,30 @@ impl Snapshot {
     }
 }
 
-/// Where a route falls back to another upstream there is a route to that behind all others, which no request finds by
+/// Where a route falls back to another upstream, or writes to another, there is a route to that behind all others, which no request finds by
 /// itself: it asks for nothing, and is counted nowhere.
-fn add_fallbacks(routes: &mut Vec<Route>, source: &Routing, upstreams: &HashMap<&UpstreamName, Arc<Upstream>>) {
+fn add_others(routes: &mut Vec<Route>, source: &Routing, upstreams: &HashMap<&UpstreamName, Arc<Upstream>>) {
     for (index, spec) in source.routes.iter().enumerate() {
-        let Some(upstream) = spec.fallback.as_ref().and_then(|name| upstreams.get(name)) else { continue };
-        let of = &routes[index];
-        let fallback = Route {
-            prefix: of.prefix.clone(),
-            facts: Arc::clone(&of.facts),
-            policy: of.policy.clone(),
-            rules: None,
-            state: Arc::default(),
-            upstream: Arc::clone(upstream),
-            app: Arc::clone(&of.app),
-            degrade: None,
-            fallback: None,
+        let mut add = |name: &Option<UpstreamName>| {
+            let upstream = upstreams.get(name.as_ref()?)?;
+            let of = &routes[index];
+            let other = Route {
+                prefix: of.prefix.clone(),
+                facts: Arc::clone(&of.facts),
+                policy: of.policy.clone(),
+                rules: None,
+                state: Arc::default(),
+                upstream: Arc::clone(upstream),
+                app: Arc::clone(&of.app),
+                degrade: None,
+                fallback: None,
+                primary: None,
+            };
+            routes.push(other);
+            Some(routes.len() - 1)
         };
-        routes[index].fallback = Some(routes.len());
-        routes.push(fallback);
+        let (fallback, primary) = (add(&spec.fallback), add(&spec.primary));
+        (routes[index].fallback, routes[index].primary) = (fallback, primary);
     }
 }
 
@@ -218,6 +253,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             hedge,
             idempotency: spec.policy.idempotency.clone().map(Arc::new),
             server_timing: spec.policy.server_timing,
+            own_writes: OwnWrites::of(spec),
         },
         rules: Rules::of(&spec.policy, &state),
         state,
@@ -225,6 +261,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
         app: states.apps.find(&spec.scope.as_ref().map(ToString::to_string).unwrap_or_default()),
         degrade: spec.policy.degrade.as_ref().map(|levels| levels.from..=levels.to),
         fallback: None,
+        primary: None,
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn queue(data: &DataDir, config: queue::config::Config) -> Done
     done
 }
 
-/// As [`queue`], in beanstalkd's place: all it writes is below `folder`.
+/// As [`queue()`], in beanstalkd's place: all it writes is below `folder`.
 pub(crate) async fn queue_in(config: queue::config::Config, folder: PathBuf, level: Level) -> Done {
     SelfLog::to_stderr(level)?;
     QueueAlone::start(config, folder, "-l")?.until_stopped().await

@@ -71,6 +71,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     deps.health = alone.health();
     if let Some(folder) = &folder {
         deps.overrides = folder.overrides()?;
+        deps.data = Some(folder.data.plane("router"));
     }
     let router = router::start(config, deps).map_err(|error| errors::router(error, &origin))?;
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
@@ -133,6 +134,7 @@ fn plan_of(file: &RouterFile) -> Plan {
                 path_prefix: route.path_prefix.clone(),
                 upstream: UpstreamName::new(&route.upstream),
                 fallback: fallback(&route.policy).map(UpstreamName::new),
+                primary: route.policy.read_your_writes.as_ref().map(|own| UpstreamName::new(&own.primary)),
                 scope: None,
                 policy: route.policy.clone(),
             })

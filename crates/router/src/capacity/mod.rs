@@ -31,7 +31,7 @@ use crate::forward::{Answer, Outbound};
 use crate::rescue::Failure;
 use crate::retry::Repeat;
 use crate::route::Routed;
-use crate::tries::{self, Destination};
+use crate::tries::{self, Destination, Via};
 use passage::Passage;
 use rate::RateFields;
 
@@ -131,7 +131,7 @@ async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Ou
     {
         exchange.note(What::Fallback);
         if let Ok(answer) =
-            tries::run(exchange, Destination { routed, on_fallback: true, ..destination }, outbound).await
+            tries::run(exchange, Destination { routed, via: Via::Fallback, ..destination }, outbound).await
         {
             return Ok(answer);
         }

@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod name_server;
 mod overload;
+mod own_writes;
 mod rates;
 mod reserved;
 mod retry;

@@ -2,8 +2,8 @@
 
 use router::config::{
     BalanceConfig, BreakerConfig, BudgetConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
-    IdempotencyConfig, LimitConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy,
-    UpstreamPolicy,
+    IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig,
+    RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -40,6 +40,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency: Option<IdempotencyConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    read_your_writes: Option<OwnWritesConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<LimitConfig>,
@@ -66,6 +68,7 @@ impl Default for Policy {
             retry: Retry::default(),
             hedge: None,
             idempotency: None,
+            read_your_writes: None,
             breaker: None,
             limit: None,
             priority: None,
@@ -140,6 +143,7 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
@@ -158,6 +162,7 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
@@ -180,6 +185,7 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
@@ -198,6 +204,7 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
