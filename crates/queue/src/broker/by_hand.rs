@@ -39,7 +39,7 @@ impl<D: Io> Broker<D> {
 
     /// The context of the connection's next `put`.
     pub(crate) fn set_trace(&mut self, client: ClientId, trace: Option<TraceContext>) {
-        self.conns[client.0 as usize].trace = trace;
+        self.conns[client.0 as usize].aside.trace = trace;
     }
 
     /// Why a `put` of so many bytes was just answered OUT_OF_MEMORY.

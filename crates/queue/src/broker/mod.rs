@@ -18,6 +18,7 @@ mod outbox;
 mod parked;
 mod pause;
 mod pulse;
+mod put;
 mod report;
 mod room;
 mod stats;
@@ -73,15 +74,22 @@ impl Intake {
     }
 }
 
+/// What a connection has said beforehand of its next `put`.
+#[derive(Default)]
+struct Aside {
+    /// The trace that the job belongs to.
+    trace: Option<TraceContext>,
+    /// The periodic job, and the tick, that it is put for.
+    tick: Option<(String, u64)>,
+    /// What it asks for beside the usual.
+    terms: Option<Box<PutTerms>>,
+}
+
 /// A connection, as far as it is no matter of the engine. It has the engine's id.
 #[derive(Default)]
 struct Conn {
     outbox: Outbox,
-    trace: Option<TraceContext>,
-    /// The periodic job and its tick that the next `put` is for.
-    tick: Option<(String, u64)>,
-    /// What its next `put` asks for beside the usual.
-    terms: Option<Box<PutTerms>>,
+    aside: Aside,
     /// How it is called where attempts at a job are told.
     worker: Box<str>,
     wrong_tokens: u8,
@@ -161,13 +169,13 @@ impl<D: Io> Broker<D> {
             retry_delay_ms: with.retry_delay_ms,
         };
         let conn = &mut self.conns[id.0 as usize];
-        conn.trace = with.trace.or(conn.trace);
+        conn.aside.trace = with.trace.or(conn.aside.trace);
         (terms != PutTerms::default()).then(|| Box::new(terms))
     }
 
     /// The connection's next `put` asks for this.
     pub(crate) fn set_terms(&mut self, id: ClientId, terms: Option<Box<PutTerms>>) {
-        self.conns[id.0 as usize].terms = terms;
+        self.conns[id.0 as usize].aside.terms = terms;
     }
 
     /// The connection is gone; its jobs are ready again.

@@ -53,7 +53,7 @@ impl<D: Io> Broker<D> {
 
     /// The client's next `put` is for this tick.
     pub(crate) fn set_next_tick(&mut self, client: ClientId, name: String, tick_ms: u64) {
-        self.conns[client.0 as usize].tick = Some((name, tick_ms));
+        self.conns[client.0 as usize].aside.tick = Some((name, tick_ms));
     }
 
     /// All last ticks again, when the records that said them are about to go.

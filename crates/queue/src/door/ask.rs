@@ -62,24 +62,6 @@ impl Handle {
         }
     }
 
-    /// The attempt at a job that was got from [`Handle::reserve`] failed, and why: as [`Settle::Fail`], with a reason that is
-    /// kept with the job.
-    ///
-    /// # Errors
-    /// As [`Handle::settle`].
-    pub async fn fail(
-        &self,
-        namespace: &Namespace,
-        lease: Lease,
-        reason: String,
-        delay_s: Option<u32>,
-    ) -> Result<Settled, ApiError> {
-        match self.call(namespace, Op::Fail { lease, reason, delay_s }).await? {
-            Done::Settled(settled) => Ok(settled),
-            _ => Err(unavailable()),
-        }
-    }
-
     /// The first `n` dead jobs that the filter finds, by id, with the history of each.
     ///
     /// # Errors

@@ -77,13 +77,15 @@ pub struct Lease {
 }
 
 /// What its holder does with a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settle {
     /// It is done: the job is deleted.
     Finish,
     /// It did not work: the tube's retry policy says when it is tried again, or whether it is put aside. `delay_s`
     /// overrides the policy's delay.
     Fail {
+        /// What went wrong, for whoever looks at the job's history; cut to 200 bytes.
+        reason: String,
         /// Seconds until it is ready again.
         delay_s: Option<u32>,
     },
@@ -180,11 +182,6 @@ pub(crate) enum Op {
         tick_ms: u64,
         tube: TubeName,
         job: NewJob,
-    },
-    Fail {
-        lease: Lease,
-        reason: String,
-        delay_s: Option<u32>,
     },
     Dead {
         filter: DeadFilter,

@@ -24,6 +24,7 @@ pub(super) struct Params {
     pub(super) n: Option<usize>,
     pub(super) jobs: Option<u32>,
     pub(super) for_s: Option<u32>,
+    pub(super) reason: Option<String>,
 }
 
 /// A request's namespace and parameters.

@@ -123,7 +123,7 @@ impl Runner {
         };
         let how = match verdict {
             Verdict::Done => Settle::Finish,
-            Verdict::Failed => Settle::Fail { delay_s: None },
+            Verdict::Failed => Settle::Fail { reason: why.clone(), delay_s: None },
             Verdict::SlowDown(_) | Verdict::Unreachable => Settle::Release { pri: None, delay_s: 0 },
         };
         // A target that rests must be known to rest before its job is ready again.

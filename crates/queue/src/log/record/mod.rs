@@ -232,12 +232,6 @@ fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-/// A payload that is only an id, of this kind.
-fn put_id(out: &mut Vec<u8>, id: JobId, kind: u8) -> u8 {
-    put_u64(out, id.0);
-    kind
-}
-
 fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(u8::try_from(text.len()).expect("names are shorter than 256 bytes"));
     out.extend_from_slice(text.as_bytes());
