@@ -6,6 +6,8 @@ use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::durability::Durability;
+
 /// The queue's own settings and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -33,9 +35,14 @@ pub struct Config {
     /// Bytes of one segment of the log.
     #[schemars(range(min = 8_192, max = 4_294_967_295_i64))]
     pub segment_bytes_max: u64,
+    /// Bytes of log after which a checkpoint of the index is written, so that a start reads no more than that of the log.
+    #[schemars(range(min = 4_096))]
+    pub checkpoint_log_bytes: u64,
     /// Memory for what is known of all jobs beside their bodies, some 65 bytes each; beyond it `put` is refused.
     #[schemars(range(min = 1_048_576))]
     pub index_bytes_max: u64,
+    /// Bytes of job bodies in tubes of the durability `memory`; beyond it `put` there is refused.
+    pub volatile_bytes_max: u64,
     /// Bytes of job bodies kept in memory beside the disk.
     pub body_cache_bytes_max: u64,
     /// Tubes that one connection may watch.
@@ -63,7 +70,9 @@ impl Default for Config {
             job_bytes_max: 65_535,
             tubes_max: 50_000,
             segment_bytes_max: 64 << 20,
+            checkpoint_log_bytes: 64 << 20,
             index_bytes_max: 768 << 20,
+            volatile_bytes_max: 256 << 20,
             body_cache_bytes_max: 16 << 20,
             connection_tubes_max: 10_000,
             connection_output_bytes_max: 128 << 10,
@@ -89,10 +98,12 @@ pub struct TubeConfig {
     pub attempts_max: u32,
     /// How long a job whose time ran out waits before it is ready again.
     pub retry_delay_ms: u64,
+    /// When a change is acknowledged: `disk`, `interval:50ms`, `unsynced` or `memory`; docs/durability.md says what survives.
+    pub durability: Durability,
 }
 
 impl Default for TubeConfig {
     fn default() -> TubeConfig {
-        TubeConfig { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0 }
+        TubeConfig { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0, durability: Durability::Disk }
     }
 }

@@ -8,6 +8,7 @@
 pub mod admin;
 mod broker;
 pub mod config;
+pub mod durability;
 mod engine;
 mod event;
 mod handle;

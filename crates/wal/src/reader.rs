@@ -138,6 +138,11 @@ impl<D: Io> Reader<D> {
         Ok((end, found.bytes))
     }
 
+    /// The log's identity: given when it was made, the same in all its segments.
+    pub fn log(&self) -> [u8; 16] {
+        self.shared.uuid
+    }
+
     /// Disk space free for this log in bytes, its reserve not counted: what a plane looks at before it takes more.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
+use queue::durability::Durability;
 use router::config::{BreakerConfig, BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
@@ -173,11 +174,12 @@ struct Tube {
     bytes_max: u64,
     attempts_max: u32,
     retry_delay_ms: u64,
+    durability: Durability,
 }
 
 impl Default for Tube {
     fn default() -> Tube {
-        Tube { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0 }
+        Tube { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0, durability: Durability::Disk }
     }
 }
 
@@ -292,14 +294,14 @@ impl From<Upstream> for UpstreamPolicy {
 
 impl From<&TubeConfig> for Tube {
     fn from(from: &TubeConfig) -> Tube {
-        let TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms } = *from;
-        Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms }
+        let TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms, durability } = *from;
+        Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms, durability }
     }
 }
 
 impl From<Tube> for TubeConfig {
     fn from(from: Tube) -> TubeConfig {
-        let Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms } = from;
-        TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms }
+        let Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms, durability } = from;
+        TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms, durability }
     }
 }

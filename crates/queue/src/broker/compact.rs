@@ -9,7 +9,7 @@ use stdx::io::Io;
 use wal::{AppendError, Position, ReadError};
 
 use super::Broker;
-use crate::engine::{Facts, JobState};
+use crate::engine::JobState;
 use crate::log::record::{self, Attrs, JobRecord, Record, TubeRef, unknown_attrs};
 use crate::names::JobId;
 
@@ -94,8 +94,7 @@ impl<D: Io> Broker<D> {
             JobState::Delayed { until_ms } => (until_ms, None),
             JobState::Buried { turn } => (0, Some(turn)),
         };
-        let facts = self.engine.facts(id);
-        let (trace, counts) = facts.map_or_else(Default::default, |Facts { trace, counts, .. }| (*trace, *counts));
+        let attrs = self.engine.facts(id).map_or_else(Attrs::default, Attrs::of);
         let record = Record::Moved(JobRecord {
             id,
             created_ms: job.created_ms,
@@ -105,7 +104,7 @@ impl<D: Io> Broker<D> {
             delay_s: job.delay_s,
             body_len: job.body_len,
             at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace, counts, buried_turn, others: &others },
+            attrs: Attrs { buried_turn, others: &others, ..attrs },
         });
         let (lsn, at) = self.journal.append_job(&record, body)?;
         self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
@@ -136,7 +135,7 @@ impl<D: Io> Broker<D> {
     }
 
     fn write_totals(&mut self) -> Result<(), AppendError> {
-        self.journal.append_lazily(&Record::NextId { id: self.engine.next_id() })?;
+        self.journal.append_lazily(&Record::NextId { id: self.ids_below() })?;
         for space in self.engine.spaces() {
             self.journal.append_lazily(&Record::SpaceTotals { space: &space.text, totals: space.totals })?;
         }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stdx::io::Io;
-use wal::{AppendError, Lsn, ReadError};
+use wal::{AppendError, Lsn, Position, ReadError};
 
 use super::Broker;
 use super::commands::due_ms;
+use super::promise::Noted;
+use crate::durability::Durability;
 use crate::engine::{After, Asked, ClientId, Counts, Event, Facts, Job, JobState, Now, Pause, WaitEnd};
 use crate::event::JobChange;
 use crate::log::record::{Attrs, Ids, JobRecord, Record, TubeRef};
@@ -28,46 +30,65 @@ impl<D: Io> Broker<D> {
             return self.say(client, reply);
         }
         let ix = self.engine.client(client).used;
-        let tube = self.engine.tube(ix);
-        let space = &self.engine.space(tube.space).text;
-        let (id, due) = (self.engine.next_id(), due_ms(now.wall, put.delay_s));
-        let (ttr_s, body_len) = (put.ttr_s.max(1), put.bytes);
-        let record = Record::Put(JobRecord {
-            id,
+        let due = due_ms(now.wall, put.delay_s);
+        let state = if due == 0 { JobState::Ready } else { JobState::Delayed { until_ms: due } };
+        let mut job = Job {
+            id: self.engine.next_id(),
             created_ms: now.wall.millis(),
-            due_ms: due,
+            lsn: Lsn(0),
+            at: Position { segment: 0, offset: 0, len: put.bytes },
+            body_len: put.bytes,
             pri: put.pri,
-            ttr_s,
-            delay_s: put.delay_s,
-            body_len,
-            at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace, ..Attrs::default() },
-        });
-        let (lsn, at) = match self.journal.append_job(&record, body) {
-            Ok(appended) => appended,
-            Err(cause) => return self.not_appended(client, &cause),
-        };
-        let job = Job {
-            id,
-            created_ms: now.wall.millis(),
-            lsn,
-            at,
-            body_len,
-            pri: put.pri,
-            ttr_s,
+            ttr_s: put.ttr_s.max(1),
             delay_s: put.delay_s,
             tube: ix,
-            state: if due == 0 { JobState::Ready } else { JobState::Delayed { until_ms: due } },
+            state,
         };
         let facts = trace.map(|trace| Facts { trace: Some(trace), ..Facts::default() });
-        self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
+        if let Err(cause) = self.store(&mut job, due, facts.as_ref(), body) {
+            return self.not_appended(client, &cause);
+        }
         if let Some(facts) = &facts {
-            self.tell(&job, facts, JobChange::Put, lsn, now);
+            self.tell(&job, facts, JobChange::Put, job.lsn, now);
         }
         self.engine.insert(job, facts);
         self.engine.count_put(ix);
-        self.answer(client, Reply::Inserted(id), lsn);
+        self.answer(client, Reply::Inserted(job.id), job.lsn);
         self.after_engine(now);
+    }
+
+    /// Puts a new job where its tube's class has it, and says in the job what its answer waits for.
+    fn store(&mut self, job: &mut Job, due_ms: u64, facts: Option<&Facts>, body: &[u8]) -> Result<(), AppendError> {
+        let durability = self.durability(job.tube);
+        if durability != Durability::Disk {
+            job.lsn = self.forgettable_id()?.1;
+        }
+        if durability == Durability::Memory {
+            self.bodies.keep_volatile(job.id, Bytes::copy_from_slice(body));
+            return Ok(());
+        }
+        let tube = self.engine.tube(job.tube);
+        let record = Record::Put(JobRecord {
+            id: job.id,
+            created_ms: job.created_ms,
+            due_ms,
+            pri: job.pri,
+            ttr_s: job.ttr_s,
+            delay_s: job.delay_s,
+            body_len: job.body_len,
+            at: TubeRef { space: &self.engine.space(tube.space).text, tube: tube.name.as_str() },
+            attrs: facts.map_or_else(Attrs::default, Attrs::of),
+        });
+        let (lsn, at) = self.journal.append_job(&record, body)?;
+        job.at = at;
+        self.bodies.keep(job.id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
+        if durability == Durability::Disk {
+            job.lsn = lsn;
+            self.journal.depends_on(lsn);
+        } else {
+            self.commit_within(durability);
+        }
+        Ok(())
     }
 
     fn may_put(&self, client: ClientId, body: &[u8]) -> Result<(), Reply<'static>> {
@@ -77,10 +98,15 @@ impl<D: Io> Broker<D> {
         if self.intake.draining {
             return Err(Reply::Draining);
         }
-        if self.intake.lacks_space() {
+        let tube = self.engine.client(client).used;
+        let lacks_space = if self.durability(tube) == Durability::Memory {
+            self.bodies.volatile_bytes() + body.len() as u64 > self.config.volatile_bytes_max
+        } else {
+            self.intake.lacks_space()
+        };
+        if lacks_space {
             return Err(Reply::OutOfMemory);
         }
-        let tube = self.engine.client(client).used;
         self.engine.has_room(tube, body.len() as u64).map_err(|_| Reply::OutOfMemory)
     }
 
@@ -125,11 +151,12 @@ impl<D: Io> Broker<D> {
     /// The count of a reservation must be on disk before the next delivery of the job, not before this one.
     fn note_reservation(&mut self, id: JobId, now: Now) {
         let delivered = self.engine.delivery_lsn(id);
+        let Some(job) = self.engine.job(id) else { return };
         let record = Record::Reserved { id, times: self.engine.counts(id).reserves };
-        match self.journal.append_lazily(&record) {
-            Ok(lsn) => {
+        match self.note_lazily(&job, &record) {
+            Ok(noted) => {
                 if let Some(facts) = self.engine.facts_mut(id) {
-                    facts.reserved_lsn = lsn;
+                    facts.reserved_lsn = noted.lsn;
                 }
             }
             Err(cause) => tracing::warn!(job = id.0, %cause, "a reservation is not in the log"),
@@ -140,16 +167,14 @@ impl<D: Io> Broker<D> {
     pub(super) fn delete(&mut self, client: ClientId, id: JobId, now: Now) {
         let space = self.space_of(client);
         let may = |job: &Job| !matches!(job.state, JobState::Reserved { by, .. } if by != client);
-        if self.engine.job_in(space, id).filter(may).is_none() {
+        let Some(job) = self.engine.job_in(space, id).filter(may) else {
             return self.tell_state(client, Reply::NotFound);
-        }
-        let lsn = match self.journal.append(&Record::Deleted { id }) {
-            Ok(lsn) => lsn,
+        };
+        let lsn = match self.note(&job, &Record::Deleted { id }) {
+            Ok(noted) => noted.lsn,
             Err(cause) => return self.not_appended(client, &cause),
         };
-        if let Some(job) = self.engine.job(id) {
-            self.engine.count_delete(job.tube);
-        }
+        self.engine.count_delete(job.tube);
         if let Some((job, facts)) = self.engine.remove(id) {
             self.journal.let_go(job.at);
             self.bodies.forget(id);
@@ -165,8 +190,8 @@ impl<D: Io> Broker<D> {
             return self.bury(client, id, pri, now);
         }
         let due = due_ms(now.wall, delay_s);
-        let lsn = match self.journal.append(&Record::Released { id, pri, delay_s, due_ms: due }) {
-            Ok(lsn) => lsn,
+        let lsn = match self.note(&job, &Record::Released { id, pri, delay_s, due_ms: due }) {
+            Ok(noted) => noted.lsn,
             Err(cause) => return self.not_appended(client, &cause),
         };
         self.engine.set_pri(id, pri);
@@ -182,15 +207,13 @@ impl<D: Io> Broker<D> {
     }
 
     pub(super) fn bury(&mut self, client: ClientId, id: JobId, pri: u32, now: Now) {
-        if self.held(client, id).is_none() {
-            return self.tell_state(client, Reply::NotFound);
-        }
-        let lsn = match self.journal.append(&Record::Buried { id, pri }) {
-            Ok(lsn) => lsn,
+        let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
+        let Noted { lsn, turn } = match self.note(&job, &Record::Buried { id, pri }) {
+            Ok(noted) => noted,
             Err(cause) => return self.not_appended(client, &cause),
         };
         self.engine.set_pri(id, pri);
-        self.engine.bury(id, lsn.0);
+        self.engine.bury(id, turn);
         self.change(id, lsn, |counts| counts.buries += 1);
         self.tell_job(id, JobChange::Buried, lsn, now);
         self.answer(client, Reply::Buried, lsn);
@@ -234,13 +257,21 @@ impl<D: Io> Broker<D> {
     }
 
     fn kick_all(&mut self, ids: &[JobId], now: Now) -> Result<Lsn, AppendError> {
-        let lsn = self.journal.append(&Record::Kicked { ids: Ids::List(ids) })?;
-        for &id in ids {
-            self.change(id, lsn, |counts| counts.kicks += 1);
-            self.tell_job(id, JobChange::Kicked, lsn, now);
-            self.engine.make_ready(id);
+        let (volatile, logged): (Vec<JobId>, Vec<JobId>) =
+            ids.iter().partition(|&&id| self.engine.job(id).is_some_and(|job| job.is_volatile()));
+        // All of one tube, so that one stands for all.
+        let noted = match logged.first().and_then(|&id| self.engine.job(id)) {
+            Some(job) => self.note(&job, &Record::Kicked { ids: Ids::List(&logged) })?,
+            None => Noted { lsn: Lsn(0), turn: 0 },
+        };
+        for (ids, lsn) in [(&logged, noted.lsn), (&volatile, Lsn(0))] {
+            for &id in ids {
+                self.change(id, lsn, |counts| counts.kicks += 1);
+                self.tell_job(id, JobChange::Kicked, lsn, now);
+            }
         }
-        Ok(lsn)
+        ids.iter().for_each(|&id| self.engine.make_ready(id));
+        Ok(noted.lsn)
     }
 
     pub(super) fn pause_tube(&mut self, client: ClientId, name: &str, delay_s: u32, now: Now) {
@@ -285,16 +316,14 @@ impl<D: Io> Broker<D> {
     }
 
     fn lease_over(&mut self, id: JobId, after: After, now: Now) {
-        if self.engine.job(id).is_none() {
-            return;
-        }
+        let Some(job) = self.engine.job(id) else { return };
         let record = Record::LeaseOver { id, times: self.engine.counts(id).timeouts, after };
-        match self.journal.append_lazily(&record) {
+        match self.note_lazily(&job, &record) {
             // Nobody was promised that it timed out, but a delivery that follows from it must not be forgotten.
-            Ok(lsn) => {
+            Ok(Noted { lsn, turn }) => {
                 self.engine.update(id, |job| job.lsn = lsn);
                 if after == After::Buried {
-                    self.engine.bury(id, lsn.0);
+                    self.engine.bury(id, turn);
                     self.change(id, lsn, |counts| counts.buries += 1);
                 }
                 self.tell_job(id, JobChange::TimedOut, lsn, now);
@@ -308,6 +337,7 @@ impl<D: Io> Broker<D> {
         if let Some(body) = self.bodies.get(id) {
             return Ok(body);
         }
+        debug_assert!(self.engine.job(id).is_none_or(|job| !job.is_volatile()), "a volatile body is kept");
         let Some(job) = self.engine.job(id) else { return Ok(Bytes::new()) };
         let (at, len) = (job.at, job.body_len as usize);
         self.reader.read(at, &mut self.body_scratch)?;

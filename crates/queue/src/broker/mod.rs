@@ -5,6 +5,7 @@
 //! [`Broker::committed`] lets go of what has become durable.
 
 mod bodies;
+mod checkpoints;
 mod commands;
 mod commit;
 mod compact;
@@ -12,6 +13,7 @@ mod events;
 mod jobs;
 mod open;
 mod outbox;
+mod promise;
 mod report;
 mod stats;
 
@@ -21,11 +23,13 @@ use stdx::io::Io;
 use wal::{Lsn, Reader};
 
 use bodies::Bodies;
+use checkpoints::Checkpoints;
 pub(crate) use commands::Flow;
 use compact::Compaction;
 use events::Events;
 pub(crate) use open::{BrokerError, Opened};
 use outbox::Outbox;
+use promise::IdsAhead;
 pub(crate) use stats::Identity;
 use stats::Ops;
 
@@ -93,6 +97,11 @@ pub(crate) struct Broker<D: Io> {
     tokens: Arc<dyn TokenSource>,
     events: Events,
     compaction: Compaction,
+    ids_ahead: IdsAhead,
+    /// The turn of the last change to a job that is in memory only.
+    volatile_turn: u64,
+    checkpoints: Checkpoints,
+    io: D,
     identity: Identity,
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
@@ -136,6 +145,7 @@ impl<D: Io> Broker<D> {
     /// Lets everything happen that is due. Says whether more is due at once.
     pub(crate) fn tick(&mut self, now: Now) -> bool {
         const STEPS_MAX: usize = 2_000;
+        self.journal.want_due(now.mono);
         let more = self.failed.is_none() && self.engine.tick(now, STEPS_MAX);
         self.after_engine(now);
         more
@@ -143,7 +153,11 @@ impl<D: Io> Broker<D> {
 
     /// How long nothing will happen by itself.
     pub(crate) fn idle_for(&self, now: Now) -> Option<std::time::Duration> {
-        if self.failed.is_some() { None } else { self.engine.idle_for(now) }
+        if self.failed.is_some() {
+            return None;
+        }
+        let due = self.journal.due().map(|by| by.since(now.mono));
+        self.engine.idle_for(now).into_iter().chain(due).min()
     }
 
     /// Whether the connection waits for a job: nothing it sends is looked at until it has an answer.

@@ -30,7 +30,7 @@ impl<D: Io> Broker<D> {
             oldest_ready_ms: oldest.map(|job| now.millis().saturating_sub(job.created_ms)),
             waiting: tube.waiting.len() as u64,
             total: tube.totals.jobs,
-            durability: "disk".into(),
+            durability: tube.config.durability.to_string(),
         }
     }
 }

@@ -102,6 +102,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Whether the job is in memory only: no log has a segment 0.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.at.segment == 0
+    }
+
     pub(crate) fn is_urgent(&self) -> bool {
         self.pri < URGENT_BELOW
     }

@@ -19,6 +19,7 @@ mod transitions;
 mod tube;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use slab::Slab;
 use stdx::clock::{Mono, Wall};
@@ -31,6 +32,7 @@ pub(crate) use job::{Counts, Facts, Job, JobState};
 pub(crate) use limits::{Limits, Refused};
 use space::Space;
 pub(crate) use space::SpaceIx;
+pub(crate) use table::Chunk;
 use table::Jobs;
 pub(crate) use tube::Tube;
 pub(crate) use tube::{Figures, Pause, ReadyKey, Totals, TubeIx};
@@ -189,6 +191,15 @@ impl Engine {
 
     pub(crate) fn tubes(&self) -> impl Iterator<Item = &Tube> {
         self.tubes.iter().map(|(_, tube)| tube)
+    }
+
+    pub(crate) fn tubes_with_ix(&self) -> impl Iterator<Item = (TubeIx, &Tube)> {
+        self.tubes.iter().map(|(ix, tube)| (TubeIx(ix as u32), tube))
+    }
+
+    /// All jobs as they are now; what changes from here on is copied first.
+    pub(crate) fn share_jobs(&self) -> Vec<Arc<Chunk>> {
+        self.jobs.share()
     }
 
     pub(crate) fn tubes_len(&self) -> usize {

@@ -152,7 +152,6 @@ impl Jobs {
         Some((job, facts.unwrap_or_default()))
     }
 
-    #[cfg(test)]
     /// The chunks as they are now, for whoever writes them down while they change.
     pub(crate) fn share(&self) -> Vec<Arc<Chunk>> {
         self.chunks.iter().map(Arc::clone).collect()
@@ -263,7 +262,6 @@ impl Jobs {
 }
 
 impl Chunk {
-    #[cfg(test)]
     /// The jobs of the chunk with what is known beside their rows, by id.
     pub(crate) fn jobs(&self, newest: Lsn) -> impl Iterator<Item = (Job, Option<&Facts>)> {
         let live = self.rows.iter().filter(|row| !row.is_gone());

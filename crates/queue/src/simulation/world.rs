@@ -17,7 +17,7 @@ use crate::event::{NoSink, NoTokens};
 use crate::names::JobId;
 use crate::serve::session::{Budget, Session};
 
-const FOLDER: &str = "/queue/log";
+const FOLDER: &str = "/queue";
 const CLIENTS: usize = 4;
 const STEPS: usize = 3000;
 /// Leases last longer than any run, unless time is advanced by as much.
@@ -103,6 +103,7 @@ impl World {
                 93..=95 => self.pass_time(),
                 96 if self.rng.bool() => self.reconnect(),
                 97 => self.plan_a_fault(),
+                99 => self.checkpoint(),
                 98 if self.faults == Faults::PowerCuts && self.rng.u32(..4) == 0 => self.crash(),
                 _ => {}
             }
@@ -186,6 +187,13 @@ impl World {
         }
     }
 
+    /// A checkpoint that is due is written.
+    fn checkpoint(&mut self) {
+        if let Some(due) = self.queue.broker.due_checkpoint() {
+            self.queue.broker.checkpoint_written(due.write());
+        }
+    }
+
     fn pass_time(&mut self) {
         let by = [0, 1, 10, 100, 60_000][self.rng.usize(..5)];
         self.clock.advance(Duration::from_millis(by));
@@ -263,8 +271,13 @@ impl World {
 
 impl Queue {
     fn open(disk: &FakeDisk) -> Queue {
-        let config =
-            Config { segment_bytes_max: 8192, job_bytes_max: 600, disk_reserve_bytes: 64 << 10, ..Config::default() };
+        let config = Config {
+            segment_bytes_max: 8192,
+            job_bytes_max: 600,
+            disk_reserve_bytes: 64 << 10,
+            checkpoint_log_bytes: 12 << 10,
+            ..Config::default()
+        };
         let opened = Broker::open(disk.clone(), config, Path::new(FOLDER), Arc::new(NoTokens), Arc::new(NoSink));
         let Opened { broker, committer, report } = opened.unwrap_or_else(|e| panic!("cannot open: {e}"));
         assert!(report.is_clean(), "{report:?}");

@@ -4,7 +4,7 @@ use stdx::trace::{SpanId, TraceContext, TraceId};
 use wal::attr::{self, Encoder};
 
 use super::{Input, Malformed, TubeRef, put_u32, put_u64};
-use crate::engine::Counts;
+use crate::engine::{Counts, Facts};
 use crate::names::JobId;
 
 /// Tags of the attributes of a job. 2 to 4 are kept for issue 5: they are written and copied already when a door sets them.
@@ -79,8 +79,22 @@ impl JobRecord<'_> {
     }
 }
 
+impl Attrs<'static> {
+    /// What a record says of a job's facts.
+    pub(crate) fn of(facts: &Facts) -> Attrs<'static> {
+        let Facts { counts, trace, reserved_lsn: _, lease: _ } = *facts;
+        Attrs { trace, counts, ..Attrs::default() }
+    }
+}
+
 impl Attrs<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// The facts that a record tells of, if there are any.
+    pub(crate) fn facts(&self) -> Option<Facts> {
+        let facts = Facts { counts: self.counts, trace: self.trace, ..Facts::default() };
+        (facts != Facts::default()).then_some(facts)
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut attrs = Encoder::new(out);
         if let Some(trace) = self.trace {
             attrs.bytes(tag::TRACE, &trace_to_bytes(trace));
@@ -104,7 +118,7 @@ impl Attrs<'_> {
         out.extend_from_slice(self.others);
     }
 
-    fn decode(bytes: &[u8]) -> Result<Attrs<'_>, Malformed> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Attrs<'_>, Malformed> {
         let mut attrs = Attrs::default();
         for attr in attr::decode(bytes) {
             let attr = attr?;
