@@ -1,6 +1,7 @@
 //! The named formats of texts: what a `format` in the schema means, as one table.
 
 use net::listen::ListenAddr;
+use router::config::HedgeConfig;
 use stdx::ids::{AppName, EnvName, ProcessName};
 
 /// What a text must look like: the rule in words, and whether a text follows it.
@@ -24,7 +25,9 @@ pub(crate) fn named(format: &str) -> Option<Format> {
         "socket-address" => ("ADDRESS:PORT, such as 127.0.0.1:9000 or [::1]:9000", is_endpoint),
         "network" => ("an address or a network, such as 10.0.0.7 or 10.0.0.0/8", is_network),
         "host-name" => ("a host name in lower case, without scheme, port and path, such as shop.example.com", is_host),
+        "header-name" | "cookie-name" => ("1 to 64 of A-Z, a-z, 0-9, '-' and '_'", is_field_name),
         "url-path" => ("a path beginning with '/', without spaces, '?', '#', '//' and '.' segments", is_path),
+        "hedge" => ("\"always\" or a table", |t| t == HedgeConfig::ALWAYS),
         _ => return None,
     };
     Some(Format { expected, holds })
@@ -45,6 +48,11 @@ fn is_variable_name(text: &str) -> bool {
 
 fn is_secret_name(text: &str) -> bool {
     text.len() <= 64 && is_variable_name(text) && !text.bytes().any(|b| b.is_ascii_lowercase())
+}
+
+/// What names a header field or a cookie; both may have more characters, which nobody uses.
+fn is_field_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// A literal address with a port that can be connected to.

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it is; decides the HTTP status and the CLI's exit code.
@@ -27,6 +28,8 @@ pub enum Kind {
     Policy,
     /// The plane that would have to do it is not running. 503, exit 1.
     Unavailable,
+    /// What was sent is larger than may be. 413, exit 2.
+    TooLarge,
 }
 
 impl Kind {
@@ -42,6 +45,7 @@ impl Kind {
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Policy => StatusCode::TOO_MANY_REQUESTS,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         }
     }
 
@@ -49,7 +53,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Failed | Kind::Unavailable => 1,
-            Kind::Usage => 2,
+            Kind::Usage | Kind::TooLarge => 2,
             Kind::NotFound => 3,
             Kind::Denied => 4,
             Kind::Rejected => 5,
@@ -79,12 +83,16 @@ pub struct ApiError {
     /// Lines that belong to it: an instance's own last words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
+    /// After how many seconds it is worth another try; over HTTP it is the field `Retry-After`, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
 }
 
 impl ApiError {
     /// An error of a kind, with its stable code and its sentence.
     pub fn new(kind: Kind, code: impl Into<String>, message: impl Into<String>) -> ApiError {
-        ApiError { kind, code: code.into(), message: message.into(), at: None, hint: None, details: Vec::new() }
+        let (code, message) = (code.into(), message.into());
+        ApiError { kind, code, message, at: None, hint: None, details: Vec::new(), retry_after_s: None }
     }
 
     /// Adds where it happened.
@@ -107,11 +115,23 @@ impl ApiError {
         self.details = lines;
         self
     }
+
+    /// Adds when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> ApiError {
+        self.retry_after_s = Some(seconds);
+        self
+    }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.kind.status(), Json(ErrorBody { error: self })).into_response()
+        let retry_after = self.retry_after_s;
+        let mut response = (self.kind.status(), Json(ErrorBody { error: self })).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -1,7 +1,10 @@
 //! The rows of the admin API, which are also what `--json` prints. Internal types are converted into these at the edge;
 //! a field may be added, none may change its meaning.
 
+mod queue;
 pub mod router;
+
+pub use queue::{BurdenRow, JobRow, LatencyRow, QueueRow, QueueStatus};
 
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
@@ -100,38 +103,6 @@ pub struct ServingRow {
     /// SHA-256 of its source, 64 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-}
-
-/// One row of `forebay queue ls`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct QueueRow {
-    /// The application whose namespace the tube is in; absent for the shared one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub app: Option<AppName>,
-    /// Its environment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<EnvName>,
-    /// The tube's name.
-    pub tube: String,
-    /// Jobs ready to be reserved.
-    pub ready: u64,
-    /// Jobs reserved by somebody.
-    pub reserved: u64,
-    /// Jobs waiting for their time.
-    pub delayed: u64,
-    /// Jobs put aside.
-    pub buried: u64,
-    /// Bytes of job bodies.
-    pub bytes: u64,
-    /// Age of the oldest ready job in milliseconds; absent when there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oldest_ready_ms: Option<u64>,
-    /// Connections waiting for a job of the tube.
-    pub waiting: u64,
-    /// Jobs ever put.
-    pub total: u64,
-    /// `disk`: an answer means that the job is on disk.
-    pub durability: String,
 }
 
 /// One log record, as `forebay logs --json` and `forebay trace --json` print it.

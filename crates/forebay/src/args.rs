@@ -1,15 +1,18 @@
 //! What can be typed. The doc comments are the help text.
 
 mod by_hand;
+mod queue;
 mod router;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
 pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
+pub(crate) use queue::{
+    JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueVerb, ScopeFlags, ShowArgs, TubeArgs, TubesOf,
+};
 pub(crate) use router::{RouterServeArgs, RouterVerb};
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
@@ -80,7 +83,7 @@ pub(crate) enum Verb {
     Logs(LogsArgs),
     /// Show everything that belongs to one trace: request, tries, job, log lines
     Trace(TraceArgs),
-    /// The queue: list tubes, or serve the queue alone
+    /// The queue: look at tubes and jobs, put, kick, pause; or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),
     /// The queue in beanstalkd's place, with beanstalkd's flags; also when called by that name
@@ -227,21 +230,6 @@ pub(crate) struct TraceArgs {
     /// The trace's id: the `Forebay-Trace` header of a reply
     #[arg(value_name = "ID")]
     pub(crate) id: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueueVerb {
-    /// List the tubes with their figures
-    Ls,
-    /// Serve the beanstalkd protocol alone
-    Serve(QueueServeArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueueServeArgs {
-    /// Addresses [default: 127.0.0.1:11300]
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', default_value = "127.0.0.1:11300")]
-    pub(crate) listen: Vec<ListenAddr>,
 }
 
 #[derive(Debug, Args)]

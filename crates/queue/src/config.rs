@@ -104,6 +104,12 @@ pub struct TubeConfig {
 
 impl Default for TubeConfig {
     fn default() -> TubeConfig {
-        TubeConfig { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0, durability: Durability::Disk }
+        TubeConfig {
+            jobs_max: 1_000_000,
+            bytes_max: 2 << 30,
+            attempts_max: 0,
+            retry_delay_ms: 0,
+            durability: Durability::Disk,
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::Builder;
 
-use control::error::{ApiError, Kind};
+use control::error::ApiError;
 use control::plane::{PlaneState, PlaneStatus};
 use control::wire::QueueRow;
 use net::listen::{ListenAddr, ListenError, bind_all};
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::{Broker, BrokerError, Opened};
 use crate::config::{Config, TubeConfig};
+use crate::door::{Call, unavailable};
 use crate::event::{JobSink, TokenSource};
 use crate::refuse;
 use crate::serve::stream::Listener;
@@ -114,6 +115,7 @@ pub(crate) enum Request {
     Configure(Scope, BTreeMap<String, TubeConfig>),
     Limits(Box<Config>),
     Drain(bool),
+    Door(Call),
     Stop(oneshot::Sender<()>),
 }
 
@@ -124,6 +126,7 @@ pub struct Handle {
     status: PlaneStatus,
     requests: mpsc::Sender<Request>,
     recovery: Arc<wal::Report>,
+    job_bytes_max: u32,
 }
 
 /// Starts the queue with its state in `folder` and serves the beanstalkd protocol on `config.listen`.
@@ -147,6 +150,7 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     let lock = FolderLock::take(&folder, "forebay queue")?;
     open_folder(&io, &folder)?;
     let (listen, unix_socket) = (config.listen.clone(), config.unix_socket.clone());
+    let job_bytes_max = config.job_bytes_max;
     let opened = Broker::open(io, config, &folder, deps.tokens, deps.sink)?;
     let Opened { broker, committer, report } = opened;
     for damage in &report.damage {
@@ -165,7 +169,7 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     let parts = Parts { broker, committer, listeners, clock: deps.clock, status: status.clone(), requests: taken };
     let spawned = Builder::new().name("queue".into()).spawn(move || run(parts, lock));
     spawned.map_err(StartError::Thread)?;
-    Ok(Handle { bound: addrs, status, requests, recovery: Arc::new(report) })
+    Ok(Handle { bound: addrs, status, requests, recovery: Arc::new(report), job_bytes_max })
 }
 
 /// There is no older format than the first, so only `Fresh` and `Same` come.
@@ -219,6 +223,11 @@ impl Handle {
         &self.recovery
     }
 
+    /// Bytes that a job's body may have.
+    pub fn job_bytes_max(&self) -> u32 {
+        self.job_bytes_max
+    }
+
     /// One row per tube, by namespace and name.
     ///
     /// # Errors
@@ -267,11 +276,7 @@ impl Handle {
         }
     }
 
-    async fn ask(&self, request: Request) -> Result<(), ApiError> {
+    pub(crate) async fn ask(&self, request: Request) -> Result<(), ApiError> {
         self.requests.send(request).await.map_err(|_| unavailable())
     }
-}
-
-fn unavailable() -> ApiError {
-    ApiError::new(Kind::Unavailable, "queue_unavailable", "the queue is not running").hint("`forebay ps` says why")
 }

@@ -8,10 +8,12 @@
 pub mod admin;
 mod broker;
 pub mod config;
+pub mod door;
 pub mod durability;
 mod engine;
 mod event;
 mod handle;
+mod http;
 mod log;
 mod names;
 mod proto;

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use crate::conn::Conn;
 use crate::fields;
+use crate::kept::Replay;
 
 /// Why content could not be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,9 @@ pub(crate) enum ContentFault {
     TooSlow,
     #[error("the request's content broke off")]
     Broken,
+    /// Another try reads it now, or the disk lost it.
+    #[error("the request's content could not be sent again")]
+    Unkept,
 }
 
 /// What is known about a request's content while somebody else reads it.
@@ -36,8 +40,10 @@ pub(crate) struct Meter {
 pub(crate) enum ClientBody {
     Empty,
     Stream(Box<Stream>),
+    Kept(Box<Replay>),
 }
 
+/// Content as the client sends it.
 #[derive(Debug)]
 pub(crate) struct Stream {
     incoming: Incoming,
@@ -54,7 +60,18 @@ impl ClientBody {
 }
 
 impl Stream {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ContentFault>>> {
+    /// How long it is, where the client has said so.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.incoming.size_hint().exact()
+    }
+
+    /// Whether nothing more comes.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    /// The next piece.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ContentFault>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Pending if self.conn.content_is_late() => self.fault(ContentFault::TooSlow),
             Poll::Pending => {
@@ -97,6 +114,7 @@ impl Body for ClientBody {
         match self.get_mut() {
             ClientBody::Empty => Poll::Ready(None),
             ClientBody::Stream(stream) => stream.poll(cx),
+            ClientBody::Kept(replay) => Pin::new(&mut **replay).poll_frame(cx),
         }
     }
 
@@ -104,6 +122,7 @@ impl Body for ClientBody {
         match self {
             ClientBody::Empty => true,
             ClientBody::Stream(stream) => stream.incoming.is_end_stream(),
+            ClientBody::Kept(replay) => replay.is_end_stream(),
         }
     }
 
@@ -111,6 +130,7 @@ impl Body for ClientBody {
         match self {
             ClientBody::Empty => SizeHint::with_exact(0),
             ClientBody::Stream(stream) => stream.incoming.size_hint(),
+            ClientBody::Kept(replay) => replay.size_hint(),
         }
     }
 }

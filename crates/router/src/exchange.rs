@@ -11,6 +11,7 @@ use stdx::trace::TraceContext;
 
 use crate::access::{AccessRecord, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
+use crate::capacity::Permit;
 use crate::conn::Conn;
 use crate::reply::ReplyFault;
 use crate::rescue::Failure;
@@ -31,6 +32,8 @@ pub(crate) struct Exchange {
     pub(crate) meter: Rc<Meter>,
     /// The request has content of its own.
     pub(crate) has_content: bool,
+    /// Its place among those under way, where their number is limited.
+    pub(crate) permit: Option<Permit>,
     started: Mono,
     deadline: Mono,
     route: Option<Routed>,
@@ -49,6 +52,7 @@ impl Exchange {
             conn: Rc::clone(conn),
             meter: Rc::default(),
             has_content: false,
+            permit: None,
             started,
             deadline: started,
             route: None,
@@ -78,6 +82,11 @@ impl Exchange {
             record.host = host.into();
             record.route = Some(Arc::clone(&routed.facts));
         }
+    }
+
+    /// When it must have been answered.
+    pub(crate) fn deadline(&self) -> Mono {
+        self.deadline
     }
 
     /// The time until the deadline.

@@ -2,10 +2,9 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// How long the request may still take, in milliseconds; sent to endpoints, believed from trusted peers.
-pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("forebay-deadline");
 /// The trace of a request, 32 hex digits; on every reply.
 pub(crate) const TRACE: HeaderName = HeaderName::from_static("forebay-trace");
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -27,6 +26,7 @@ pub(crate) struct FieldSet {
     /// Any `Forebay-*`.
     pub(crate) ours: bool,
     pub(crate) trace: bool,
+    pub(crate) grpc_timeout: bool,
 }
 
 impl FieldSet {
@@ -43,6 +43,7 @@ impl FieldSet {
                 _ => match name.as_str().as_bytes() {
                     [b'x', b'-', b'f', ..] => set.forwarded |= is_forwarded(name),
                     [b'f', b'o', ..] => set.ours |= is_ours(name),
+                    [b'g', b'r', ..] => set.grpc_timeout |= name == GRPC_TIMEOUT,
                     [b't', b'r', ..] => set.trace |= name == TRACEPARENT || name == TRACESTATE,
                     [b'k', b'e', ..] | [b'p', b'r', ..] => {
                         set.hop |= name == KEEP_ALIVE || name == PROXY_CONNECTION;

@@ -4,17 +4,19 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use http::Response;
-use http::header;
+use http::header::{self, HeaderMap};
 use http::request::Parts;
 use stdx::clock::Mono;
 
 use crate::access::{Outcome, Strike, StrikeEnd};
 use crate::body::ClientBody;
 use crate::conn::Conn;
+use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
 use crate::fields::{self, Client, FieldSet};
 use crate::h1::{Asked, Fault, ReplyContent};
-use crate::retry::Repeatable;
+use crate::kept::{KeepLimits, Kept};
+use crate::retry::{self, Repeat};
 use crate::snapshot::Target;
 use crate::tracing_context::{self, Traced};
 use crate::worker::Worker;
@@ -22,10 +24,18 @@ use crate::worker::Worker;
 /// A request as endpoints get it. Tries share it: one that has no content may be under way to several at once.
 #[derive(Debug)]
 pub(crate) struct Outbound {
-    pub(crate) repeatable: Repeatable,
+    idempotent: bool,
+    grpc_timeout: bool,
     head: Parts,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    None,
     /// Gone once a byte of it has left.
-    content: RefCell<Option<ClientBody>>,
+    Once(RefCell<Option<ClientBody>>),
+    Kept(Kept),
 }
 
 /// An endpoint's reply, and what it hangs on.
@@ -35,20 +45,20 @@ pub(crate) struct Answer {
     pub(crate) in_flight: InFlight,
 }
 
-/// How long a try may take.
+/// How long a try may take, and what it meets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TryTime {
     /// To the head of its reply.
     pub(crate) head: Duration,
     /// To the end of the request's deadline, which the endpoint is told.
     pub(crate) deadline: Duration,
+    /// A fault that was set by hand.
+    pub(crate) fault: Option<Strike>,
 }
 
 impl Outbound {
     /// Turns a client's head into an endpoint's: hop-by-hop fields out, where it came from and its trace in.
     pub(crate) fn new(mut head: Parts, content: ClientBody, set: FieldSet, conn: &Conn, traced: &Traced) -> Outbound {
-        let has_content = !matches!(content, ClientBody::Empty);
-        let repeatable = Repeatable::of(&head.method, has_content);
         fields::strip_hop_by_hop(&mut head.headers, set);
         if set.expect {
             // The client is told to go on when the endpoint begins to read.
@@ -60,8 +70,67 @@ impl Outbound {
         fields::forwarded(&mut head.headers, set, Client { addr: &conn.peer_value, trusted: conn.trusted });
         tracing_context::write(&mut head.headers, traced);
         // Each try says how long it may take.
-        head.headers.remove(fields::DEADLINE);
-        Outbound { repeatable, head, content: RefCell::new(Some(content)) }
+        deadline::remove(&mut head.headers, set);
+        let idempotent = retry::is_idempotent(&head.method);
+        let content = match content {
+            ClientBody::Empty => Content::None,
+            some => Content::Once(RefCell::new(Some(some))),
+        };
+        Outbound { idempotent, grpc_timeout: set.grpc_timeout, head, content }
+    }
+
+    /// Keeps the content from here on, if the request may ever be repeated.
+    pub(crate) fn keep_content(&mut self, worker: &Worker, rule: &retry::Rule) {
+        let Content::Once(content) = &mut self.content else { return };
+        if !self.idempotent || rule.keep == KeepLimits::default() {
+            return;
+        }
+        match content.take() {
+            Some(ClientBody::Stream(stream)) => {
+                self.content = Content::Kept(Kept::new(stream, rule.keep, &worker.shared.room));
+            }
+            other => *content.get_mut() = other,
+        }
+    }
+
+    /// Whether another try is harmless, as far as is known now.
+    pub(crate) fn repeat(&self) -> Repeat {
+        let again = match &self.content {
+            Content::None => self.idempotent,
+            Content::Once(_) => false,
+            Content::Kept(kept) => self.idempotent && kept.is_kept(),
+        };
+        if again { Repeat::Harmless } else { Repeat::Never }
+    }
+
+    /// Whether two tries can be under way beside each other.
+    pub(crate) fn is_shareable(&self) -> bool {
+        match &self.content {
+            Content::None => self.idempotent,
+            Content::Once(_) => false,
+            Content::Kept(kept) => self.idempotent && kept.is_whole(),
+        }
+    }
+
+    /// The request's fields.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The content for a try, `None` when it has left for good.
+    fn content(&self) -> Option<ClientBody> {
+        match &self.content {
+            Content::None => Some(ClientBody::Empty),
+            Content::Once(content) => content.take(),
+            Content::Kept(kept) => Some(ClientBody::Kept(Box::new(kept.replay()))),
+        }
+    }
+
+    /// Takes back content of which nothing was sent.
+    fn give_back(&self, unsent: ClientBody) {
+        if let Content::Once(content) = &self.content {
+            content.replace(Some(unsent));
+        }
     }
 }
 
@@ -75,11 +144,10 @@ pub(crate) async fn one_try(
     target: &Target,
     outbound: &Outbound,
     time: TryTime,
-    fault: Option<Strike>,
 ) -> Result<Answer, Outcome> {
     let in_flight = InFlight::begin(&target.endpoint);
     let started = worker.now();
-    let met = match fault {
+    let met = match time.fault {
         None => Ok(()),
         Some(strike) => meet(strike, time.head).await,
     };
@@ -142,15 +210,16 @@ async fn exchange(
                 link
             }
         };
-        let mut content = outbound.content.take().ok_or(Outcome::Abandoned)?;
-        let deadline_ms = u64::try_from(time.deadline.saturating_sub(spent).as_millis()).unwrap_or(u64::MAX);
-        let asked = link.ask(&outbound.head, deadline_ms, &mut content, worker.pool.buffers());
+        let mut content = outbound.content().ok_or(Outcome::Abandoned)?;
+        let left = Left { time: time.deadline.saturating_sub(spent), grpc: outbound.grpc_timeout };
+        let asked = link.ask(&outbound.head, left, &mut content, worker.pool.buffers());
         let asked = tokio::time::timeout(time.head.saturating_sub(spent), asked).await;
-        let may_repeat = outbound.repeatable.harmless() || matches!(&asked, Ok(Err(asked)) if asked.unsent);
-        if may_repeat {
-            outbound.content.replace(Some(content));
+        let unsent = matches!(&asked, Ok(Err(asked)) if asked.unsent);
+        if unsent {
+            outbound.give_back(content);
         }
-        let Asked { fault, unsent } = match asked.map_err(|_| Outcome::TimedOut)? {
+        let may_repeat = unsent || outbound.repeat() == Repeat::Harmless;
+        let Asked { fault, .. } = match asked.map_err(|_| Outcome::TimedOut)? {
             Ok(response) => return Ok(response),
             Err(asked) => asked,
         };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
@@ -18,6 +19,7 @@ use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
 use crate::overrides::Overrides;
 use crate::peers::{PeerError, TrustedPeers};
+use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
 use crate::shared::{LastWords, Phase, Shared};
@@ -79,12 +81,14 @@ pub struct Deps {
     pub clock: SharedClock,
     /// What is set by hand.
     pub overrides: Overrides,
+    /// Where it keeps what goes to disk; `None`: nowhere.
+    pub data: Option<PathBuf>,
 }
 
 impl Deps {
     /// With nothing set by hand, and nothing kept of what will be.
     pub fn new(source: Arc<dyn EndpointSource>, sink: Arc<dyn AccessSink>, clock: SharedClock) -> Deps {
-        Deps { source, sink, clock, overrides: Overrides::in_memory() }
+        Deps { source, sink, clock, overrides: Overrides::in_memory(), data: None }
     }
 }
 
@@ -115,7 +119,7 @@ pub struct RouteCounts {
 /// # Errors
 /// When an address, a trusted peer or a thread cannot be had; then nothing is left bound.
 pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
-    let Deps { source, sink, clock, overrides } = deps;
+    let Deps { source, sink, clock, overrides, data } = deps;
     let trusted = TrustedPeers::parse(&config.trusted_peers)?;
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -125,7 +129,8 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let addrs = bound.iter().map(|one| one.addr).collect();
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
-    let shared = Arc::new(Shared::new(config, trusted, workers, routing, overrides, clock.mono()));
+    let room = Room::new(&config, data.as_deref());
+    let shared = Arc::new(Shared::new(config, trusted, workers, routing, overrides, room, clock.mono()));
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     for address in bound {
         for (worker, socket) in address.sockets.into_iter().enumerate() {

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TrustedPeers(Vec<Network>);
 
+/// An address, or all that begin alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
+pub(crate) struct Network {
     base: IpAddr,
     bits: u8,
 }
@@ -33,7 +34,11 @@ impl TrustedPeers {
 }
 
 impl Network {
-    fn contains(self, addr: IpAddr) -> bool {
+    pub(crate) fn parse(text: &str) -> Option<Network> {
+        network(text)
+    }
+
+    pub(crate) fn contains(self, addr: IpAddr) -> bool {
         match (self.base, addr) {
             (IpAddr::V4(base), IpAddr::V4(addr)) => {
                 u32::from(self.bits) == 0 || (base.to_bits() ^ addr.to_bits()) >> (32 - u32::from(self.bits)) == 0

@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use crate::access::Outcome;
 use crate::body::ContentFault;
+use crate::capacity::Shed;
 use crate::gate::Refusal;
 
 /// Why the router answers itself.
@@ -26,6 +27,8 @@ pub(crate) enum Failure {
     Broken { probe_in_s: u32 },
     #[error("the route was tripped by hand")]
     Tripped,
+    #[error("turned away: {why}")]
+    Shed { why: Shed, retry_after_s: u32 },
     #[error("the last try: {0}")]
     NoReply(Outcome),
 }
@@ -57,13 +60,16 @@ impl Failure {
             Failure::NoRoute => (S::NOT_FOUND, "nothing is served here"),
             Failure::Content(ContentFault::TooLarge) => (S::PAYLOAD_TOO_LARGE, "the request's content is too large"),
             Failure::Content(ContentFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's content came too slowly"),
-            Failure::Content(ContentFault::Broken) => (S::BAD_REQUEST, "the request's content broke off"),
+            Failure::Content(ContentFault::Broken | ContentFault::Unkept) => {
+                (S::BAD_REQUEST, "the request's content broke off")
+            }
             Failure::Deadline | Failure::NoReply(Outcome::TimedOut) => {
                 (S::GATEWAY_TIMEOUT, "the application did not answer in time")
             }
             Failure::NobodyUp | Failure::HeldFull | Failure::Broken { .. } | Failure::Tripped => {
                 (S::SERVICE_UNAVAILABLE, "the application is not up right now")
             }
+            Failure::Shed { .. } => (S::SERVICE_UNAVAILABLE, "there is too much to do right now"),
             Failure::NoReply(Outcome::Answered(status)) => {
                 (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
             }
@@ -71,6 +77,7 @@ impl Failure {
         };
         let retry_after_s = match self {
             Failure::Broken { probe_in_s } => Some(probe_in_s.max(1)),
+            Failure::Shed { retry_after_s, .. } => Some(retry_after_s.max(1)),
             _ => (status == S::SERVICE_UNAVAILABLE).then_some(1),
         };
         Rescue { status, sentence, retry_after_s }

@@ -21,6 +21,7 @@ use tokio::task::spawn_local;
 use crate::body::{ClientBody, ContentFault};
 use crate::capacity;
 use crate::conn::{Conn, Expiry};
+use crate::deadline;
 use crate::exchange::Exchange;
 use crate::fields;
 use crate::forward::{Answer, Outbound};
@@ -180,7 +181,8 @@ async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Inc
     let admitted = gate::admit(&head, seen, &worker.limits)?;
     let path = head.uri.path();
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
-    exchange.routed(&admitted.host, &routed, asked_deadline(&head, &conn));
+    let asked = if conn.trusted { deadline::asked(&head.headers, admitted.fields) } else { None };
+    exchange.routed(&admitted.host, &routed, asked);
     let bytes_max = routed.policy.body_bytes_max;
     if incoming.size_hint().lower() > bytes_max {
         return Err(ContentFault::TooLarge.into());
@@ -193,10 +195,4 @@ async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Inc
     let destination = Destination { host: admitted.host, path: path.into(), routed };
     let outbound = Outbound::new(head, content, admitted.fields, &conn, &exchange.traced);
     capacity::run(exchange, destination, outbound).await
-}
-
-/// The time that a trusted peer gives this request.
-fn asked_deadline(head: &http::request::Parts, conn: &Conn) -> Option<Duration> {
-    let value = head.headers.get(fields::DEADLINE).filter(|_| conn.trusted)?;
-    value.to_str().ok()?.parse().ok().map(Duration::from_millis)
 }

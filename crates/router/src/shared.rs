@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::overrides::Overrides;
 use crate::peers::TrustedPeers;
+use crate::room::Room;
 use crate::routing::Routing;
 use crate::snapshot::Snapshot;
 use crate::upstream::States;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) adopted: Notify,
     /// Workers whose thread has not ended.
     pub(crate) running: watch::Sender<usize>,
+    /// Room for content that is kept for another try.
+    pub(crate) room: Arc<Room>,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
@@ -64,6 +67,7 @@ impl Shared {
         workers: usize,
         routing: Arc<Routing>,
         overrides: Overrides,
+        room: Room,
         now: Mono,
     ) -> Shared {
         let endpoints = Mutex::default();
@@ -78,6 +82,7 @@ impl Shared {
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),
+            room: Arc::new(room),
             held: AtomicU32::new(0),
             endpoints,
             states,

@@ -9,6 +9,8 @@ use stdx::ids::{ReleaseNo, Scope};
 use crate::capacity::Rules;
 use crate::config::{Config, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
+use crate::hedge::Hedge;
+use crate::retry;
 use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use crate::upstream::{RouteState, States, UpstreamState};
 
@@ -71,13 +73,14 @@ pub struct RouteFacts {
 }
 
 /// `RoutePolicy` in the units that the code computes with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) deadline: Duration,
     pub(crate) try_timeout: Duration,
-    pub(crate) retries_max: u8,
+    pub(crate) retry: retry::Rule,
     pub(crate) hold: Duration,
     pub(crate) body_bytes_max: u64,
+    pub(crate) hedge: Option<Hedge>,
 }
 
 /// One endpoint in one upstream.
@@ -142,18 +145,24 @@ impl Snapshot {
 fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Config) -> Route {
     let ms = |ms: u32| Duration::from_millis(u64::from(ms));
     let facts = RouteFacts { name: spec.name.clone(), scope: spec.scope.clone(), upstream: spec.upstream.clone() };
+    let state = states.routes.find(&spec.name);
+    let hedge = spec.policy.hedge.as_ref().map(Hedge::of);
+    if matches!(hedge, Some(Hedge::Percentile { .. })) {
+        state.measure();
+    }
     Route {
         prefix: spec.path_prefix.trim_end_matches('/').into(),
         facts: Arc::new(facts),
         policy: Policy {
             deadline: ms(spec.policy.deadline_ms),
             try_timeout: ms(spec.policy.try_timeout_ms),
-            retries_max: spec.policy.retries_max,
+            retry: retry::Rule::of(&spec.policy),
             hold: ms(spec.policy.hold_ms),
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
+            hedge,
         },
-        rules: Rules::of(&spec.policy),
-        state: states.routes.find(&spec.name),
+        rules: Rules::of(&spec.policy, &state),
+        state,
         upstream,
     }
 }

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use stdx::clock::Mono;
 
-use crate::access::{Outcome, TryKind, What};
+use crate::access::{Outcome, Strike, TryKind, What};
 use crate::exchange::Exchange;
 use crate::forward::{self, Answer, Outbound, TryTime};
 use crate::pick::{self, Pick};
+use crate::race;
 use crate::rescue::Failure;
-use crate::retry;
+use crate::retry::{self, Repeat};
 use crate::route::Routed;
 use crate::shared::HeldSeat;
 use crate::snapshot::Target;
+use crate::spare;
 use crate::worker::Worker;
 
 /// Where a request is going; looked up again when the routing changes under it.
@@ -24,6 +26,14 @@ pub(crate) struct Destination {
     pub(crate) routed: Routed,
 }
 
+/// How one try went, or several beside each other.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    pub(crate) result: Result<Answer, Outcome>,
+    /// How many of the route's tries that were.
+    pub(crate) counted: u32,
+}
+
 /// Tries until there is a reply, or nothing that may be done is left.
 ///
 /// # Errors
@@ -31,58 +41,131 @@ pub(crate) struct Destination {
 pub(crate) async fn run(
     exchange: &mut Exchange,
     mut destination: Destination,
-    outbound: Outbound,
+    mut outbound: Outbound,
 ) -> Result<Answer, Failure> {
     let worker = Rc::clone(&exchange.worker);
+    let policy = &destination.routed.policy;
+    if policy.retry.retries_max > 0 || policy.hedge.is_some() {
+        outbound.keep_content(&worker, &policy.retry);
+    }
+    // Only tries that may run beside each other share a request.
+    let (single, shared);
+    let (outbound, race) = if policy.hedge.is_some() && outbound.repeat() == Repeat::Harmless {
+        shared = Rc::new(outbound);
+        (&*shared, Some(&shared))
+    } else {
+        single = outbound;
+        (&single, None)
+    };
     let (mut kind, mut counted) = (TryKind::First, 0);
     destination.routed.upstream.state.budget.earn(worker.now());
     loop {
-        destination.refresh(&worker)?;
+        let index = choose(&worker, exchange, &mut destination).await?;
         let routed = &destination.routed;
         let now = worker.now();
         let left = exchange.time_left(now)?;
-        let picked =
-            pick::pick(&routed.upstream.targets, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
-        let target = match picked {
-            Pick::Target(index) => &routed.upstream.targets[index],
-            Pick::NobodyUp { until } => {
-                hold(&worker, exchange, routed.policy.hold, left, until.map(|until| until.since(now))).await?;
-                continue;
+        let target = &routed.upstream.targets[index];
+        let may_repeat = outbound.repeat() == Repeat::Harmless && counted < u32::from(routed.policy.retry.retries_max);
+        let mut time = try_time(routed, exchange, target, may_repeat, left, now);
+        time.fault = strike(exchange, routed, target);
+        let tried = match race {
+            None => {
+                let result = forward::one_try(&worker, target, outbound, time).await;
+                Tried { counted: note(exchange, target, kind, now, &result), result }
+            }
+            Some(outbound) => {
+                Box::pin(race::run(exchange, race::Entry { routed, outbound, target: index, kind, time })).await
             }
         };
-        let may_repeat = outbound.repeatable.harmless() && counted < u32::from(routed.policy.retries_max);
-        let time = try_time(routed, exchange, target, may_repeat, left, now);
-        let fault = routed.state.faults.strike(&target.facts, &mut worker.rng.borrow_mut());
-        if let Some(strike) = fault {
-            exchange.note(What::Fault(strike));
+        counted += tried.counted;
+        let outcome = outcome(&tried.result);
+        if matches!(outcome, Outcome::Answered(429 | 503)) {
+            routed.upstream.state.press(worker.now());
         }
-        let tried = forward::one_try(&worker, target, &outbound, time, fault).await;
-        let outcome =
-            tried.as_ref().map_or_else(|outcome| *outcome, |ok| Outcome::Answered(ok.response.status().as_u16()));
-        exchange.tried(target, kind, now, outcome);
-        if let Ok(answer) = tried {
-            return Ok(answer);
-        }
-        if let Some(fault) = exchange.meter.fault.get() {
+        if tried.result.is_err()
+            && let Some(fault) = exchange.meter.fault.get()
+        {
             return Err(fault.into());
         }
-        counted += u32::from(retry::counts(outcome));
-        let again = retry::again(outcome, outbound.repeatable, counted, routed.policy.retries_max);
-        if again && retry::counts(outcome) && !afford(routed, worker.now()) {
-            exchange.note(What::BudgetDenied(TryKind::Retry));
-            return Err(Failure::NoReply(outcome));
+        let again = routed.policy.retry.again(outcome, outbound.repeat(), counted);
+        if !again || (retry::counts(outcome) && !afford(exchange, routed)) {
+            return tried.result.map_err(Failure::NoReply);
         }
-        if !again {
-            return Err(Failure::NoReply(outcome));
+        if let Ok(answer) = tried.result {
+            spare::discard(&worker, answer);
         }
+        pause(exchange, routed, outcome, counted).await;
         kind = TryKind::Retry;
     }
 }
 
+/// Picks an endpoint by the routing in force; waits for one while nobody is up.
+async fn choose(worker: &Worker, exchange: &mut Exchange, destination: &mut Destination) -> Result<usize, Failure> {
+    loop {
+        destination.refresh(worker)?;
+        let routed = &destination.routed;
+        let now = worker.now();
+        let left = exchange.time_left(now)?;
+        let targets = &routed.upstream.targets;
+        let picked = pick::pick(targets, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
+        match picked {
+            Pick::Target(index) => return Ok(index),
+            Pick::NobodyUp { until } => {
+                hold(worker, exchange, routed.policy.hold, left, until.map(|until| until.since(now))).await?;
+            }
+        }
+    }
+}
+
+/// Notes how a try ended; how many of the route's tries it was.
+pub(crate) fn note(
+    exchange: &mut Exchange,
+    target: &Target,
+    kind: TryKind,
+    began: Mono,
+    result: &Result<Answer, Outcome>,
+) -> u32 {
+    let outcome = outcome(result);
+    exchange.tried(target, kind, began, outcome);
+    u32::from(retry::counts(outcome))
+}
+
+fn outcome(result: &Result<Answer, Outcome>) -> Outcome {
+    result.as_ref().map_or_else(|outcome| *outcome, |answer| Outcome::Answered(answer.response.status().as_u16()))
+}
+
+/// Whether the route has an answer with this status rather replaced by another one.
+pub(crate) fn is_unwanted(routed: &Routed, answer: &Answer) -> bool {
+    routed.policy.retry.statuses.contains(&answer.response.status().as_u16())
+}
+
+/// The fault set by hand that a try at `target` meets; notes it.
+pub(crate) fn strike(exchange: &mut Exchange, routed: &Routed, target: &Target) -> Option<Strike> {
+    let strike = routed.state.faults.strike(&target.facts, &mut exchange.worker.rng.borrow_mut())?;
+    exchange.note(What::Fault(strike));
+    Some(strike)
+}
+
 /// Whether the upstream's budget bears one more try; it is charged for it.
-fn afford(routed: &Routed, now: Mono) -> bool {
+fn afford(exchange: &mut Exchange, routed: &Routed) -> bool {
     let upstream = &routed.upstream;
-    upstream.state.budget.spend(&upstream.policy.budget, now)
+    let affordable = upstream.state.budget.spend(&upstream.policy.budget, exchange.worker.now());
+    if !affordable {
+        exchange.note(What::BudgetDenied(TryKind::Retry));
+    }
+    affordable
+}
+
+/// Waits for as long as the route's retries do, within the deadline.
+async fn pause(exchange: &Exchange, routed: &Routed, outcome: Outcome, counted: u32) {
+    let worker = &exchange.worker;
+    let now = worker.now();
+    let fresh = pick::another(&routed.upstream.targets, |one| exchange.has_tried(one), now);
+    let pause = routed.policy.retry.pause(outcome, counted, fresh, &mut worker.rng.borrow_mut());
+    let left = exchange.time_left(now).unwrap_or_default();
+    if !pause.is_zero() {
+        tokio::time::sleep(pause.min(left)).await;
+    }
 }
 
 impl Destination {
@@ -106,7 +189,7 @@ fn try_time(
 ) -> TryTime {
     let tried = |one: &Target| exchange.has_tried(one) || std::ptr::eq(one, target);
     let another = may_repeat && pick::another(&routed.upstream.targets, tried, now);
-    TryTime { head: if another { left.min(routed.policy.try_timeout) } else { left }, deadline: left }
+    TryTime { head: if another { left.min(routed.policy.try_timeout) } else { left }, deadline: left, fault: None }
 }
 
 /// Waits until the routing changes or `until_up` has passed, within the time that this request may be held in all.

@@ -4,17 +4,37 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use stdx::clock::Mono;
 
 use crate::budget::Budget;
-use crate::capacity::Breaker;
+use crate::capacity::{Breaker, Limiter};
 use crate::fault::Faults;
+use crate::latency::Latency;
 use crate::routing::UpstreamName;
 
 /// The shared state of one upstream.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamState {
     pub(crate) budget: Budget,
+    pressed_until: AtomicU64,
+}
+
+/// How long an upstream is left in peace by hedges after it was under pressure.
+const PRESSED: Duration = Duration::from_secs(1);
+
+impl UpstreamState {
+    /// An endpoint said that it has too much to do, or its breaker or a limiter acted.
+    pub(crate) fn press(&self, now: Mono) {
+        self.pressed_until.store((now + PRESSED).0, Relaxed);
+    }
+
+    /// Whether it was under pressure a moment ago: then nothing is sent to it for speed's sake.
+    pub(crate) fn under_pressure(&self, now: Mono) -> bool {
+        self.pressed_until.load(Relaxed) > now.0
+    }
 }
 
 /// The shared state of one route.
@@ -23,10 +43,23 @@ pub(crate) struct RouteState {
     /// Requests whose record is written, by the first digit of their status; anything odd in the first place.
     answered: [AtomicU64; 6],
     pub(crate) breaker: Breaker,
+    /// There from when the route first had a limit.
+    pub(crate) limiter: OnceLock<Arc<Limiter>>,
     pub(crate) faults: Faults,
+    latency: OnceLock<Box<Latency>>,
 }
 
 impl RouteState {
+    /// From now on the latency of its answers is known.
+    pub(crate) fn measure(&self) {
+        self.latency.get_or_init(Box::default);
+    }
+
+    /// The latency of its answers, where somebody asked for it.
+    pub(crate) fn latency(&self) -> Option<&Latency> {
+        self.latency.get().map(|latency| &**latency)
+    }
+
     /// A request is over.
     pub(crate) fn answered(&self, status: u16) {
         self.answered.get(usize::from(status / 100)).unwrap_or(&self.answered[0]).fetch_add(1, Relaxed);

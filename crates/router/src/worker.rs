@@ -40,6 +40,8 @@ pub(crate) struct Worker {
     pub(crate) rerouted: Notify,
     /// How far the router's life has come, as this worker knows.
     pub(crate) phase: Cell<Phase>,
+    /// Tries that a hedge has overtaken and that go on to their end.
+    pub(crate) overtaken: Cell<u16>,
     snapshot: RefCell<Rc<View>>,
     ring: RefCell<Option<Box<dyn AccessRing>>>,
 }
@@ -72,6 +74,7 @@ impl Worker {
             },
             rerouted: Notify::new(),
             phase: Cell::new(Phase::Serving),
+            overtaken: Cell::new(0),
             snapshot: RefCell::new(snapshot),
             ring: RefCell::new(ring),
             shared,

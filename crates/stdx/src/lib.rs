@@ -5,6 +5,7 @@
 #[cfg(not(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Forebay runs on Linux x86-64 and aarch64 with glibc only");
 
+pub mod base64;
 pub mod clock;
 pub mod format;
 pub mod ids;

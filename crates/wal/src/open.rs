@@ -69,12 +69,12 @@ pub fn open_after<D: Io>(
     }
     recovery.settle(&io, &config, &survey)?;
 
-    let damaged = recovery.report.damage.iter().map(|damage| damage.segment).collect();
     let shared = Arc::new(Shared::new(config.folder.clone(), uuid, recovery.segments));
+    recovery.report.damage.iter().for_each(|damage| shared.keep_file(damage.segment));
     let files = Arc::new(Files::new(io.clone(), Arc::clone(&shared)));
     Ok(Opened {
         writer: Writer::new(Arc::clone(&shared), &config, recovery.tail),
-        committer: Committer::open(io, &config, Arc::clone(&shared), Arc::clone(&files), recovery.tail, damaged)?,
+        committer: Committer::open(io, &config, Arc::clone(&shared), Arc::clone(&files), recovery.tail)?,
         reader: Reader::new(shared, files),
         report: recovery.report,
     })

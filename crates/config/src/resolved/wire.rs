@@ -2,15 +2,20 @@
 //!
 //! The defaults here are what version 1 meant when it was written; they stay when the manifest's own defaults change.
 
+mod tries;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
 use queue::durability::Durability;
-use router::config::{BreakerConfig, BudgetConfig, RouteConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{
+    BreakerConfig, BudgetConfig, HedgeConfig, LimitConfig, PriorityConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+};
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
+use self::tries::{Hedge, Retry};
 use super::{Resolved, VERSION};
 
 /// What every version has.
@@ -130,9 +135,16 @@ struct Policy {
     retries_max: u8,
     hold_ms: u32,
     body_bytes_max: Option<u64>,
+    retry: Retry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hedge: Option<Hedge>,
     /// Optional tables are stored as they were written, with all of their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<PriorityConfig>,
 }
 
 impl Default for Policy {
@@ -143,7 +155,11 @@ impl Default for Policy {
             retries_max: 1,
             hold_ms: 5_000,
             body_bytes_max: None,
+            retry: Retry::default(),
+            hedge: None,
             breaker: None,
+            limit: None,
+            priority: None,
         }
     }
 }
@@ -179,7 +195,13 @@ struct Tube {
 
 impl Default for Tube {
     fn default() -> Tube {
-        Tube { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0, durability: Durability::Disk }
+        Tube {
+            jobs_max: 1_000_000,
+            bytes_max: 2 << 30,
+            attempts_max: 0,
+            retry_delay_ms: 0,
+            durability: Durability::Disk,
+        }
     }
 }
 
@@ -263,18 +285,74 @@ impl From<Health> for HealthConfig {
 impl From<&RouteConfig> for Route {
     fn from(from: &RouteConfig) -> Route {
         let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        let RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
-        let policy = Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
-        Route { host, path_prefix, process, policy }
+        Route { host, path_prefix, process, policy: policy.into() }
     }
 }
 
 impl From<Route> for RouteConfig {
     fn from(from: Route) -> RouteConfig {
         let Route { host, path_prefix, process, policy } = from;
-        let Policy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker } = policy;
-        let policy = RoutePolicy { deadline_ms, try_timeout_ms, retries_max, hold_ms, body_bytes_max, breaker };
-        RouteConfig { host, path_prefix, process, policy }
+        RouteConfig { host, path_prefix, process, policy: policy.into() }
+    }
+}
+
+impl From<RoutePolicy> for Policy {
+    fn from(from: RoutePolicy) -> Policy {
+        let RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        } = from;
+        let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
+        Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        }
+    }
+}
+
+impl From<Policy> for RoutePolicy {
+    fn from(from: Policy) -> RoutePolicy {
+        let Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        } = from;
+        let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
+        RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+        }
     }
 }
 

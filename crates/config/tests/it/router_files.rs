@@ -1,6 +1,7 @@
 //! `router.toml`: a router alone.
 
 use config::RouterFile;
+use router::config::HedgeConfig;
 
 const GOOD: &str = r#"
 schema = 1
@@ -93,4 +94,23 @@ fn slips_are_told() {
       16 | [[routes]]
          | ^^^^^^^^^^
     "#);
+}
+
+#[test]
+fn a_hedge_is_a_table_or_the_word_always() {
+    let with =
+        |hedge: &str| GOOD.replace("path_prefix = \"/api\"", &format!("path_prefix = \"/api\"\nhedge = {hedge}"));
+    let read = |hedge| RouterFile::parse("router.toml", &with(hedge)).map(|file| file.routes[1].policy.hedge.clone());
+    assert_eq!(read("\"always\"").unwrap(), Some(HedgeConfig::always()));
+    let by_percentile = HedgeConfig { delay_ms: None, percentile: 90, floor_ms: 5 };
+    assert_eq!(read("{ percentile = 90, floor_ms = 5 }").unwrap(), Some(by_percentile));
+    for (wrong, said) in [
+        ("\"never\"", "`hedge` is \"never\": expected \"always\" or a table"),
+        ("{ percentile = 100 }", "`percentile` is 100: expected a whole number from 50 to 99"),
+        ("{ after = 3 }", "unknown key `after` in routes[1].hedge"),
+        ("3", "`hedge` is of the wrong type, a whole number: expected \"always\" or a table"),
+    ] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
 }

@@ -12,9 +12,10 @@ use net::listen::ListenAddr;
 use stdx::clock::SystemClock;
 use tracing::Level;
 
+use super::admin::Admin;
 use super::ports;
 use super::stop::StopRequest;
-use super::{Ports, errors, reload};
+use super::{Ports, admin, api, errors, reload};
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
 use crate::self_log::SelfLog;
@@ -22,16 +23,20 @@ use crate::self_log::SelfLog;
 /// How often a plane that runs alone is asked whether it still does.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Serves the queue until it is told to stop, or until it fails: alone, it does not outlive its disk.
+/// Serves the queue, and the admin API on its socket, until it is told to stop, or until it fails: alone, it does not outlive its disk.
 pub(crate) async fn queue(data: &DataDir, listen: Vec<ListenAddr>) -> Done {
     data.create()?;
     ports::withdraw(&data.ports_json())?;
     SelfLog::to_stderr(Level::INFO)?;
     let config = queue::config::Config { listen, ..queue::config::Config::default() };
     let queue = QueueAlone::start(config, data.plane("queue"), "--listen")?;
+    let doors = admin::doors(&[], data, String::new())?;
+    let socket = data.runtime()?.join("admin.sock");
+    let admin = Admin::start(api::queue_alone(&queue.handle), doors, &socket)?;
     Ports::new(Vec::new(), queue.handle.bound(), Vec::new()).publish(&data.ports_json())?;
     let done = queue.until_stopped().await;
     ports::withdraw(&data.ports_json())?;
+    admin.stop().await;
     done
 }
 

@@ -3,7 +3,7 @@
 use axum::routing::get;
 use axum::{Json, Router};
 use control::plane::PlaneStatus;
-use control::wire::{Listing, PlaneRow};
+use control::wire::{InstanceRow, Listing, PlaneRow};
 
 use super::Planes;
 
@@ -16,6 +16,15 @@ pub(super) fn routes(planes: &Planes) -> Router {
         .merge(logs::admin::routes(planes.logs.clone()))
         .merge(queue::admin::routes(planes.queue.clone()))
         .merge(deploy::admin::routes(planes.deploy.clone()))
+}
+
+/// The queue's routes, when it runs alone.
+pub(super) fn queue_alone(queue: &queue::Handle) -> Router {
+    let status = queue.status();
+    Router::new()
+        .route("/v1/planes", get(move || list_planes([status.clone()])))
+        .route("/v1/instances", get(|| async { Json(Listing::<InstanceRow>::new(Vec::new())) }))
+        .merge(queue::admin::routes(queue.clone()))
 }
 
 /// The routes of a router that runs alone.

@@ -141,7 +141,13 @@ async fn start_planes(
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
     let overrides = Overrides::open(&data.plane("router")).map_err(|error| errors::overrides(&error, data))?;
-    let deps = router::Deps { source: traffic.source(), sink: access, clock: clock.clone(), overrides };
+    let deps = router::Deps {
+        source: traffic.source(),
+        sink: access,
+        clock: clock.clone(),
+        overrides,
+        data: Some(data.plane("router")),
+    };
     let router =
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());

@@ -60,7 +60,7 @@ fn client(global: &Global) -> Result<Client, ApiError> {
 }
 
 /// A query string from the pairs that have a value, percent-encoded.
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
     let mut text = String::new();
     for (key, value) in pairs {
         let Some(value) = value else { continue };

@@ -10,6 +10,7 @@ mod first_steps;
 mod output;
 mod planes;
 mod procfile;
+mod queue_verbs;
 mod rejected;
 mod rig;
 mod secrets;

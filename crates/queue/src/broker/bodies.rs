@@ -27,7 +27,14 @@ struct Kept {
 
 impl Bodies {
     pub(crate) fn new(bytes_max: u64) -> Bodies {
-        Bodies { bytes_max, bytes: 0, kept: HashMap::new(), volatile: HashMap::new(), volatile_bytes: 0, order: VecDeque::new() }
+        Bodies {
+            bytes_max,
+            bytes: 0,
+            kept: HashMap::new(),
+            volatile: HashMap::new(),
+            volatile_bytes: 0,
+            order: VecDeque::new(),
+        }
     }
 
     /// Keeps the body of a record just appended.

@@ -30,7 +30,7 @@ enum State {
 pub(crate) struct Due<D: Io> {
     io: D,
     folder: PathBuf,
-    checkpoint: Box<Checkpoint>,
+    pub(crate) checkpoint: Box<Checkpoint>,
 }
 
 impl<D: Io> Due<D> {
@@ -58,7 +58,8 @@ impl<D: Io> Broker<D> {
         let enough = i128::from(self.config.checkpoint_log_bytes.max(self.checkpoints.last_bytes));
         if matches!(self.checkpoints.state, State::Idle) && written - self.checkpoints.since >= enough {
             let segments = self.journal.segments().iter();
-            let taken = Checkpoint::take(&self.engine, self.ids_below(), segments, (self.reader.log(), self.journal.last()));
+            let taken =
+                Checkpoint::take(&self.engine, self.ids_below(), segments, (self.reader.log(), self.journal.last()));
             self.checkpoints.since = written;
             self.checkpoints.state = State::Taken(Box::new(taken));
         }

@@ -74,11 +74,18 @@ impl<D: Io> Broker<D> {
         self.take_checkpoint_if_due();
     }
 
+    /// How many connections were answered since the last call.
+    pub(crate) fn take_answered(&mut self) -> u64 {
+        std::mem::take(&mut self.answered)
+    }
+
     fn release(&mut self, durable: Lsn) {
         let mut awaiting = std::mem::take(&mut self.awaiting);
+        let mut answered = 0;
         awaiting.retain(|&id| {
             let conn = &mut self.conns[id.0 as usize];
             let released = conn.outbox.release(durable);
+            answered += u64::from(released.some);
             if released.some && !std::mem::replace(&mut conn.is_dirty, true) {
                 self.dirty.push(id);
             }
@@ -86,6 +93,7 @@ impl<D: Io> Broker<D> {
             released.more
         });
         self.awaiting = awaiting;
+        self.answered += answered;
         self.events.release(durable);
     }
 

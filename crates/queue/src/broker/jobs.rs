@@ -141,8 +141,7 @@ impl<D: Io> Broker<D> {
                 self.note_reservation(id, now);
             }
             Err(cause) => {
-                tracing::error!(job = id.0, %cause, "a job's body cannot be read; the job is buried");
-                self.engine.bury(id, self.journal.newest().0);
+                self.unreadable(id, &cause);
                 self.say(client, Reply::InternalError);
             }
         }
@@ -321,7 +320,7 @@ impl<D: Io> Broker<D> {
         match self.note_lazily(&job, &record) {
             // Nobody was promised that it timed out, but a delivery that follows from it must not be forgotten.
             Ok(Noted { lsn, turn }) => {
-                self.engine.update(id, |job| job.lsn = lsn);
+                self.engine.update(id, |job| job.lsn = job.lsn.max(lsn));
                 if after == After::Buried {
                     self.engine.bury(id, turn);
                     self.change(id, lsn, |counts| counts.buries += 1);
@@ -340,6 +339,9 @@ impl<D: Io> Broker<D> {
         debug_assert!(self.engine.job(id).is_none_or(|job| !job.is_volatile()), "a volatile body is kept");
         let Some(job) = self.engine.job(id) else { return Ok(Bytes::new()) };
         let (at, len) = (job.at, job.body_len as usize);
+        if self.is_damaged(id) {
+            return Err(ReadError::Damaged { at });
+        }
         self.reader.read(at, &mut self.body_scratch)?;
         let start = self.body_scratch.len().checked_sub(len).ok_or(ReadError::Damaged { at })?;
         Ok(Bytes::copy_from_slice(&self.body_scratch[start..]))
@@ -349,22 +351,22 @@ impl<D: Io> Broker<D> {
         self.engine.job(id).filter(|job| matches!(job.state, JobState::Reserved { by, .. } if by == client))
     }
 
-    /// A record changed the job, and what is counted of it.
-    fn change(&mut self, id: JobId, lsn: Lsn, count: impl FnOnce(&mut Counts)) {
-        self.engine.update(id, |job| job.lsn = lsn);
+    /// A record changed the job, and what is counted of it. What had to be waited for before still has to be.
+    pub(super) fn change(&mut self, id: JobId, lsn: Lsn, count: impl FnOnce(&mut Counts)) {
+        self.engine.update(id, |job| job.lsn = job.lsn.max(lsn));
         if let Some(facts) = self.engine.facts_mut(id) {
             count(&mut facts.counts);
         }
     }
 
-    fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
+    pub(super) fn tell_job(&mut self, id: JobId, what: JobChange, lsn: Lsn, now: Now) {
         let told = self.engine.facts(id).filter(|facts| facts.trace.is_some()).cloned();
         if let Some((facts, job)) = told.zip(self.engine.job(id)) {
             self.tell(&job, &facts, what, lsn, now);
         }
     }
 
-    fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
+    pub(super) fn not_appended(&mut self, client: ClientId, cause: &AppendError) {
         match cause {
             AppendError::Full { .. } | AppendError::TooLong { .. } => self.say(client, Reply::OutOfMemory),
             AppendError::Poisoned(poison) => {

@@ -5,15 +5,18 @@
 //! [`Broker::committed`] lets go of what has become durable.
 
 mod bodies;
+mod by_hand;
 mod checkpoints;
 mod commands;
 mod commit;
 mod compact;
+mod damage;
 mod events;
 mod jobs;
 mod open;
 mod outbox;
 mod promise;
+mod pulse;
 mod report;
 mod stats;
 
@@ -23,6 +26,7 @@ use stdx::io::Io;
 use wal::{Lsn, Reader};
 
 use bodies::Bodies;
+pub(crate) use by_hand::{Terms, WhyNot};
 use checkpoints::Checkpoints;
 pub(crate) use commands::Flow;
 use compact::Compaction;
@@ -30,6 +34,7 @@ use events::Events;
 pub(crate) use open::{BrokerError, Opened};
 use outbox::Outbox;
 use promise::IdsAhead;
+use pulse::Pulse;
 pub(crate) use stats::Identity;
 use stats::Ops;
 
@@ -105,12 +110,19 @@ pub(crate) struct Broker<D: Io> {
     identity: Identity,
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
+    pub(crate) pulse: Pulse,
+    /// Connections answered since somebody last took the number.
+    answered: u64,
 }
 
 impl<D: Io> Broker<D> {
     /// A new connection, in the shared namespace.
     pub(crate) fn connect(&mut self) -> ClientId {
-        let id = self.engine.enter(SpaceIx::SHARED);
+        self.connect_in(SpaceIx::SHARED)
+    }
+
+    fn connect_in(&mut self, space: SpaceIx) -> ClientId {
+        let id = self.engine.enter(space);
         let ix = id.0 as usize;
         if self.conns.len() <= ix {
             self.conns.resize_with(ix + 1, Conn::default);
@@ -232,6 +244,7 @@ impl<D: Io> Broker<D> {
         let waits = conn.outbox.push(&reply, lsn, durable);
         if waits {
             self.journal.want(lsn);
+            self.pulse.waits(self.engine.now.mono);
             if !std::mem::replace(&mut conn.is_awaiting, true) {
                 self.awaiting.push(id);
             }

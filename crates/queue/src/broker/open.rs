@@ -11,6 +11,7 @@ use super::checkpoints::Checkpoints;
 use super::compact::Compaction;
 use super::events::Events;
 use super::promise::IdsAhead;
+use super::pulse::Pulse;
 use super::{Broker, Identity, Intake};
 use crate::config::Config;
 use crate::engine::{Engine, Limits};
@@ -108,6 +109,8 @@ impl<D: Io> Broker<D> {
             identity: Identity::of_this_process(),
             ops: Vec::new(),
             body_scratch: Vec::new(),
+            pulse: Pulse::default(),
+            answered: 0,
         };
         Ok(Opened { broker, committer: opened.committer, report: opened.report })
     }

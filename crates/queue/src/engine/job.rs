@@ -80,6 +80,8 @@ pub(crate) struct Facts {
     pub(crate) trace: Option<TraceContext>,
     /// The record of the last reservation: it must be on disk before the next delivery, and nothing else waits for it.
     pub(crate) reserved_lsn: Lsn,
+    /// Its body could not be read and was given up.
+    pub(crate) is_damaged: bool,
     /// Of a reserved job; of any other it means nothing.
     pub(crate) lease: Option<Lease>,
 }

@@ -4,10 +4,12 @@
 //! that the caller empties with [`Engine::next_event`]. No operation looks at all tubes: a tube knows who waits for it,
 //! and one alarm per tube, one lease per reserved job and one alarm per waiting client stand in ordered sets.
 
+mod by_hand;
 mod client;
 mod hand_out;
 mod job;
 mod limits;
+mod rate;
 mod row;
 mod runs;
 mod space;
@@ -25,11 +27,13 @@ use slab::Slab;
 use stdx::clock::{Mono, Wall};
 use wal::Lsn;
 
+pub use by_hand::StateName;
 use client::Client;
 pub(crate) use client::{ClientId, WaitEnd};
 pub(crate) use hand_out::Asked;
 pub(crate) use job::{Counts, Facts, Job, JobState};
 pub(crate) use limits::{Limits, Refused};
+pub(crate) use rate::{Rate, time_to_drain};
 use space::Space;
 pub(crate) use space::SpaceIx;
 pub(crate) use table::Chunk;
@@ -197,6 +201,13 @@ impl Engine {
         self.tubes.iter().map(|(ix, tube)| (TubeIx(ix as u32), tube))
     }
 
+    /// The jobs whose body is in the segment. It looks at all jobs.
+    pub(crate) fn jobs_in(&self, segment: u64) -> Vec<Job> {
+        let all = self.jobs.share();
+        let jobs = all.iter().flat_map(|chunk| chunk.jobs(Lsn(u64::MAX >> 1)));
+        jobs.filter(|(job, _)| job.at.segment == segment).filter_map(|(job, _)| self.jobs.get(job.id)).collect()
+    }
+
     /// All jobs as they are now; what changes from here on is copied first.
     pub(crate) fn share_jobs(&self) -> Vec<Arc<Chunk>> {
         self.jobs.share()
@@ -286,6 +297,9 @@ impl Engine {
     /// The log was read: from now on empty tubes go.
     pub(crate) fn settle(&mut self) {
         self.keeps_empty_tubes = false;
+        for (_, tube) in &mut self.tubes {
+            (tube.arrivals, tube.services) = <(Rate, Rate)>::default();
+        }
         let all: Vec<TubeIx> = self.tubes.iter().map(|(ix, _)| TubeIx(ix as u32)).collect();
         all.into_iter().for_each(|ix| self.forget_if_empty(ix));
         self.events.clear();

@@ -157,6 +157,12 @@ impl Jobs {
         self.chunks.iter().map(Arc::clone).collect()
     }
 
+    /// The newest job.
+    #[cfg(test)]
+    pub(super) fn last_id(&self) -> Option<JobId> {
+        self.chunks.iter().rev().find_map(|chunk| chunk.jobs(self.newest).last()).map(|(job, _)| job.id)
+    }
+
     /// The chunk in which the id is, if it is anywhere; the first one for ids before it, `None` when there is none.
     fn chunk_of(&self, id: JobId) -> Option<usize> {
         if self.bases.back().is_some_and(|last| *last <= id.0) {

@@ -2,11 +2,27 @@
 //! the figures of tube and namespace in step.
 
 use stdx::clock::Mono;
+use wal::Position;
 
 use super::{ClientId, Engine, Facts, Figures, Job, JobState, Now, ReadyKey, TubeIx};
 use crate::names::JobId;
 
 impl Engine {
+    /// The job's body is lost; what is left of its record is at `at`.
+    pub(crate) fn lose_body(&mut self, id: JobId, at: Position) {
+        let job = self.known(id);
+        let bytes = u64::from(job.body_len);
+        self.bytes -= bytes;
+        self.both_figures(job.tube, |figures| figures.bytes -= bytes);
+        self.jobs.update(id, |job| {
+            job.at = at;
+            job.body_len = 0;
+        });
+        if let Some(facts) = self.jobs.facts_mut(id) {
+            facts.is_damaged = true;
+        }
+    }
+
     /// A new job, or one read from the log.
     pub(crate) fn insert(&mut self, mut job: Job, facts: Option<Facts>) {
         job.state = job.state.cut();
@@ -22,14 +38,20 @@ impl Engine {
 
     /// Counts a job that was put (and not merely copied forward in the log).
     pub(crate) fn count_put(&mut self, tube: TubeIx) {
-        self.tube_mut(tube).totals.jobs += 1;
+        let now = self.now.mono;
+        let entry = self.tube_mut(tube);
+        entry.totals.jobs += 1;
+        entry.arrivals.add(now, 1);
         let space = self.tube(tube).space;
         self.space_mut(space).totals.jobs += 1;
     }
 
     /// Counts a job that somebody deleted.
     pub(crate) fn count_delete(&mut self, tube: TubeIx) {
-        self.tube_mut(tube).totals.deletes += 1;
+        let now = self.now.mono;
+        let entry = self.tube_mut(tube);
+        entry.totals.deletes += 1;
+        entry.services.add(now, 1);
         let space = self.tube(tube).space;
         self.space_mut(space).totals.deletes += 1;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::client::ClientId;
+use super::rate::Rate;
 use super::runs::Runs;
 use super::space::SpaceIx;
 use crate::config::TubeConfig;
@@ -85,6 +86,9 @@ pub(crate) struct Tube {
     pub(crate) waiting: BTreeMap<u64, ClientId>,
     pub(crate) figures: Figures,
     pub(crate) totals: Totals,
+    /// Jobs put, and jobs deleted.
+    pub(crate) arrivals: Rate,
+    pub(crate) services: Rate,
     pub(crate) pause: Option<Pause>,
     pub(crate) using: u32,
     pub(crate) watching: u32,
@@ -105,6 +109,8 @@ impl Tube {
             waiting: BTreeMap::new(),
             figures: Figures::default(),
             totals: Totals::default(),
+            arrivals: Rate::default(),
+            services: Rate::default(),
             pause: None,
             using: 0,
             watching: 0,

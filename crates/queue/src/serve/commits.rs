@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use stdx::io::Io;
-use wal::{Batch, CommitError, SubmitError};
+use wal::{Batch, CommitError, Committed, SubmitError};
 
 use super::shell::{Results, Shell};
 
@@ -18,7 +18,7 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, mut results: Results) {
         tokio::select! {
             result = results.recv() => match result {
                 Some(Ok(committed)) => {
-                    shell.broker.borrow_mut().committed(committed);
+                    committed_now(&shell, committed);
                     shell.committer_idle.set(true);
                     // First the disk gets something to do, then the clients their answers.
                     submit_next(&shell);
@@ -45,6 +45,13 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, mut results: Results) {
     }
 }
 
+fn committed_now<D: Io>(shell: &Shell<D>, committed: Committed) {
+    let mut broker = shell.broker.borrow_mut();
+    broker.committed(committed);
+    let answered = broker.take_answered();
+    broker.pulse.arrives(shell.clock.mono(), answered);
+}
+
 fn submit_next<D: Io>(shell: &Shell<D>) {
     if !shell.committer_idle.get() {
         return;
@@ -64,7 +71,11 @@ pub(super) fn submit<D: Io>(shell: &Shell<D>, batch: Batch) {
     let thread = shell.commit_thread.borrow();
     let submitted = thread.as_ref().map(|thread| thread.submit(batch));
     match submitted {
-        Some(Ok(())) => shell.committer_idle.set(false),
+        Some(Ok(())) => {
+            shell.committer_idle.set(false);
+            drop(thread);
+            shell.broker.borrow_mut().pulse.leaves(shell.clock.mono());
+        }
         Some(Err(SubmitError::Busy(_) | SubmitError::Stopped(_))) | None => {
             drop(thread);
             fail(shell, "the committer's thread has ended");

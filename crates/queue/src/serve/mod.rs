@@ -4,10 +4,12 @@ mod accept;
 mod checkpoints;
 mod commits;
 mod connection;
+mod doors;
 pub(crate) mod session;
 mod shell;
 pub(crate) mod stream;
 mod timers;
+mod visit;
 
 use std::any::Any;
 use std::rc::Rc;
@@ -64,10 +66,15 @@ pub(crate) async fn serve<D: Io>(parts: Parts<D>) -> (End, mpsc::Receiver<Reques
                 tokio::select! {
                     request = requests.recv() => match request {
                         Some(Request::Stop(done)) => break Some(done),
+                        Some(Request::Door(call)) => {
+                            tasks.spawn_local(doors::run(Rc::clone(&shell), call));
+                        }
                         Some(request) => answer(&shell, request),
                         None => break None,
                     },
-                    Some(Err(ended)) = tasks.join_next() => return End::Panicked(panic_text(ended)),
+                    Some(ended) = tasks.join_next() => if let Err(ended) = ended {
+                        return End::Panicked(panic_text(ended));
+                    },
                 }
             };
             status.set(PlaneState::Draining);
@@ -82,7 +89,7 @@ fn answer<D: Io>(shell: &Shell<D>, request: Request) {
     let mut broker = shell.broker.borrow_mut();
     match request {
         Request::Rows(to) => {
-            let rows = broker.rows(shell.clock.wall());
+            let rows = broker.rows(shell.now());
             if to.send(rows).is_err() {
                 tracing::debug!("whoever asked for the tubes has gone");
             }
@@ -93,7 +100,7 @@ fn answer<D: Io>(shell: &Shell<D>, request: Request) {
             broker.intake_mut().draining = draining;
             shell.status.set(if draining { PlaneState::Draining } else { PlaneState::Running });
         }
-        Request::Stop(_) => unreachable!("taken before"),
+        Request::Door(_) | Request::Stop(_) => unreachable!("taken before"),
     }
 }
 

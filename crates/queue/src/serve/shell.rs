@@ -1,6 +1,7 @@
 //! What the tasks of the queue's thread share.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use wal::{CommitError, CommitThread, Committed, Committer};
 use super::stream::Stream;
 use crate::broker::Broker;
 use crate::engine::{ClientId, Now};
+use crate::names::Namespace;
 
 /// What the committer's thread reports.
 pub(super) type Results = mpsc::UnboundedReceiver<Result<Committed, CommitError>>;
@@ -30,7 +32,9 @@ pub(super) struct Shell<D: Io> {
     pub(super) broker: RefCell<Broker<D>>,
     pub(super) clock: SharedClock,
     pub(super) status: PlaneStatus,
-    sockets: RefCell<Vec<Option<Rc<Socket>>>>,
+    peers: RefCell<Vec<Option<Peer>>>,
+    /// Who holds the jobs that were reserved by callers within the process, per namespace.
+    keepers: RefCell<HashMap<Namespace, ClientId>>,
     pub(super) connections: Cell<u32>,
     /// Bytes of bodies that are being received, and how many may be.
     pub(super) receiving: Cell<usize>,
@@ -48,6 +52,14 @@ pub(super) struct Shell<D: Io> {
     /// When the timer will look next.
     pub(super) timer_at: Cell<Mono>,
     pub(super) stopping: Cell<bool>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+enum Peer {
+    Socket(Rc<Socket>),
+    /// Somebody within the process, to be woken when there is an answer.
+    Visit(Rc<Notify>),
 }
 
 /// One connection's socket.
@@ -82,7 +94,8 @@ impl<D: Io> Shell<D> {
             broker: RefCell::new(broker),
             clock,
             status,
-            sockets: RefCell::new(Vec::new()),
+            peers: RefCell::new(Vec::new()),
+            keepers: RefCell::new(HashMap::new()),
             connections: Cell::new(0),
             receiving: Cell::new(0),
             receiving_max,
@@ -112,18 +125,40 @@ impl<D: Io> Shell<D> {
             broken: Cell::new(false),
             blocked_since: Cell::new(None),
         });
-        let mut sockets = self.sockets.borrow_mut();
-        let ix = id.0 as usize;
-        if sockets.len() <= ix {
-            sockets.resize(ix + 1, None);
-        }
-        sockets[ix] = Some(Rc::clone(&socket));
+        self.seat(id, Peer::Socket(Rc::clone(&socket)));
         (id, socket)
+    }
+
+    /// Somebody within the process takes a place in a namespace.
+    pub(super) fn let_in(&self, namespace: &Namespace) -> (ClientId, Rc<Notify>) {
+        let id = self.broker.borrow_mut().connect_to(namespace);
+        let wake = Rc::new(Notify::new());
+        self.seat(id, Peer::Visit(Rc::clone(&wake)));
+        (id, wake)
+    }
+
+    fn seat(&self, id: ClientId, peer: Peer) {
+        let mut peers = self.peers.borrow_mut();
+        let ix = id.0 as usize;
+        if peers.len() <= ix {
+            peers.resize(ix + 1, None);
+        }
+        peers[ix] = Some(peer);
+    }
+
+    /// Who holds jobs for callers of a namespace; it never leaves.
+    pub(super) fn keeper(&self, namespace: &Namespace) -> ClientId {
+        if let Some(&keeper) = self.keepers.borrow().get(namespace) {
+            return keeper;
+        }
+        let (keeper, _) = self.let_in(namespace);
+        self.keepers.borrow_mut().insert(namespace.clone(), keeper);
+        keeper
     }
 
     /// A connection leaves its place.
     pub(super) fn close(&self, id: ClientId) {
-        self.sockets.borrow_mut()[id.0 as usize] = None;
+        self.peers.borrow_mut()[id.0 as usize] = None;
         self.broker.borrow_mut().disconnect(id, self.now());
         self.after_change();
     }
@@ -150,12 +185,16 @@ impl<D: Io> Shell<D> {
     pub(super) fn flush(&self) {
         let dirty = self.broker.borrow_mut().take_dirty();
         for &id in &dirty {
-            let socket = self.sockets.borrow()[id.0 as usize].clone();
-            if let Some(socket) = socket {
-                self.send(id, &socket);
-                if socket.wants_wake.get() {
-                    socket.wake.notify_one();
+            let peer = self.peers.borrow()[id.0 as usize].clone();
+            match peer {
+                Some(Peer::Socket(socket)) => {
+                    self.send(id, &socket);
+                    if socket.wants_wake.get() {
+                        socket.wake.notify_one();
+                    }
                 }
+                Some(Peer::Visit(wake)) => wake.notify_one(),
+                None => {}
             }
         }
         self.broker.borrow_mut().recycle_dirty(dirty);
@@ -191,7 +230,7 @@ impl<D: Io> Shell<D> {
     }
 
     fn wake(&self, id: ClientId) {
-        if let Some(Some(socket)) = self.sockets.borrow().get(id.0 as usize)
+        if let Some(Some(Peer::Socket(socket))) = self.peers.borrow().get(id.0 as usize)
             && socket.wants_wake.get()
         {
             socket.wake.notify_one();

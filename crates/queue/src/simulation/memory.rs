@@ -2,6 +2,18 @@
 
 use std::collections::BTreeMap;
 
+/// What its tube promises of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Class {
+    /// What is acknowledged stays.
+    #[default]
+    Disk,
+    /// It stays once everything was on disk after it was acknowledged.
+    Soon,
+    /// Nothing stays.
+    Memory,
+}
+
 /// A job as its clients know it. Bodies are unique, so a body tells which job it is.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -18,6 +30,10 @@ pub(super) struct Known {
     pub(super) changes: u32,
     /// The client that holds it.
     pub(super) holder: Option<usize>,
+    class: Class,
+    /// Of a job of [`Class::Soon`]: its put was acknowledged, and then everything was on disk; the same of its delete.
+    is_safe: bool,
+    is_safely_deleted: bool,
 }
 
 /// A command on its way.
@@ -33,7 +49,7 @@ pub(super) struct Sent {
 /// What was sent and has no answer yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    Put { body: String, pri: u32, delayed: bool },
+    Put { body: String, pri: u32, delayed: bool, class: Class },
     Reserve,
     Delete { body: String },
     Release { body: String, pri: u32, delayed: bool },
@@ -82,8 +98,8 @@ impl Memory {
     /// A command is sent: from now on nobody knows the state of the jobs that it changes.
     pub(super) fn sent(&mut self, asked: Asked) -> Sent {
         let body = match &asked {
-            Asked::Put { body, .. } => {
-                self.jobs.insert(body.clone(), Known::default());
+            Asked::Put { body, class, .. } => {
+                self.jobs.insert(body.clone(), Known { class: *class, ..Known::default() });
                 Some(body)
             }
             Asked::Delete { body } => {
@@ -111,7 +127,7 @@ impl Memory {
     pub(super) fn heard(&mut self, client: usize, sent: &Sent, head: &str, found: Option<&str>, fails: bool) {
         let Sent { asked, changes, epoch } = sent;
         match (asked, &*head.split(' ').collect::<Vec<_>>()) {
-            (Asked::Put { body, pri, delayed }, ["INSERTED", id]) => {
+            (Asked::Put { body, pri, delayed, .. }, ["INSERTED", id]) => {
                 self.seen(id.parse().unwrap(), body);
                 self.job(body).is_promised = true;
                 self.job(body).settle(*changes, *pri, if *delayed { "delayed" } else { "ready" });
@@ -151,23 +167,61 @@ impl Memory {
         self.jobs.values_mut().for_each(|job| job.holder = None);
     }
 
-    /// What has been promised, and what stands there now: `look` gives the body, the priority and the state of an id.
-    pub(super) fn check(&self, mut look: impl FnMut(u64) -> Option<(String, u32, &'static str)>) {
-        for (body, job) in &self.jobs {
+    /// Everything that was said so far is on disk.
+    pub(super) fn all_on_disk(&mut self) {
+        for job in self.jobs.values_mut() {
+            job.is_safe |= job.is_promised;
+            job.is_safely_deleted |= job.is_deleted;
+        }
+    }
+
+    /// What has been promised, and what stands there after a start: `look` gives the body, the priority and the state of an
+    /// id. What was not promised and is lost is lost for good.
+    pub(super) fn check(&mut self, mut look: impl FnMut(u64) -> Option<(String, u32, &'static str)>) {
+        for (body, job) in &mut self.jobs {
             let Some(id) = job.id else { continue };
             let there = look(id);
-            if job.is_deleted {
-                assert_eq!(there, None, "job {id} is there although its delete was acknowledged");
-            } else if job.is_promised && !job.delete_sent {
-                let (found, pri, state) = there.unwrap_or_else(|| panic!("job {id} was acknowledged and is lost"));
-                assert_eq!(&found, body, "job {id} has another body");
-                if let Some((wanted_pri, wanted_state)) = job.expected {
-                    assert_eq!(pri, wanted_pri, "priority of job {id}");
-                    // A delayed job's time may have come.
-                    let came = wanted_state == "delayed" && state == "ready";
-                    assert!(state == wanted_state || came, "job {id} is {state}, not {wanted_state}");
+            if let Some((found, ..)) = &there {
+                assert_eq!(found, body, "job {id} has another body");
+            }
+            match job.class {
+                Class::Disk => job.check(id, there),
+                Class::Soon => {
+                    assert!(!job.is_safely_deleted || there.is_none(), "job {id} is there, its delete was on disk");
+                    let may_be_gone = !job.is_safe || job.delete_sent;
+                    assert!(may_be_gone || there.is_some(), "job {id} was on disk and is lost");
+                    job.start_again(there.is_some());
+                }
+                Class::Memory => {
+                    assert_eq!(there, None, "job {id} was to be in memory only");
+                    job.start_again(false);
                 }
             }
         }
+    }
+}
+
+impl Known {
+    fn check(&self, id: u64, there: Option<(String, u32, &'static str)>) {
+        if self.is_deleted {
+            assert_eq!(there, None, "job {id} is there although its delete was acknowledged");
+        } else if self.is_promised && !self.delete_sent {
+            let (_, pri, state) = there.unwrap_or_else(|| panic!("job {id} was acknowledged and is lost"));
+            if let Some((wanted_pri, wanted_state)) = self.expected {
+                assert_eq!(pri, wanted_pri, "priority of job {id}");
+                // A delayed job's time may have come.
+                let came = wanted_state == "delayed" && state == "ready";
+                assert!(state == wanted_state || came, "job {id} is {state}, not {wanted_state}");
+            }
+        }
+    }
+
+    fn start_again(&mut self, is_there: bool) {
+        self.is_deleted = !is_there;
+        self.is_safely_deleted = !is_there;
+        self.is_promised = is_there;
+        self.is_safe = is_there;
+        self.delete_sent = false;
+        self.expected = None;
     }
 }

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::clock::Clock;
+use stdx::io::Io;
 use stdx::rng::Rng;
 use testkit::{Call, FakeClock, FakeDisk};
-use wal::{Batch, CommitError, Committer};
+use wal::{Batch, CommitError, Committed, Committer, Reserve};
 
-use super::memory::{Asked, Memory, Sent};
+use super::bugs::{Bug, torn};
+use super::memory::{Asked, Class, Memory, Sent};
 use crate::broker::{Broker, Opened};
-use crate::config::Config;
+use crate::config::{Config, TubeConfig};
+use crate::durability::Durability;
 use crate::engine::{ClientId, Now};
 use crate::event::{NoSink, NoTokens};
-use crate::names::JobId;
+use crate::names::{JobId, Namespace};
 use crate::serve::session::{Budget, Session};
 
 const FOLDER: &str = "/queue";
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 5;
+const TUBES: [(&str, Class); 3] = [("default", Class::Disk), ("soon", Class::Soon), ("brief", Class::Memory)];
 const STEPS: usize = 3000;
 /// Leases last longer than any run, unless time is advanced by as much.
 const TTR_S: u64 = 1000;
@@ -31,12 +35,16 @@ pub(super) enum Faults {
     FullDisk,
 }
 
-pub(super) struct World {
+pub(super) struct World<D: Io> {
     rng: Rng,
     faults: Faults,
     disk: FakeDisk,
+    /// The same, perhaps with a bug in front of it.
+    io: D,
+    /// A bug that is not the disk's.
+    bug: Option<Bug>,
     clock: FakeClock,
-    queue: Queue,
+    queue: Queue<D>,
     clients: Vec<SimClient>,
     memory: Memory,
     puts: u64,
@@ -48,9 +56,9 @@ pub(super) struct World {
 }
 
 /// One life of the queue.
-struct Queue {
-    broker: Broker<FakeDisk>,
-    committer: Committer<FakeDisk>,
+struct Queue<D: Io> {
+    broker: Broker<D>,
+    committer: Committer<D>,
     in_flight: Option<Batch>,
     is_over: bool,
 }
@@ -59,6 +67,8 @@ struct SimClient {
     session: Session,
     sent: Option<Sent>,
     heard: Vec<u8>,
+    /// Answers to come that nobody listens to.
+    greetings: usize,
 }
 
 /// As much as is wanted.
@@ -72,16 +82,24 @@ impl Budget for Boundless {
     fn give_back(&self, _bytes: usize) {}
 }
 
-impl World {
-    pub(super) fn new(seed: u64, faults: Faults) -> World {
+impl World<FakeDisk> {
+    pub(super) fn new(seed: u64, faults: Faults) -> World<FakeDisk> {
         let disk = FakeDisk::new(seed);
-        let mut queue = Queue::open(&disk);
-        let clients = (0..CLIENTS).map(|_| SimClient::new(queue.broker.connect())).collect();
+        World::on(disk.clone(), disk, seed, faults)
+    }
+}
+
+impl<D: Io> World<D> {
+    pub(super) fn on(io: D, disk: FakeDisk, seed: u64, faults: Faults) -> World<D> {
+        let mut queue = Queue::open(&io);
+        let clients = (0..CLIENTS).map(|who| SimClient::new(queue.broker.connect(), who)).collect();
         let (rng, clock) = (Rng::with_seed(seed ^ 0x5eed), FakeClock::new());
         World {
             rng,
             faults,
             disk,
+            io,
+            bug: None,
             clock,
             queue,
             clients,
@@ -91,6 +109,10 @@ impl World {
             moved: 0,
             may_be_dark: false,
         }
+    }
+
+    pub(super) fn with(self, bug: Bug) -> World<D> {
+        World { bug: Some(bug), ..self }
     }
 
     /// Returns how many jobs compaction has moved.
@@ -147,7 +169,7 @@ impl World {
                 self.puts += 1;
                 let body = format!("job-{}-{}", self.puts, "x".repeat(self.rng.usize(..400)));
                 let line = format!("put {pri} {delay} {TTR_S} {}\r\n{body}\r\n", body.len());
-                (Asked::Put { body, pri, delayed }, line)
+                (Asked::Put { body, pri, delayed, class: TUBES[who % TUBES.len()].1 }, line)
             }
             (5, _) => (Asked::Kick, format!("kick {}\r\n", self.rng.u32(1..4))),
             (_, None) => (Asked::Reserve, format!("reserve-with-timeout {}\r\n", self.rng.u32(..2) * 5)),
@@ -167,10 +189,17 @@ impl World {
             *in_flight = if self.rng.u32(..10) == 0 { broker.next_batch_now() } else { broker.next_batch() };
             return;
         };
+        if self.bug == Some(Bug::AcknowledgedBeforeCommit) {
+            let (durable, records, bytes) = (batch.last_lsn(), batch.records(), batch.len_bytes());
+            broker.committed(Committed { durable, records, bytes, reserve: Reserve::None, buffer: Vec::new() });
+        }
         match committer.commit(batch) {
             Ok(committed) => {
                 broker.committed(committed);
                 *in_flight = broker.next_batch();
+                if in_flight.is_none() && broker.is_drained() {
+                    self.memory.all_on_disk();
+                }
             }
             Err(CommitError::DiskFull { batch, .. }) => {
                 broker.intake_mut().disk_full = true;
@@ -189,7 +218,10 @@ impl World {
 
     /// A checkpoint that is due is written.
     fn checkpoint(&mut self) {
-        if let Some(due) = self.queue.broker.due_checkpoint() {
+        if let Some(mut due) = self.queue.broker.due_checkpoint() {
+            if self.bug == Some(Bug::CheckpointAheadOfLog) {
+                due.checkpoint.lsn.0 += 2;
+            }
             self.queue.broker.checkpoint_written(due.write());
         }
     }
@@ -213,7 +245,7 @@ impl World {
         for job in self.memory.jobs.values_mut().filter(|job| job.holder == Some(who)) {
             job.holder = None;
         }
-        self.clients[who] = SimClient::new(self.queue.broker.connect());
+        self.clients[who] = SimClient::new(self.queue.broker.connect(), who);
     }
 
     fn plan_a_fault(&mut self) {
@@ -256,21 +288,46 @@ impl World {
     /// The power is cut, the queue starts again, and what was promised is looked for.
     fn crash(&mut self) {
         self.moved += self.queue.broker.moved();
-        self.disk.power_cut();
+        if !self.may_be_dark && self.rng.u32(..4) == 0 {
+            // Only the process dies: what it wrote is in the cache, synced or not.
+            self.disk.heal();
+        } else {
+            self.disk.power_cut();
+        }
         self.may_be_dark = false;
         self.disk.set_capacity(None);
-        self.queue = Queue::open(&self.disk);
+        if self.rng.u32(..6) == 0 {
+            self.spoil_a_checkpoint();
+        }
+        if self.bug == Some(Bug::TornTailAccepted) {
+            torn::accept(&self.disk, Path::new(FOLDER));
+        }
+        self.queue = Queue::open(&self.io);
+        if self.bug == Some(Bug::IdsOfGoneJobsForgotten) {
+            self.queue.broker.forget_ids();
+        }
         self.memory.everybody_left();
-        for client in &mut self.clients {
-            *client = SimClient::new(self.queue.broker.connect());
+        for (who, client) in self.clients.iter_mut().enumerate() {
+            *client = SimClient::new(self.queue.broker.connect(), who);
         }
         let broker = &mut self.queue.broker;
         self.memory.check(|id| broker.look(JobId(id)));
     }
 }
 
-impl Queue {
-    fn open(disk: &FakeDisk) -> Queue {
+impl<D: Io> World<D> {
+    /// The newest checkpoint gets a flipped bit: the one before has to do, or the log alone.
+    fn spoil_a_checkpoint(&mut self) {
+        let paths = self.disk.paths();
+        if let Some(path) = paths.iter().rfind(|path| path.extension().is_some_and(|kind| kind == "index")) {
+            let len = self.disk.contents(path).map_or(0, |bytes| bytes.len());
+            self.disk.flip_bit(path, self.rng.usize(..len.max(1)), self.rng.u8(..8));
+        }
+    }
+}
+
+impl<D: Io> Queue<D> {
+    fn open(io: &D) -> Queue<D> {
         let config = Config {
             segment_bytes_max: 8192,
             job_bytes_max: 600,
@@ -278,21 +335,40 @@ impl Queue {
             checkpoint_log_bytes: 12 << 10,
             ..Config::default()
         };
-        let opened = Broker::open(disk.clone(), config, Path::new(FOLDER), Arc::new(NoTokens), Arc::new(NoSink));
-        let Opened { broker, committer, report } = opened.unwrap_or_else(|e| panic!("cannot open: {e}"));
+        let opened = Broker::open(io.clone(), config, Path::new(FOLDER), Arc::new(NoTokens), Arc::new(NoSink));
+        let Opened { mut broker, committer, report } = opened.unwrap_or_else(|e| panic!("cannot open: {e}"));
         assert!(report.is_clean(), "{report:?}");
+        let durability = |class| match class {
+            Class::Disk => Durability::Disk,
+            Class::Soon => Durability::Interval { ms: 50 },
+            Class::Memory => Durability::Memory,
+        };
+        let tubes = TUBES
+            .map(|(name, class)| (name.into(), TubeConfig { durability: durability(class), ..TubeConfig::default() }));
+        broker.configure(&Namespace::SHARED, tubes.into());
         Queue { broker, committer, in_flight: None, is_over: false }
     }
 }
 
 impl SimClient {
-    fn new(id: ClientId) -> SimClient {
-        SimClient { session: Session::new(id), sent: None, heard: Vec::new() }
+    /// Each client puts into one tube and takes from all.
+    fn new(id: ClientId, who: usize) -> SimClient {
+        let mut session = Session::new(id);
+        session.input.push(format!("use {}\r\n", TUBES[who % TUBES.len()].0).as_bytes());
+        for (name, _) in TUBES {
+            session.input.push(format!("watch {name}\r\n").as_bytes());
+        }
+        SimClient { session, sent: None, heard: Vec::new(), greetings: 1 + TUBES.len() }
     }
 
     /// The next whole answer: its line, and its body if it has one.
     fn next_answer(&mut self) -> Option<(String, Option<String>)> {
         let end = self.heard.windows(2).position(|two| two == b"\r\n")?;
+        if self.greetings > 0 {
+            self.greetings -= 1;
+            self.heard.drain(..end + 2);
+            return self.next_answer();
+        }
         let head = String::from_utf8(self.heard[..end].to_vec()).unwrap();
         let body = head.strip_prefix("RESERVED ").map(|rest| {
             let len: usize = rest.split(' ').nth(1).unwrap().parse().unwrap();

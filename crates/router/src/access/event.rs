@@ -23,6 +23,8 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// It waited so long for a place among those under way.
+    Waited(Duration),
     /// The next try met a fault that was set by hand.
     Fault(Strike),
 }
@@ -33,6 +35,7 @@ impl What {
         match self {
             What::BudgetDenied(_) => "budget_denied",
             What::BreakerProbe => "breaker_probe",
+            What::Waited(_) => "waited",
             What::Fault(_) => "fault",
         }
     }
@@ -42,6 +45,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
+            What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
             What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::capacity::{BreakerState, Manual};
+use crate::capacity::{BreakerState, Figures, Manual};
 use crate::handle::Handle;
 
 /// A route's breaker at one moment.
@@ -20,7 +20,26 @@ pub struct BreakerView {
     pub openings: u32,
 }
 
+/// A route's limit at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitView {
+    /// The route's name.
+    pub route: String,
+    /// How many are under way, wait, and were turned away.
+    pub figures: Figures,
+}
+
 impl Handle {
+    /// The limits of the routes that have one, or had, by name.
+    pub fn limits(&self) -> Vec<LimitView> {
+        let routes = self.shared.states.routes.all().into_iter();
+        let mut views: Vec<LimitView> = routes
+            .filter_map(|(route, state)| Some(LimitView { route, figures: state.limiter.get()?.figures() }))
+            .collect();
+        views.sort_by(|a, b| a.route.cmp(&b.route));
+        views
+    }
+
     /// The breakers of all routes, by name.
     pub fn breakers(&self) -> Vec<BreakerView> {
         let now = self.clock.mono();

@@ -5,49 +5,38 @@
 
 mod admin;
 mod breaker;
+mod door;
+mod limiter;
+mod line;
 mod manual;
+mod matching;
+mod passage;
 mod retry_after;
-mod turn;
+mod rules;
+mod shed;
+mod sizer;
 
 use std::rc::Rc;
 
-use crate::access::What;
-use crate::config::{BreakerConfig, RoutePolicy};
+use stdx::clock::Mono;
+
+use crate::access::{Outcome, What};
 use crate::exchange::Exchange;
 use crate::forward::{Answer, Outbound};
 use crate::rescue::Failure;
-use crate::snapshot::Route;
 use crate::tries::{self, Destination};
-use turn::Turn;
+use matching::Asked;
+use passage::Passage;
+use rules::RouteLimit;
 
-pub use admin::BreakerView;
+pub use admin::{BreakerView, LimitView};
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerState;
+pub use limiter::Figures;
+pub(crate) use limiter::{Limiter, Permit};
 pub use manual::Manual;
-
-/// What a route asks for before its tries.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    breaker: Option<BreakerConfig>,
-}
-
-impl Rules {
-    /// What a policy asks for, `None` when that is nothing.
-    pub(crate) fn of(policy: &RoutePolicy) -> Option<Box<Rules>> {
-        let rules = Rules { breaker: policy.breaker.clone() };
-        rules.breaker.is_some().then(|| Box::new(rules))
-    }
-}
-
-impl Route {
-    fn is_plain(&self) -> bool {
-        self.rules.is_none() && self.state.breaker.at_rest()
-    }
-
-    fn breaker_config(&self) -> Option<&BreakerConfig> {
-        self.rules.as_ref()?.breaker.as_ref()
-    }
-}
+pub(crate) use rules::Rules;
+pub(crate) use shed::Shed;
 
 /// Takes a request to its tries, when its route may take it.
 ///
@@ -66,11 +55,49 @@ pub(crate) async fn run(
 
 async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Outbound) -> Result<Answer, Failure> {
     let worker = Rc::clone(&exchange.worker);
-    let turn = Turn::take(worker, destination.routed.clone())?;
-    if turn.is_probe() {
+    let routed = destination.routed.clone();
+    let passage = Passage::ask(Rc::clone(&worker), routed.clone())?;
+    if passage.is_probe() {
         exchange.note(What::BreakerProbe);
     }
+    let limit = routed.rules.as_ref().and_then(|rules| rules.limit.as_ref());
+    if let Some(limit) = limit {
+        let asked = Asked { headers: outbound.headers(), peer: exchange.conn.peer.ip() };
+        let priority = routed.rules.as_ref().map_or(0, |rules| rules.priorities.priority(asked));
+        enter(exchange, limit, priority).await?;
+    }
+    let began = worker.now();
     let result = tries::run(exchange, destination, outbound).await;
-    turn.settle(&result);
+    if let Some(limit) = limit {
+        observe(limit, &result, began, worker.now());
+    }
+    passage.settle(&result);
     result
+}
+
+/// Takes a place among those under way, for as long as the exchange lasts.
+async fn enter(exchange: &mut Exchange, limit: &RouteLimit, priority: u8) -> Result<(), Failure> {
+    let worker = Rc::clone(&exchange.worker);
+    let began = worker.now();
+    let entered = limit.limiter.enter(&limit.config, priority, exchange.deadline(), &worker.clock).await;
+    let waited = worker.now().since(began);
+    if waited.as_millis() > 0 {
+        exchange.note(What::Waited(waited));
+    }
+    let permit = entered.map_err(|why| Failure::Shed { why, retry_after_s: limit.limiter.retry_after_s() })?;
+    exchange.permit = Some(permit);
+    Ok(())
+}
+
+/// Tells the limiter how long the answer took; what failed fast says nothing about that.
+fn observe(limit: &RouteLimit, result: &Result<Answer, Failure>, began: Mono, now: Mono) {
+    match result {
+        Ok(answer) if answer.response.status().as_u16() < 500 => {
+            limit.limiter.observe(&limit.config, now, Some(now.since(began)));
+        }
+        Err(Failure::Deadline | Failure::NoReply(Outcome::TimedOut)) => {
+            limit.limiter.observe(&limit.config, now, None);
+        }
+        _ => {}
+    }
 }

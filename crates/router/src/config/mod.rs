@@ -1,15 +1,25 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
 mod breaker;
+mod hedge;
+mod limit;
+mod matching;
 mod policy;
+mod retry;
 mod upstream;
+
+use std::path::PathBuf;
 
 use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use breaker::BreakerConfig;
+pub use hedge::HedgeConfig;
+pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
+pub use matching::RequestMatch;
 pub use policy::RoutePolicy;
+pub use retry::RetryConfig;
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.
@@ -61,6 +71,16 @@ pub struct Config {
     /// Time an idle connection to an endpoint is kept.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub pool_idle_timeout_ms: u32,
+    /// Folder for requests' content that does not stay in memory; the files in it have no names. Absent: `router/spool` in
+    /// the data folder; a router alone without a data folder keeps nothing on disk.
+    pub spool_dir: Option<PathBuf>,
+    /// Bytes of requests' content kept in memory for another try, all requests together; beyond it content goes to disk.
+    pub kept_memory_bytes_max: u64,
+    /// Bytes of requests' content kept on disk for another try, all requests together; beyond it requests are not repeated.
+    pub kept_disk_bytes_max: u64,
+    /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
+    /// it they are cut.
+    pub overtaken_max: u16,
     /// Requests held while no endpoint of their upstream is up; beyond it 503 at once.
     pub held_max: u32,
     /// Time that client connections without a request get, when the router drains, to send one more: its answer says that
@@ -91,6 +111,10 @@ impl Default for Config {
             connect_timeout_ms: 1_000,
             pool_idle_max: 64,
             pool_idle_timeout_ms: 30_000,
+            spool_dir: None,
+            kept_memory_bytes_max: 32 << 20,
+            kept_disk_bytes_max: 1 << 30,
+            overtaken_max: 256,
             held_max: 1_000,
             drain_idle_ms: 500,
             drain_timeout_ms: 30_000,

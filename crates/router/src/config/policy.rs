@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::BreakerConfig;
+use super::hedge::{self, HedgeConfig};
+use super::retry::RetryConfig;
+use super::{BreakerConfig, LimitConfig, PriorityConfig};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +28,17 @@ pub struct RoutePolicy {
     /// When the whole route is given a rest. Absent: never, unless by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerConfig>,
+    /// What is retried, and when.
+    pub retry: RetryConfig,
+    /// A second try beside a slow first one. Absent: none.
+    #[serde(deserialize_with = "hedge::read")]
+    pub hedge: Option<HedgeConfig>,
+    /// How many of its requests may be under way at once. Absent: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitConfig>,
+    /// Who comes first where its requests wait. Absent: all are alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<PriorityConfig>,
 }
 
 impl Default for RoutePolicy {
@@ -37,6 +50,10 @@ impl Default for RoutePolicy {
             hold_ms: 5_000,
             body_bytes_max: None,
             breaker: None,
+            retry: RetryConfig::default(),
+            hedge: None,
+            limit: None,
+            priority: None,
         }
     }
 }

@@ -19,3 +19,4 @@ mod request;
 pub(crate) use head::HeadFault;
 pub(crate) use link::{Asked, Buffers, Fault, Link};
 pub(crate) use reply::ReplyContent;
+pub(crate) use request::write_number;

@@ -4,7 +4,7 @@ use http::header;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
-use crate::fields;
+use crate::deadline::Left;
 
 /// How a request's content is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,13 @@ pub(super) enum Framing {
 
 /// Writes `head`, and how long it may still take. What frames the content comes from `framing` alone, whatever fields the
 /// head has.
-pub(super) fn write_head(out: &mut Vec<u8>, head: &Parts, deadline_ms: u64, framing: Framing) {
+pub(super) fn write_head(out: &mut Vec<u8>, head: &Parts, left: Left, framing: Framing) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(head.uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_fields(out, &head.headers);
-    out.extend_from_slice(fields::DEADLINE.as_str().as_bytes());
-    out.extend_from_slice(b": ");
-    write_number(out, deadline_ms);
-    out.extend_from_slice(b"\r\n");
+    left.write(out);
     match framing {
         // RFC 9110, 8.6: an endpoint that expects content is told that there is none.
         Framing::None if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) => {
@@ -56,7 +53,7 @@ pub(super) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
     }
 }
 
-fn write_number(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = number;
@@ -93,10 +90,16 @@ mod tests {
     use super::*;
     use http::Request;
     use proptest::prelude::{any, prop_assert_eq, proptest};
+    use std::time::Duration;
 
     fn written(request: http::request::Builder, framing: Framing) -> String {
         let mut out = Vec::new();
-        write_head(&mut out, &request.body(()).unwrap().into_parts().0, 250, framing);
+        write_head(
+            &mut out,
+            &request.body(()).unwrap().into_parts().0,
+            Left { time: Duration::from_millis(250), grpc: false },
+            framing,
+        );
         String::from_utf8(out).unwrap()
     }
 

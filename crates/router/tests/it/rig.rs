@@ -1,7 +1,7 @@
 //! `proxy().endpoint(&a).start()`: a router with two workers in front of endpoints, and raw clients for it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub(crate) struct Proxy {
     upstream: UpstreamPolicy,
     endpoints: Vec<EndpointSpec>,
     overrides: Overrides,
+    data: Option<PathBuf>,
 }
 
 /// A router with one route for everything, no endpoints yet, and two workers.
@@ -38,6 +39,7 @@ pub(crate) fn proxy() -> Proxy {
         upstream: UpstreamPolicy::default(),
         endpoints: Vec::new(),
         overrides: Overrides::in_memory(),
+        data: None,
     }
 }
 
@@ -73,6 +75,12 @@ impl Proxy {
         self
     }
 
+    /// Where what goes to disk is kept.
+    pub(crate) fn data(mut self, folder: &Path) -> Proxy {
+        self.data = Some(folder.into());
+        self
+    }
+
     /// Nobody is believed, loopback neither.
     pub(crate) fn untrusting(self) -> Proxy {
         self.config(|config| config.trusted_peers.clear())
@@ -82,8 +90,11 @@ impl Proxy {
         let rings = Arc::new(Rings::default());
         let source = Arc::new(StaticSource::new(routing(&self.policy, &self.upstream, self.endpoints)));
         let sink: Arc<dyn AccessSink> = Arc::clone(&rings) as _;
-        let deps =
-            Deps { overrides: self.overrides, ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared()) };
+        let deps = Deps {
+            overrides: self.overrides,
+            data: self.data,
+            ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared())
+        };
         let handle = router::start(self.config, deps).unwrap();
         Rig {
             addr: handle.bound()[0],

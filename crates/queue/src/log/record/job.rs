@@ -17,6 +17,7 @@ mod tag {
     pub(super) const BURIES: u8 = 8;
     pub(super) const KICKS: u8 = 9;
     pub(super) const BURIED_TURN: u8 = 10;
+    pub(super) const DAMAGED: u8 = 32;
 }
 
 /// Bytes that a job's record has beside names, attributes and body.
@@ -43,6 +44,8 @@ pub(crate) struct Attrs<'a> {
     pub(crate) trace: Option<TraceContext>,
     pub(crate) counts: Counts,
     pub(crate) buried_turn: Option<u64>,
+    /// The body was lost to damage.
+    pub(crate) is_damaged: bool,
     /// Encoded attributes that are not understood here and only passed on.
     pub(crate) others: &'a [u8],
 }
@@ -82,15 +85,15 @@ impl JobRecord<'_> {
 impl Attrs<'static> {
     /// What a record says of a job's facts.
     pub(crate) fn of(facts: &Facts) -> Attrs<'static> {
-        let Facts { counts, trace, reserved_lsn: _, lease: _ } = *facts;
-        Attrs { trace, counts, ..Attrs::default() }
+        let Facts { counts, trace, is_damaged, .. } = *facts;
+        Attrs { trace, counts, is_damaged, ..Attrs::default() }
     }
 }
 
 impl Attrs<'_> {
     /// The facts that a record tells of, if there are any.
     pub(crate) fn facts(&self) -> Option<Facts> {
-        let facts = Facts { counts: self.counts, trace: self.trace, ..Facts::default() };
+        let facts = Facts { counts: self.counts, trace: self.trace, is_damaged: self.is_damaged, ..Facts::default() };
         (facts != Facts::default()).then_some(facts)
     }
 
@@ -115,6 +118,9 @@ impl Attrs<'_> {
         if let Some(turn) = self.buried_turn {
             attrs.u64(tag::BURIED_TURN, turn);
         }
+        if self.is_damaged {
+            attrs.bytes(tag::DAMAGED, &[]);
+        }
         out.extend_from_slice(self.others);
     }
 
@@ -130,6 +136,7 @@ impl Attrs<'_> {
                 tag::RELEASES => counts.releases = number(&attr)?,
                 tag::BURIES => counts.buries = number(&attr)?,
                 tag::KICKS => counts.kicks = number(&attr)?,
+                tag::DAMAGED => attrs.is_damaged = true,
                 tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
                 _ => {}
             }
@@ -152,7 +159,7 @@ pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut others = Vec::new();
     for attr in attr::decode(input.take(attrs_len)?) {
         let attr = attr?;
-        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN) {
+        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN | tag::DAMAGED) {
             Encoder::new(&mut others).bytes(attr.tag, attr.value);
         }
     }

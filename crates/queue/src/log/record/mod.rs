@@ -280,6 +280,7 @@ mod tests {
             trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
             counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },
             buried_turn: Some(9),
+            is_damaged: true,
             others: &[],
         };
         let (id, pri, delay_s, due_ms) = (JobId(7), 3, 60, 1_800_000_000_000);

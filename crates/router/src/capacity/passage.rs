@@ -1,4 +1,4 @@
-//! One request's turn at its route's breaker.
+//! One request's way past its route's breaker.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::worker::Worker;
 /// A request that the breaker let through. When it is dropped unsettled, because the client has left, a probe's turn goes
 /// back.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Passage {
     worker: Rc<Worker>,
     routed: Routed,
     pass: Option<Pass>,
 }
 
-impl Turn {
+impl Passage {
     /// Asks the route's breaker.
     ///
     /// # Errors
     /// When it lets nothing through.
-    pub(super) fn take(worker: Rc<Worker>, routed: Routed) -> Result<Turn, Failure> {
+    pub(super) fn ask(worker: Rc<Worker>, routed: Routed) -> Result<Passage, Failure> {
         let now = worker.now();
         match routed.state.breaker.admit(routed.breaker_config(), now) {
-            Ok(pass) => Ok(Turn { worker, routed, pass: Some(pass) }),
+            Ok(pass) => Ok(Passage { worker, routed, pass: Some(pass) }),
             Err(Closure::Tripped) => Err(Failure::Tripped),
             Err(Closure::Open { until }) => {
                 let wait = until.map_or(Duration::ZERO, |until| until.since(now));
@@ -55,7 +55,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Passage {
     fn drop(&mut self) {
         if self.is_probe() {
             self.routed.state.breaker.give_back(self.worker.now());

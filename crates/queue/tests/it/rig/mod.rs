@@ -1,5 +1,7 @@
 //! A server to talk to, ours or Debian's beanstalkd, and a client that says lines and hears lines.
 
+mod http;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -11,6 +13,8 @@ use queue::config::Config;
 use queue::{Deps, Handle, JobSink, NoSink, NoTokens, StartError, TokenSource};
 use stdx::clock::SystemClock;
 use tempfile::TempDir;
+
+pub(crate) use http::{Http, hear};
 
 /// How long an answer may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,222 @@
+//! What can be typed behind `forebay queue`.
+
+use clap::{Args, Subcommand};
+use net::listen::ListenAddr;
+use stdx::ids::{AppName, EnvName};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueVerb {
+    /// List the tubes with their figures
+    #[command(after_help = "Examples:\n  forebay queue ls --app shop\n  forebay queue ls --json | jq '.items[] | \
+                            select(.burden.drain_ms == null)'    tubes that grow")]
+    Ls(TubesOf),
+    /// Show one tube, or without a name the queue as a whole
+    #[command(after_help = "Examples:\n  forebay queue show                     syncs, acknowledgements, sizes\n  \
+                            forebay queue show orders --app shop   one tube and its next jobs")]
+    Show(ShowArgs),
+    /// Follow the tubes, once a second
+    Watch(TubesOf),
+    /// Show a job with its body, or the next one of a tube
+    #[command(after_help = "Examples:\n  forebay queue peek 17\n  forebay queue peek --tube orders --state buried")]
+    Peek(PeekArgs),
+    /// Put a job; its body is the argument, or stdin
+    #[command(after_help = "Examples:\n  forebay queue put orders '{\"id\": 7}' --delay 1h\n  \
+                            forebay queue put --app shop mail < letter.json")]
+    Put(PutArgs),
+    /// Make buried jobs of a tube ready, delayed ones when none is buried; or one job
+    #[command(after_help = "Examples:\n  forebay queue kick orders 100\n  forebay queue kick --job 17")]
+    Kick(KickArgs),
+    /// Put a job aside that is ready or delayed
+    Bury(JobArgs),
+    /// Delete a job that nobody holds
+    Delete(JobArgs),
+    /// Let nobody have a job of a tube for a while; jobs still come in
+    #[command(after_help = "Example:\n  forebay queue pause orders --app shop --for 15m")]
+    Pause(PauseArgs),
+    /// End a pause
+    Resume(TubeArgs),
+    /// Serve the beanstalkd protocol alone
+    Serve(QueueServeArgs),
+}
+
+/// Whose tubes: an application's, or without one the shared ones.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ScopeFlags {
+    /// The application whose tube it is [default: the shared tubes]
+    #[arg(short, long)]
+    pub(crate) app: Option<AppName>,
+    /// Its environment [default: production]
+    #[arg(short, long, requires = "app")]
+    pub(crate) env: Option<EnvName>,
+}
+
+impl ScopeFlags {
+    /// The pairs of a query string, and more behind them.
+    pub(crate) fn pairs<const N: usize>(&self, more: [(&'static str, Option<String>); N]) -> String {
+        let mut pairs = vec![
+            ("app", self.app.as_ref().map(ToString::to_string)),
+            ("env", self.env.as_ref().map(ToString::to_string)),
+        ];
+        pairs.extend(more);
+        crate::verbs::query(&pairs)
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TubesOf {
+    /// Only this application's
+    #[arg(short, long)]
+    pub(crate) app: Option<AppName>,
+    /// Only this environment's [default: production]
+    #[arg(short, long, requires = "app")]
+    pub(crate) env: Option<EnvName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TubeArgs {
+    /// The tube
+    pub(crate) tube: String,
+    #[command(flatten)]
+    pub(crate) scope: ScopeFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The tube
+    pub(crate) tube: Option<String>,
+    #[command(flatten)]
+    pub(crate) scope: ScopeFlags,
+    /// Only jobs in this state: ready, delayed, reserved, buried
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<String>,
+    /// How many jobs to list
+    #[arg(short, value_name = "N", default_value_t = 10)]
+    pub(crate) n: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeekArgs {
+    /// The job
+    #[arg(required_unless_present = "tube", conflicts_with = "tube")]
+    pub(crate) job: Option<u64>,
+    /// The next job of this tube
+    #[arg(long)]
+    pub(crate) tube: Option<String>,
+    /// In this state: ready, delayed, reserved, buried
+    #[arg(long, value_name = "STATE", requires = "tube", default_value = "ready")]
+    pub(crate) state: String,
+    #[command(flatten)]
+    pub(crate) scope: ScopeFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PutArgs {
+    /// The tube
+    pub(crate) tube: String,
+    /// The body [default: what comes on stdin]
+    pub(crate) body: Option<String>,
+    #[command(flatten)]
+    pub(crate) scope: ScopeFlags,
+    /// 0 is the most urgent [default: 65536]
+    #[arg(long)]
+    pub(crate) pri: Option<u32>,
+    /// When it becomes ready: 90s, 5m, 2h, 30d
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) delay: Option<u32>,
+    /// How long a worker may take: 90s, 5m, 2h [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) ttr: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KickArgs {
+    /// The tube
+    #[arg(required_unless_present = "job", conflicts_with = "job")]
+    pub(crate) tube: Option<String>,
+    /// How many jobs
+    #[arg(default_value_t = 1)]
+    pub(crate) jobs: u32,
+    /// This job alone
+    #[arg(long, value_name = "ID")]
+    pub(crate) job: Option<u64>,
+    #[command(flatten)]
+    pub(crate) scope: ScopeFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
+    /// The job
+    pub(crate) job: u64,
+    #[command(flatten)]
+    pub(crate) scope: ScopeFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// The tube
+    pub(crate) tube: String,
+    #[command(flatten)]
+    pub(crate) scope: ScopeFlags,
+    /// How long: 90s, 5m, 2h, 30d
+    #[arg(long = "for", value_name = "TIME", value_parser = seconds, default_value = "1h")]
+    pub(crate) duration: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueServeArgs {
+    /// Addresses [default: 127.0.0.1:11300]
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', default_value = "127.0.0.1:11300")]
+    pub(crate) listen: Vec<ListenAddr>,
+}
+
+/// `90s`, `5m`, `2h`, `30d` as seconds.
+fn seconds(text: &str) -> Result<u32, String> {
+    let bad = || format!("`{text}` is no time: write 90s, 5m, 2h or 30d");
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let unit: u32 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(bad()),
+    };
+    number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Verb};
+
+    fn parse(words: &[&str]) -> Result<QueueVerb, clap::Error> {
+        let cli = Cli::try_parse_from([&["forebay", "queue"], words].concat())?;
+        let Verb::Queue(verb) = cli.verb else { panic!("{words:?}") };
+        Ok(verb)
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(["90s", "5m", "2h", "30d"].map(|text| seconds(text).unwrap()), [90, 300, 7_200, 2_592_000]);
+        for bad in ["", "5", "m", "-5m", "5w", "99999999d"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_job_is_peeked_by_number_or_as_the_next_of_a_tube() {
+        assert!(matches!(parse(&["peek", "17"]), Ok(QueueVerb::Peek(PeekArgs { job: Some(17), .. }))));
+        assert!(parse(&["peek", "--tube", "mail", "--state", "buried"]).is_ok());
+        assert!(parse(&["peek"]).is_err());
+        assert!(parse(&["peek", "17", "--tube", "mail"]).is_err());
+    }
+
+    #[test]
+    fn an_environment_is_one_of_an_application() {
+        assert!(parse(&["pause", "mail", "--env", "staging"]).is_err());
+        let Ok(QueueVerb::Pause(args)) = parse(&["pause", "mail", "-a", "shop", "-e", "staging"]) else { panic!() };
+        assert_eq!(args.scope.pairs([("n", Some("1".into()))]), "?app=shop&env=staging&n=1");
+        assert_eq!(args.duration, 3_600);
+    }
+}

@@ -1,0 +1,182 @@
+//! What callers within the process ask beyond the protocol: the HTTP door, push, periodic jobs, operators.
+
+use control::wire::{JobRow, QueueStatus};
+use stdx::io::Io;
+use stdx::trace::TraceContext;
+
+use super::Broker;
+use super::promise::Noted;
+use crate::engine::{ClientId, Job, JobState, Now, Refused, StateName};
+use crate::event::JobChange;
+use crate::log::record::Record;
+use crate::names::{JobId, Namespace};
+use crate::proto::reply::Reply;
+
+/// Why a `put` is refused, where the protocol says OUT_OF_MEMORY to all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhyNot {
+    /// The tube has all the jobs or bytes that it may have.
+    Tube,
+    /// All tubes together have.
+    Queue,
+    /// The disk has no room.
+    Disk,
+}
+
+impl<D: Io> Broker<D> {
+    /// A new connection in a namespace.
+    pub(crate) fn connect_to(&mut self, namespace: &Namespace) -> ClientId {
+        let space = self.engine.space_ix(namespace);
+        self.connect_in(space)
+    }
+
+    /// Whether anybody was ever in the namespace.
+    pub(crate) fn knows(&self, namespace: &Namespace) -> bool {
+        self.engine.spaces().iter().any(|space| space.name == *namespace)
+    }
+
+    /// The context of the connection's next `put`.
+    pub(crate) fn set_trace(&mut self, client: ClientId, trace: Option<TraceContext>) {
+        self.conns[client.0 as usize].trace = trace;
+    }
+
+    /// Why a `put` of so many bytes was just answered OUT_OF_MEMORY.
+    pub(crate) fn why_not(&self, client: ClientId, bytes: u64) -> WhyNot {
+        match self.engine.has_room(self.engine.client(client).used, bytes) {
+            _ if self.intake.lacks_space() => WhyNot::Disk,
+            Err(Refused::Tube) => WhyNot::Tube,
+            Err(Refused::Queue | Refused::Tubes | Refused::Memory) => WhyNot::Queue,
+            // It fits now, or the log has too much to write just then: as good as a disk that is full for a moment.
+            Ok(()) => WhyNot::Disk,
+        }
+    }
+
+    /// Whether a job of the connection's namespace exists, and whether somebody holds it.
+    pub(crate) fn state_of(&self, client: ClientId, id: JobId) -> Option<JobState> {
+        self.engine.job_in(self.space_of(client), id).map(|job| job.state)
+    }
+
+    /// Passes a reservation on; says whether `from` had it.
+    pub(crate) fn pass_on(&mut self, id: JobId, from: ClientId, to: ClientId) -> bool {
+        self.engine.pass_on(id, from, to)
+    }
+
+    /// The priority of a job that the client holds under this reservation, and the delay that its tube's retry policy has
+    /// for it.
+    pub(crate) fn held_under(&self, client: ClientId, id: JobId, lease: u32) -> Option<Terms> {
+        let job = self.engine.held_under(client, id, lease)?;
+        let retry_ms = self.engine.tube(job.tube).config.retry_delay_ms;
+        Some(Terms { pri: job.pri, retry_s: u32::try_from(retry_ms.div_ceil(1_000)).unwrap_or(u32::MAX) })
+    }
+
+    /// Puts a job aside that nobody holds; answered as `bury`.
+    pub(crate) fn bury_by_hand(&mut self, client: ClientId, id: JobId, now: Now) {
+        self.engine.now = now;
+        let space = self.space_of(client);
+        let may = |job: &Job| matches!(job.state, JobState::Ready | JobState::Delayed { .. });
+        let Some(job) = self.engine.job_in(space, id).filter(may) else {
+            return self.tell_state(client, Reply::NotFound);
+        };
+        match self.note(&job, &Record::Buried { id, pri: job.pri }) {
+            Ok(Noted { lsn, turn }) => {
+                self.engine.bury(id, turn);
+                self.change(id, lsn, |counts| counts.buries += 1);
+                self.tell_job(id, JobChange::Buried, lsn, now);
+                self.answer(client, Reply::Buried, lsn);
+            }
+            Err(cause) => self.not_appended(client, &cause),
+        }
+    }
+
+    /// Answers `OK` once everything that the state tells of is on disk.
+    pub(crate) fn await_state(&mut self, client: ClientId) {
+        let reply = if self.failed.is_some() { Reply::InternalError } else { Reply::Ok(b"") };
+        self.tell_state(client, reply);
+    }
+
+    /// One job of the connection's namespace.
+    pub(crate) fn job_row(&self, client: ClientId, id: JobId, now: Now) -> Option<JobRow> {
+        self.engine.job_in(self.space_of(client), id).map(|job| self.row_of(&job, now))
+    }
+
+    /// The first `n` jobs of a tube that are in one state, or in any; `None` when there is no such tube.
+    pub(crate) fn job_rows(
+        &self,
+        client: ClientId,
+        tube: &str,
+        state: Option<StateName>,
+        n: usize,
+        now: Now,
+    ) -> Option<Vec<JobRow>> {
+        let tube = self.engine.find_tube(self.space_of(client), tube)?;
+        let mut ids = Vec::new();
+        for one in StateName::ALL.into_iter().filter(|one| state.is_none_or(|state| state == *one)) {
+            ids.extend(self.engine.list(tube, one, n - ids.len()));
+        }
+        Some(ids.into_iter().filter_map(|id| self.engine.job(id)).map(|job| self.row_of(&job, now)).collect())
+    }
+
+    fn row_of(&self, job: &Job, now: Now) -> JobRow {
+        let tube = self.engine.tube(job.tube);
+        let scope = self.engine.space(tube.space).name.0.clone();
+        let counts = self.engine.counts(job.id);
+        let trace = self.engine.facts(job.id).and_then(|facts| facts.trace);
+        JobRow {
+            id: job.id.0,
+            app: scope.as_ref().map(|scope| scope.app.clone()),
+            environment: scope.map(|scope| scope.env),
+            tube: tube.name.to_string(),
+            state: job.state.word().into(),
+            pri: job.pri,
+            created_ms: job.created_ms,
+            left_ms: match job.state {
+                JobState::Delayed { until_ms } => Some(until_ms.saturating_sub(now.wall.millis())),
+                JobState::Reserved { deadline, .. } => {
+                    Some(u64::try_from(deadline.since(now.mono).as_millis()).unwrap_or(u64::MAX))
+                }
+                JobState::Ready | JobState::Buried { .. } => None,
+            },
+            delay_s: job.delay_s,
+            ttr_s: job.ttr_s,
+            bytes: job.body_len.into(),
+            reserves: counts.reserves,
+            timeouts: counts.timeouts,
+            releases: counts.releases,
+            buries: counts.buries,
+            kicks: counts.kicks,
+            lease: None,
+            traceparent: trace.map(|trace| trace.to_string()),
+            body: None,
+            body_base64: None,
+        }
+    }
+
+    /// How the plane does.
+    pub(crate) fn status(&self, now: Now, connections: u64) -> QueueStatus {
+        let (mut jobs, mut bytes) = (0, 0);
+        for space in self.engine.spaces() {
+            jobs += space.figures.jobs();
+            bytes += space.figures.bytes;
+        }
+        QueueStatus {
+            jobs,
+            bytes,
+            tubes: self.engine.tubes_len() as u64,
+            connections,
+            draining: self.intake.draining,
+            disk_low: self.intake.lacks_space(),
+            syncs: self.pulse.syncs,
+            syncs_per_s: self.pulse.sync_rate.per_second(now.mono),
+            sync_ms: self.pulse.sync_time.row(),
+            ack_ms: self.pulse.ack_time.row(),
+        }
+    }
+}
+
+/// What a job's holder may need to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) pri: u32,
+    /// How long its tube lets it wait after a failure.
+    pub(crate) retry_s: u32,
+}

@@ -1,0 +1,142 @@
+//! The door for callers within the process: the HTTP API, push, periodic jobs, operators. What they ask is carried out by
+//! the queue's thread as if they were clients ([`crate::serve`]), under the same limits, and answered when it is on disk.
+
+mod ask;
+mod error;
+
+use bytes::Bytes;
+use control::error::ApiError;
+use control::wire::{JobRow, QueueStatus};
+use stdx::trace::TraceContext;
+use tokio::sync::oneshot;
+
+pub use crate::engine::StateName;
+use crate::names::{JobId, Namespace, TubeName};
+pub(crate) use error::{
+    disk_full, job_reserved, job_too_big, lease_lost, no_such_job, no_such_tube, queue_full, too_many_tubes, tube_full,
+    unavailable, unexpected,
+};
+
+/// Jobs put or reserved by one request.
+pub const BATCH_JOBS_MAX: usize = 1_000;
+
+/// Jobs of one listing.
+pub const LIST_JOBS_MAX: usize = 1_000;
+
+/// The longest wait of one reserve; a client that wants to wait longer asks again.
+pub const WAIT_S_MAX: u32 = 300;
+
+/// A job to be put.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewJob {
+    /// 0 is the most urgent.
+    pub pri: u32,
+    /// Seconds until it is ready.
+    pub delay_s: u32,
+    /// Seconds that a reservation lasts.
+    pub ttr_s: u32,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl NewJob {
+    /// The priority of a job that names none, as clients of beanstalkd have it.
+    pub const PRI: u32 = 65_536;
+    /// The time to run of a job that names none.
+    pub const TTR_S: u32 = 60;
+
+    /// A job with everything but the body as usual.
+    pub fn new(body: impl Into<Bytes>) -> NewJob {
+        NewJob { pri: NewJob::PRI, delay_s: 0, ttr_s: NewJob::TTR_S, trace: None, body: body.into() }
+    }
+}
+
+/// A job with its body. One that was reserved names its lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobAndBody {
+    /// What is known of it.
+    pub row: JobRow,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Names one reservation of a job, so that a worker that was too slow cannot end the one of its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The job.
+    pub id: JobId,
+    /// Which of its reservations.
+    pub number: u32,
+}
+
+/// What its holder does with a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    /// It is done: the job is deleted.
+    Finish,
+    /// It did not work: the tube's retry policy says when it is tried again, or whether it is put aside. `delay_s`
+    /// overrides the policy's delay.
+    Fail {
+        /// Seconds until it is ready again.
+        delay_s: Option<u32>,
+    },
+    /// It is given back, for no fault of its own.
+    Release {
+        /// Its new priority; the old one when absent.
+        pri: Option<u32>,
+        /// Seconds until it is ready again.
+        delay_s: u32,
+    },
+    /// It is put aside.
+    Bury {
+        /// Its new priority; the old one when absent.
+        pri: Option<u32>,
+    },
+    /// The reservation begins anew.
+    Touch,
+}
+
+/// What becomes of a job in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// As its holder said.
+    AsAsked,
+    /// It was put aside instead of being given back: it was its last attempt.
+    Buried,
+}
+
+/// One question to the queue's thread.
+pub(crate) struct Call {
+    pub(crate) namespace: Namespace,
+    pub(crate) op: Op,
+    /// Closed when the caller has gone; then nothing more is done for it.
+    pub(crate) to: oneshot::Sender<Result<Done, ApiError>>,
+}
+
+pub(crate) enum Op {
+    Put { tube: TubeName, jobs: Vec<NewJob> },
+    Reserve { tubes: Vec<TubeName>, wait_s: u32, jobs_max: usize },
+    Settle { lease: Lease, how: Settle },
+    Peek { id: JobId },
+    PeekFirst { tube: TubeName, state: StateName },
+    List { tube: TubeName, state: Option<StateName>, n: usize },
+    Delete { id: JobId },
+    Bury { id: JobId },
+    KickJob { id: JobId },
+    Kick { tube: TubeName, jobs_max: u32 },
+    Pause { tube: TubeName, for_s: u32 },
+    Status,
+}
+
+/// What came of it.
+pub(crate) enum Done {
+    Put(Vec<Result<JobId, ApiError>>),
+    Jobs(Vec<JobAndBody>),
+    Rows(Vec<JobRow>),
+    Settled(Settled),
+    Count(u64),
+    Status(QueueStatus),
+    Nothing,
+}

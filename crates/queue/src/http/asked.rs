@@ -1,0 +1,77 @@
+//! What a request says of itself: whose tubes it is about, and what stands behind the `?`.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use control::error::{ApiError, Kind};
+use serde::Deserialize;
+use stdx::ids::{AppName, EnvName, Scope};
+
+use super::{Api, Scoping};
+use crate::door::StateName;
+use crate::names::{JobId, Namespace, TubeName};
+
+/// Everything that may stand behind a `?`. A key that an endpoint has no use for is no error, an unknown one is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Params {
+    pub(super) app: Option<AppName>,
+    pub(super) env: Option<EnvName>,
+    pub(super) pri: Option<u32>,
+    pub(super) delay_s: Option<u32>,
+    pub(super) ttr_s: Option<u32>,
+    pub(super) lease: Option<u32>,
+    pub(super) state: Option<String>,
+    pub(super) n: Option<usize>,
+    pub(super) jobs: Option<u32>,
+    pub(super) for_s: Option<u32>,
+}
+
+/// A request's namespace and parameters.
+pub(super) struct Asked {
+    pub(super) namespace: Namespace,
+    pub(super) params: Params,
+}
+
+impl FromRequestParts<Api> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Asked, ApiError> {
+        let params = Query::<Params>::from_request_parts(parts, api).await;
+        let Query(params) = params.map_err(|rejection| malformed(rejection.body_text()))?;
+        let namespace = match api.scoping {
+            Scoping::ByQuery => params.namespace(),
+        };
+        Ok(Asked { namespace, params })
+    }
+}
+
+impl Params {
+    fn namespace(&self) -> Namespace {
+        let env = self.env.clone().unwrap_or_else(EnvName::production);
+        Namespace(self.app.clone().map(|app| Scope { app, env }))
+    }
+
+    /// The state that is named, `None` when none is.
+    pub(super) fn state(&self) -> Result<Option<StateName>, ApiError> {
+        let Some(word) = &self.state else { return Ok(None) };
+        let state = StateName::from_word(word);
+        state.map(Some).ok_or_else(|| malformed(format!("`{word}` is no state: ready, delayed, reserved, buried")))
+    }
+}
+
+/// A tube's name from a path or a body.
+pub(super) fn tube(name: &str) -> Result<TubeName, ApiError> {
+    TubeName::new(name.as_bytes()).ok_or_else(|| {
+        ApiError::new(Kind::Usage, "tube_name_malformed", format!("`{name}` is no name of a tube"))
+            .hint("1 to 200 of A-Z a-z 0-9 - + / ; . $ _ ( ), not beginning with a hyphen")
+    })
+}
+
+/// A job's number from a path.
+pub(super) fn id(text: &str) -> Result<JobId, ApiError> {
+    text.parse().map(JobId).map_err(|_| malformed(format!("`{text}` is no number of a job")))
+}
+
+pub(super) fn malformed(what: impl Into<String>) -> ApiError {
+    ApiError::new(Kind::Usage, "request_malformed", what.into())
+}

@@ -1,0 +1,64 @@
+//! The HTTP API: what clients without a beanstalkd library speak, and operators.
+//!
+//! ```text
+//! GET    /v1/queue/status                                           -> QueueStatus (operators)
+//! GET    /v1/queue/tubes                                            -> Listing<QueueRow>
+//! GET    /v1/queue/tubes/{tube}                                     -> QueueRow
+//! POST   /v1/queue/tubes/{tube}/jobs?pri=&delay_s=&ttr_s=  the body -> {"schema":1,"id":17}
+//! POST   /v1/queue/tubes/{tube}/batch                      JSON     -> Listing<Put>
+//! GET    /v1/queue/tubes/{tube}/jobs?state=&n=                      -> Listing<JobRow>
+//! GET    /v1/queue/tubes/{tube}/peek?state=                         -> Listing<JobRow>, with body
+//! POST   /v1/queue/tubes/{tube}/kick?jobs=                          -> {"schema":1,"jobs":3}
+//! POST   /v1/queue/tubes/{tube}/pause?for_s=
+//! POST   /v1/queue/tubes/{tube}/resume
+//! POST   /v1/queue/reserve                                 JSON     -> Listing<JobRow>, with body and lease
+//! GET    /v1/queue/jobs/{id}                                        -> JobRow, with body
+//! DELETE /v1/queue/jobs/{id}
+//! POST   /v1/queue/jobs/{id}/finish|fail|release|bury|touch?lease=&pri=&delay_s=
+//! POST   /v1/queue/jobs/{id}/kick
+//! ```
+//! A caller with a token has its application's tubes; an operator names them with `?app=&env=`, or means the shared ones.
+
+mod asked;
+mod jobs;
+mod put;
+mod tubes;
+mod work;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::handle::Handle;
+
+/// Who says whose tubes a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scoping {
+    /// The caller: an operator may do anything.
+    ByQuery,
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) handle: Handle,
+    pub(crate) scoping: Scoping,
+}
+
+/// The routes, all below `/v1/queue`.
+pub(crate) fn routes(api: Api) -> Router {
+    Router::new()
+        .route("/v1/queue/status", get(tubes::status))
+        .route("/v1/queue/tubes", get(tubes::list))
+        .route("/v1/queue/tubes/{tube}", get(tubes::show))
+        .route("/v1/queue/tubes/{tube}/jobs", get(jobs::list).post(put::one))
+        .route("/v1/queue/tubes/{tube}/batch", post(put::batch))
+        .route("/v1/queue/tubes/{tube}/peek", get(jobs::peek_first))
+        .route("/v1/queue/tubes/{tube}/kick", post(tubes::kick))
+        .route("/v1/queue/tubes/{tube}/pause", post(tubes::pause))
+        .route("/v1/queue/tubes/{tube}/resume", post(tubes::resume))
+        .route("/v1/queue/reserve", post(work::reserve))
+        .route("/v1/queue/jobs/{id}", get(jobs::peek).delete(jobs::delete))
+        .route("/v1/queue/jobs/{id}/kick", post(jobs::kick))
+        .route("/v1/queue/jobs/{id}/{verb}", post(work::settle))
+        .with_state(api)
+}

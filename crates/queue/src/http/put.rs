@@ -1,0 +1,151 @@
+//! Jobs coming in: one whose body is the request's, or many as JSON.
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use control::error::{ApiError, Kind};
+use control::wire::Listing;
+use serde::{Deserialize, Serialize};
+use stdx::base64;
+use stdx::trace::TraceContext;
+
+use super::Api;
+use super::asked::{Asked, malformed, tube};
+use crate::door::{self, BATCH_JOBS_MAX, NewJob};
+use crate::names::JobId;
+
+/// Bytes of a request in JSON; a single job's body may have `job_bytes_max`.
+pub(super) const JSON_BYTES_MAX: usize = 8 << 20;
+
+/// The answer to one job.
+#[derive(Serialize)]
+struct Put {
+    schema: u32,
+    id: u64,
+}
+
+/// The answer to one of many: an id or an error.
+#[derive(Serialize)]
+struct Item {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    jobs: Vec<BatchJob>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchJob {
+    body: Option<String>,
+    body_base64: Option<String>,
+    pri: Option<u32>,
+    delay_s: Option<u32>,
+    ttr_s: Option<u32>,
+    traceparent: Option<String>,
+}
+
+pub(super) async fn one(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    asked: Asked,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let tube = tube(&name)?;
+    let bytes_max = api.handle.job_bytes_max();
+    let body = read(body, bytes_max as usize, || door::job_too_big(bytes_max)).await?;
+    let job = NewJob {
+        pri: asked.params.pri.unwrap_or(NewJob::PRI),
+        delay_s: asked.params.delay_s.unwrap_or(0),
+        ttr_s: asked.params.ttr_s.unwrap_or(NewJob::TTR_S),
+        trace: trace_of(&headers),
+        body,
+    };
+    let put = api.handle.put(&asked.namespace, tube, vec![job]).await?.pop();
+    let JobId(id) = put.unwrap_or_else(|| Err(door::unavailable()))?;
+    Ok((StatusCode::CREATED, Json(Put { schema: 1, id })).into_response())
+}
+
+pub(super) async fn batch(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    asked: Asked,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let tube = tube(&name)?;
+    let Batch { jobs } = json(body).await?;
+    if jobs.is_empty() || jobs.len() > BATCH_JOBS_MAX {
+        return Err(malformed(format!("a batch has 1 to {BATCH_JOBS_MAX} jobs, not {}", jobs.len())));
+    }
+    let trace = trace_of(&headers);
+    let jobs = jobs.into_iter().map(|job| job.read(trace)).collect::<Result<Vec<_>, _>>()?;
+    let put = api.handle.put(&asked.namespace, tube, jobs).await?;
+    let refused = put.iter().filter(|one| one.is_err()).count();
+    if refused == put.len()
+        && let Some(Err(first)) = put.first()
+    {
+        // Nothing was taken, and the first reason is as good as any.
+        return Err(first.clone());
+    }
+    let status = if refused == 0 { StatusCode::CREATED } else { StatusCode::MULTI_STATUS };
+    let items = put.into_iter().map(|one| match one {
+        Ok(JobId(id)) => Item { id: Some(id), error: None },
+        Err(error) => Item { id: None, error: Some(error) },
+    });
+    Ok((status, Json(Listing::new(items.collect()))).into_response())
+}
+
+impl BatchJob {
+    fn read(self, of_request: Option<TraceContext>) -> Result<NewJob, ApiError> {
+        let body = match (self.body, self.body_base64) {
+            (Some(text), None) => Bytes::from(text),
+            (None, Some(text)) => {
+                Bytes::from(base64::decode(&text).ok_or_else(|| malformed("`body_base64` is no base64"))?)
+            }
+            _ => return Err(malformed("a job has either `body` or `body_base64`")),
+        };
+        let trace =
+            self.traceparent.map(|text| text.parse().map_err(|_| malformed(format!("`{text}` is no trace context"))));
+        Ok(NewJob {
+            pri: self.pri.unwrap_or(NewJob::PRI),
+            delay_s: self.delay_s.unwrap_or(0),
+            ttr_s: self.ttr_s.unwrap_or(NewJob::TTR_S),
+            trace: trace.transpose()?.or(of_request),
+            body,
+        })
+    }
+}
+
+/// The trace that a request belongs to. A malformed one is none, as W3C wants it.
+fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
+    TraceContext::parse(headers.get("traceparent")?.as_bytes()).ok()
+}
+
+/// A body as JSON.
+pub(super) async fn json<T: for<'de> Deserialize<'de>>(body: Body) -> Result<T, ApiError> {
+    let too_large = || {
+        let message = format!("a request in JSON may have {JSON_BYTES_MAX} bytes");
+        ApiError::new(Kind::TooLarge, "request_too_large", message).hint("send several smaller ones")
+    };
+    let bytes = read(body, JSON_BYTES_MAX, too_large).await?;
+    serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+}
+
+/// A body of at most so many bytes.
+async fn read(body: Body, bytes_max: usize, too_large: impl FnOnce() -> ApiError) -> Result<Bytes, ApiError> {
+    let limited = http_body_util::Limited::new(body, bytes_max);
+    match http_body_util::BodyExt::collect(limited).await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(malformed(format!("the body broke off: {error}"))),
+    }
+}

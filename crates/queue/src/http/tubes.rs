@@ -1,0 +1,82 @@
+//! Looking at tubes, and what operators do to one.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use control::error::ApiError;
+use control::wire::{Listing, QueueRow, QueueStatus};
+use serde::Serialize;
+
+use super::asked::{Asked, malformed, tube};
+use super::{Api, Scoping};
+use crate::door;
+use crate::names::Namespace;
+
+/// Something was done, to so many jobs.
+#[derive(Serialize)]
+pub(super) struct Done {
+    schema: u32,
+    jobs: u64,
+}
+
+impl Done {
+    pub(super) fn of(jobs: u64) -> Json<Done> {
+        Json(Done { schema: 1, jobs })
+    }
+}
+
+pub(super) async fn status(State(api): State<Api>) -> Result<Json<QueueStatus>, ApiError> {
+    Ok(Json(api.handle.figures().await?))
+}
+
+pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Json<Listing<QueueRow>>, ApiError> {
+    let mut rows = api.handle.rows().await?;
+    if api.scoping != Scoping::ByQuery || asked.params.app.is_some() {
+        rows.retain(|row| is_of(row, &asked.namespace));
+    }
+    Ok(Json(Listing::new(rows)))
+}
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    asked: Asked,
+) -> Result<Json<QueueRow>, ApiError> {
+    let tube = tube(&name)?;
+    let rows = api.handle.rows().await?;
+    let found = rows.into_iter().find(|row| row.tube == tube.as_str() && is_of(row, &asked.namespace));
+    found.map(Json).ok_or_else(|| door::no_such_tube(tube.as_str()))
+}
+
+pub(super) async fn kick(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    asked: Asked,
+) -> Result<Json<Done>, ApiError> {
+    let jobs_max = asked.params.jobs.unwrap_or(1);
+    Ok(Done::of(api.handle.kick(&asked.namespace, tube(&name)?, jobs_max).await?))
+}
+
+pub(super) async fn pause(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    asked: Asked,
+) -> Result<Json<Done>, ApiError> {
+    let for_s = asked.params.for_s.filter(|seconds| *seconds > 0);
+    let for_s = for_s.ok_or_else(|| malformed("say for how long: for_s=N"))?;
+    api.handle.pause(&asked.namespace, tube(&name)?, for_s).await?;
+    Ok(Done::of(0))
+}
+
+pub(super) async fn resume(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    asked: Asked,
+) -> Result<Json<Done>, ApiError> {
+    api.handle.pause(&asked.namespace, tube(&name)?, 0).await?;
+    Ok(Done::of(0))
+}
+
+fn is_of(row: &QueueRow, namespace: &Namespace) -> bool {
+    let scope = namespace.0.as_ref();
+    row.app.as_ref() == scope.map(|scope| &scope.app) && row.environment.as_ref() == scope.map(|scope| &scope.env)
+}
