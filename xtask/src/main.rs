@@ -1,6 +1,7 @@
-//! What is done to the repository by command: `cargo xtask test`, `tidy`, `simulate`, `bench`.
+//! What is done to the repository by command: `cargo xtask test`, `tidy`, `simulate`, `bench`, `conformance`.
 
 mod bench;
+mod conformance;
 mod packages;
 mod rust;
 mod simulate;
@@ -34,6 +35,8 @@ enum Verb {
     Simulate(simulate::Args),
     /// What a node costs, and the router and the queue beside their peers.
     Bench(bench::Args),
+    /// A public conformance suite against ours.
+    Conformance(conformance::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Tidy { tighten } => tidy::run(tighten),
         Verb::Simulate(args) => simulate::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Conformance(args) => conformance::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

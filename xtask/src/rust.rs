@@ -50,7 +50,7 @@ impl Source {
 }
 
 fn is_test_path(path: &str) -> bool {
-    path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches" | "testkit"))
+    path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches" | "examples" | "testkit"))
 }
 
 /// The line, counted from 1, of a place in a text.

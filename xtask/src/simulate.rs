@@ -53,6 +53,7 @@ fn round(environment: &[(&str, u64)]) -> Result<()> {
     command.current_dir(workspace::root()).args(["test", "--locked", "--package", "queue", "--lib", "--"]);
     command.args(["simulation::promises", "--nocapture"]).stdin(Stdio::null());
     for (name, value) in environment {
+        eprintln!("{name}={value}");
         command.env(name, value.to_string());
     }
     if !command.status().context("cannot run cargo")?.success() {

@@ -1,7 +1,7 @@
 //! The named formats of texts: what a `format` in the schema means, as one table.
 
 use net::listen::ListenAddr;
-use router::config::HedgeConfig;
+use router::config::{HedgeConfig, RequestKey};
 use stdx::ids::{AppName, EnvName, ProcessName};
 
 /// What a text must look like: the rule in words, and whether a text follows it.
@@ -26,6 +26,7 @@ pub(crate) fn named(format: &str) -> Option<Format> {
         "network" => ("an address or a network, such as 10.0.0.7 or 10.0.0.0/8", is_network),
         "host-name" => ("a host name in lower case, without scheme, port and path, such as shop.example.com", is_host),
         "header-name" | "cookie-name" => ("1 to 64 of A-Z, a-z, 0-9, '-' and '_'", is_field_name),
+        "request-key" => ("ip, path, route, header:NAME or cookie:NAME", |t| t.parse::<RequestKey>().is_ok()),
         "url-path" => ("a path beginning with '/', without spaces, '?', '#', '//' and '.' segments", is_path),
         "hedge" => ("\"always\" or a table", |t| t == HedgeConfig::ALWAYS),
         _ => return None,

@@ -15,6 +15,7 @@ mod load;
 pub mod manifest;
 pub mod memory;
 pub mod node;
+mod pages;
 mod procfile;
 mod reference;
 pub mod resolved;

@@ -12,7 +12,7 @@ use crate::error::{Code, ConfigError, FileKind};
 use crate::key_path::KeyPath;
 use crate::manifest::Manifest;
 use crate::source::Source;
-use crate::{file, procfile, rules};
+use crate::{file, pages, procfile, rules};
 
 /// The manifest's file name.
 const MANIFEST: &str = "forebay.toml";
@@ -71,7 +71,9 @@ impl Manifest {
         let procfile = text_of(folder, PROCFILE)?;
         match (manifest, procfile) {
             (Some(text), procfile) => {
-                let manifest = Manifest::parse_as(Source { name: MANIFEST, text: &text }, app)?;
+                let mut manifest = Manifest::parse_as(Source { name: MANIFEST, text: &text }, app)?;
+                let policies = manifest.routes.iter_mut().map(|route| &mut route.policy);
+                pages::read(FileKind::Manifest, MANIFEST, folder, policies)?;
                 let ignored = procfile.map(|_| "the Procfile is not read, because there is a forebay.toml".to_owned());
                 Ok(Loaded { manifest, origin: Origin::Manifest, notes: ignored.into_iter().collect() })
             }

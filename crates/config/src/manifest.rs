@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::rules;
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
 use router::config::{RouteConfig, UpstreamPolicy};
@@ -60,6 +61,6 @@ struct SecretName(String);
 impl Manifest {
     /// The processes that a route names. One of these without `health` is checked by a TCP connect to its port.
     pub fn routed(&self) -> BTreeSet<ProcessName> {
-        self.routes.iter().map(|route| route.process.clone()).collect()
+        self.routes.iter().flat_map(rules::asked).collect()
     }
 }

@@ -9,6 +9,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::rules;
 use control::error::{ApiError, Kind};
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
@@ -82,7 +83,7 @@ impl Resolved {
 
     /// The processes that a route names; one of these without `health` is checked by a TCP connect to its port.
     pub fn routed(&self) -> BTreeSet<ProcessName> {
-        self.routes.iter().map(|route| route.process.clone()).collect()
+        self.routes.iter().flat_map(rules::asked).collect()
     }
 
     /// The versioned JSON text that a release stores.

@@ -13,7 +13,7 @@ use crate::error::{ConfigError, FileKind};
 use crate::key_path::KeyPath;
 use crate::source::Source;
 use crate::suggest::nearest;
-use crate::{file, load, rules};
+use crate::{file, load, pages, rules};
 
 /// What `forebay router serve --config` reads: `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -84,7 +84,10 @@ impl RouterFile {
     pub fn load(path: &Path) -> Result<RouterFile, ConfigError> {
         let name = path.display().to_string();
         let text = load::read_bounded(path).map_err(|e| load::unreadable(FileKind::Router, &name, &e))?;
-        RouterFile::parse(&name, &text)
+        let mut file = RouterFile::parse(&name, &text)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        pages::read(FileKind::Router, &name, folder, file.routes.iter_mut().map(|route| &mut route.policy))?;
+        Ok(file)
     }
 
     /// Reads the text of a `router.toml` that the user knows by `name`.
@@ -98,20 +101,30 @@ impl RouterFile {
     }
 }
 
+fn unknown_upstream(file: &RouterFile, at: KeyPath, name: &str) -> Option<Finding> {
+    if file.upstreams.contains_key(name) {
+        return None;
+    }
+    let hint = nearest(name, file.upstreams.keys().map(String::as_str)).map_or_else(
+        || format!("add [upstreams.{name}] with endpoints = [\"127.0.0.1:9000\"]"),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Some(Finding::invalid(at, format!("there is no upstream `{name}`")).hint(hint))
+}
+
 fn rules_of(file: &RouterFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen = BTreeMap::new();
     for (n, route) in file.routes.iter().enumerate() {
         let at = KeyPath::root().key("routes").index(n);
-        if !file.upstreams.contains_key(&route.upstream) {
-            let hint = nearest(&route.upstream, file.upstreams.keys().map(String::as_str)).map_or_else(
-                || format!("add [upstreams.{}] with endpoints = [\"127.0.0.1:9000\"]", route.upstream),
-                |name| format!("did you mean `{name}`?"),
-            );
-            let message = format!("there is no upstream `{}`", route.upstream);
-            findings.push(Finding::invalid(at.key("upstream"), message).hint(hint));
+        let instead = route.policy.fallback.as_ref().and_then(|fallback| fallback.upstream.as_ref());
+        let named = [(at.key("upstream"), Some(&route.upstream)), (at.key("fallback").key("upstream"), instead)];
+        for (at, name) in named.into_iter().filter_map(|(at, name)| Some((at, name?))) {
+            findings.extend(unknown_upstream(file, at, name));
         }
-        if let Some(first) = seen.insert(rules::route_key(route.host.as_deref(), &route.path_prefix), n) {
+        pages::rules(&at, &route.policy, &mut findings);
+        if let Some(first) = seen.insert(rules::route_key(route.host.as_deref(), &route.path_prefix, &route.policy), n)
+        {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));
         }
     }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use deploy::config::ProcessConfig;
-use router::config::RouteConfig;
+use router::config::{RouteConfig, RoutePolicy};
+use stdx::ids::ProcessName;
 
 use crate::document::Finding;
 use crate::key_path::KeyPath;
 use crate::manifest::Manifest;
+use crate::pages;
 use crate::suggest::nearest;
 
 /// Process names that mean something else to Forebay, now or in the release command to come.
@@ -102,26 +104,42 @@ fn upstreams(manifest: &Manifest, findings: &mut Vec<Finding>) {
 }
 
 fn routes(manifest: &Manifest, findings: &mut Vec<Finding>) {
-    let mut seen: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for (n, route) in manifest.routes.iter().enumerate() {
         let at = KeyPath::root().key("routes").index(n);
         if !manifest.processes.contains_key(&route.process) {
-            findings.push(unknown_process(&at, route, manifest));
+            findings.push(unknown_process(&at.key("process"), route.process.as_str(), manifest));
         }
-        if let Some(first) = seen.insert(route_key(route.host.as_deref(), &route.path_prefix), n) {
+        let instead = route.policy.fallback.as_ref().and_then(|fallback| fallback.upstream.as_deref());
+        if let Some(name) = instead.filter(|name| !manifest.processes.keys().any(|one| one.as_str() == *name)) {
+            findings.push(unknown_process(&at.key("fallback").key("upstream"), name, manifest));
+        }
+        pages::rules(&at, &route.policy, findings);
+        if let Some(first) = seen.insert(route_key(route.host.as_deref(), &route.path_prefix, &route.policy), n) {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));
         }
     }
 }
 
-fn unknown_process(at: &KeyPath, route: &RouteConfig, manifest: &Manifest) -> Finding {
+fn unknown_process(at: &KeyPath, process: &str, manifest: &Manifest) -> Finding {
     let known: Vec<&str> = manifest.processes.keys().map(|name| name.as_str()).collect();
-    let hint = nearest(route.process.as_str(), known.iter().copied())
+    let hint = nearest(process, known.iter().copied())
         .map_or_else(|| format!("known processes: {}", known.join(", ")), |name| format!("did you mean `{name}`?"));
-    Finding::invalid(at.key("process"), format!("there is no process `{}`", route.process)).hint(hint)
+    Finding::invalid(at.clone(), format!("there is no process `{process}`")).hint(hint)
 }
 
-/// What makes a route distinct: `/shop/` and `/shop` take the same requests.
-pub(crate) fn route_key<'r>(host: Option<&'r str>, path_prefix: &'r str) -> (Option<&'r str>, &'r str) {
-    (host, path_prefix.trim_end_matches('/'))
+/// The processes that a route asks: its own, and the one that it falls back to.
+pub(crate) fn asked(route: &RouteConfig) -> impl Iterator<Item = ProcessName> {
+    let instead = route.policy.fallback.as_ref().and_then(|fallback| fallback.upstream.as_ref()?.parse().ok());
+    [route.process.clone()].into_iter().chain(instead)
+}
+
+/// What makes a route distinct: `/shop/` and `/shop` take the same requests, unless at other degrade levels.
+pub(crate) fn route_key<'r>(
+    host: Option<&'r str>,
+    path_prefix: &'r str,
+    policy: &RoutePolicy,
+) -> (Option<&'r str>, &'r str, u8, u8) {
+    let levels = policy.degrade.clone().unwrap_or_default();
+    (host, path_prefix.trim_end_matches('/'), levels.from, levels.to)
 }

@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod client;
 pub mod error;
+pub mod metrics;
 pub mod plane;
 pub mod serve;
 pub mod wire;

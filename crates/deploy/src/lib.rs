@@ -25,6 +25,7 @@ pub mod source;
 mod spec;
 mod staging;
 pub mod supervise;
+mod suspicion;
 mod table;
 pub mod unpack;
 

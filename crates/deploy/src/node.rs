@@ -25,6 +25,7 @@ use crate::seams::{OutputSink, Planner, Traffic};
 use crate::side::{self, Message, Request};
 use crate::staging::Releases;
 use crate::supervise::Patience;
+use crate::suspicion::Suspicions;
 use crate::table::Publisher;
 
 /// Messages that wait for a side.
@@ -86,6 +87,7 @@ pub(crate) struct Node {
     pub(crate) ports: Ports,
     pub(crate) patience: Patience,
     pub(crate) health: HealthCache<Serial>,
+    pub(crate) suspicions: Suspicions,
     pub(crate) status: PlaneStatus,
     pub(crate) runtime_folder: PathBuf,
     pub(crate) exe: PathBuf,
@@ -132,6 +134,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         planner: deps.planner,
         sink: deps.sink,
         health: HealthCache::default(),
+        suspicions: Suspicions::default(),
         status: PlaneStatus::running("deploy"),
         runtime_folder: deps.runtime_folder,
         exe: deps.exe,
@@ -144,6 +147,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     });
     let handle = Handle { node };
     handle.recover().await?;
+    let node = &handle.node;
+    tokio::spawn(node.suspicions.clone().follow(node.publisher.traffic()));
     Ok(handle)
 }
 

@@ -1,17 +1,19 @@
 //! Asks one instance over and over whether it can take requests, and tells its side when the answer changes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use health::{Checker, Failure, Health, HealthCache, Settings, Verdict};
+use health::{Checker, Failure, Health, HealthCache, Position, Question, Settings, Verdict};
 use stdx::clock::SharedClock;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::config::HealthConfig;
 use crate::rollout::Serial;
 use crate::run::{News, Report};
+use crate::seams::Traffic;
+use crate::suspicion::Suspicions;
 
 /// A process without a check counts as healthy when it has run this long.
 const SETTLED: Duration = Duration::from_millis(500);
@@ -43,6 +45,8 @@ pub(crate) struct Surroundings {
     pub(crate) clock: SharedClock,
     pub(crate) cache: HealthCache<Serial>,
     pub(crate) news: mpsc::Sender<News>,
+    pub(crate) suspicions: Suspicions,
+    pub(crate) traffic: Arc<dyn Traffic>,
 }
 
 /// Begins to ask. `known`: what was believed before a restart of the node.
@@ -64,20 +68,51 @@ async fn settle(serial: Serial, known: Health, around: &Surroundings) {
 }
 
 async fn ask(serial: Serial, check: &Check, known: Health, around: &Surroundings) {
+    let Some((addr, question, settings)) = check.asked() else { return };
     let mut rng = stdx::rng::from_kernel();
     let now = around.clock.mono();
+    let timeout = settings.timeout;
+    let silence_max = settings.silence_max();
     let mut checker = match known {
-        Health::Unknown => Checker::new(check.settings(), now),
-        known => Checker::resume(check.settings(), known, now, &mut rng),
+        Health::Unknown => Checker::new(settings, now),
+        known => Checker::resume(settings, known, now, &mut rng),
     };
+    let suspicion = around.suspicions.watch(addr);
+    let mut positions: Arc<[Position]> = Arc::default();
+    let verdict = |checker: &Checker, failure, checked, positions: &Arc<[Position]>| Verdict {
+        health: checker.health(),
+        failure,
+        checked,
+        before: Duration::ZERO,
+        silence_max,
+        positions: Arc::clone(positions),
+    };
+    around.cache.put(serial, verdict(&checker, None, now, &positions));
     loop {
         let due = checker.due_at().unwrap_or_default();
-        tokio::time::sleep(due.since(around.clock.mono())).await;
+        tokio::select! {
+            () = tokio::time::sleep(due.since(around.clock.mono())) => {}
+            () = suspicion.raised() => {
+                checker.suspect(around.clock.mono(), &mut rng);
+                continue;
+            }
+        }
         checker.begin();
-        let answer = check.once().await;
+        let answer = health::probe(addr, &question, timeout).await;
         let now = around.clock.mono();
+        let (answer, reported) = match answer {
+            Ok(answer) => (Ok(()), Some(answer.positions)),
+            Err(failure) => (Err(failure), None),
+        };
         let changed = checker.on_answer(now, answer.clone(), &mut rng);
-        around.cache.put(serial, Verdict { health: checker.health(), failure: answer.err(), checked: now });
+        if let Some(reported) = reported {
+            health::position::newest(&mut positions, reported);
+            // Each time: the router may have learned of the instance only now.
+            if !positions.is_empty() {
+                around.traffic.positions(addr, &positions);
+            }
+        }
+        around.cache.put(serial, verdict(&checker, answer.err(), now, &positions));
         match changed.map(|change| (change.to, change.reason)) {
             Some((Health::Healthy, _)) => report(around, serial, Report::Healthy).await,
             Some((_, reason)) => {
@@ -95,24 +130,19 @@ async fn report(around: &Surroundings, serial: Serial, report: Report) {
 }
 
 impl Check {
-    /// The address and how often it is asked.
-    fn settings(&self) -> Settings {
-        let config = match self {
-            Check::Http(_, config) => config.clone(),
-            Check::Connect(_) | Check::Settled => HealthConfig::default(),
-        };
-        Settings { interval: Duration::from_millis(config.interval_ms.into()), rise: config.rise, fall: config.fall }
-    }
-
-    async fn once(&self) -> Result<(), Failure> {
-        match self {
+    /// Whom it asks, what, and how often; `None` for a process that is not asked.
+    fn asked(&self) -> Option<(SocketAddr, Question, Settings)> {
+        let (addr, question, config) = match self {
             Check::Http(addr, config) => {
-                let timeout = Duration::from_millis(config.timeout_ms.into());
-                health::probe::probe(*addr, &addr.to_string(), &config.path, timeout).await
+                let question = Question::Http { host: addr.to_string(), path: config.path.clone() };
+                (*addr, question, config.clone())
             }
-            Check::Connect(addr) => connect(*addr).await,
-            Check::Settled => Ok(()),
-        }
+            Check::Connect(addr) => (*addr, Question::Connect, HealthConfig::default()),
+            Check::Settled => return None,
+        };
+        let ms = |ms: u32| Duration::from_millis(ms.into());
+        let HealthConfig { interval_ms, timeout_ms, rise, fall, .. } = config;
+        Some((addr, question, Settings { interval: ms(interval_ms), timeout: ms(timeout_ms), rise, fall }))
     }
 
     /// The rule that failed, in words.
@@ -122,15 +152,5 @@ impl Check {
             Check::Connect(addr) => format!("connection to port {}: {failure}", addr.port()),
             Check::Settled => failure.to_string(),
         }
-    }
-}
-
-async fn connect(addr: SocketAddr) -> Result<(), Failure> {
-    let timeout = Duration::from_secs(1);
-    match tokio::time::timeout(timeout, TcpStream::connect(addr)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => Err(Failure::Refused),
-        Ok(Err(e)) => Err(Failure::Io(e.to_string())),
-        Err(_) => Err(Failure::Timeout(1_000)),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::error::ApiError;
+use health::{Health, Position};
 use runtime::Output;
 use stdx::ids::{AppName, InstanceId, ProcessName, ReleaseNo, Scope};
 
@@ -99,8 +100,8 @@ pub struct Endpoint {
     pub release: ReleaseNo,
     /// Where it listens.
     pub addr: SocketAddr,
-    /// Whether it can take requests.
-    pub healthy: bool,
+    /// What its checks say; unknown until it has been healthy once.
+    pub health: Health,
     /// Whether it finishes what it has and gets no more.
     pub draining: bool,
 }
@@ -129,6 +130,10 @@ pub trait Traffic: Send + Sync + 'static {
     fn publish(&self, table: Arc<EndpointTable>);
     /// Waits until no request is sent by an older table.
     fn applied(&self) -> Wait<'_, ()>;
+    /// Takes what a health check has told about the copies of databases at `addr`.
+    fn positions(&self, addr: SocketAddr, positions: &Arc<[Position]>);
+    /// Waits until requests had trouble with instances, and tells where those listen.
+    fn suspected(&self) -> Wait<'_, Vec<SocketAddr>>;
     /// Waits until nothing is in flight to `addrs`; false when that is not so within `limit`.
     fn drained(&self, addrs: Vec<SocketAddr>, limit: Duration) -> Wait<'_, bool>;
 }

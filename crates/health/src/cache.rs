@@ -7,6 +7,7 @@ use std::time::Duration;
 use stdx::clock::Mono;
 
 use crate::checker::Health;
+use crate::position::Position;
 use crate::probe::Failure;
 
 /// What is known about one endpoint.
@@ -16,14 +17,25 @@ pub struct Verdict {
     pub health: Health,
     /// The last answer, when it was a bad one.
     pub failure: Option<Failure>,
-    /// When the last answer came.
+    /// When the last answer came; for one that is remembered from before a restart, the start.
     pub checked: Mono,
+    /// How old the answer was at `checked` already: it is remembered from before a restart.
+    pub before: Duration,
+    /// How old it may become before its silence is an alarm.
+    pub silence_max: Duration,
+    /// How far its copies of databases have come.
+    pub positions: Arc<[Position]>,
 }
 
 impl Verdict {
     /// How old the last answer is.
     pub fn age(&self, now: Mono) -> Duration {
-        now.since(self.checked)
+        now.since(self.checked).saturating_add(self.before)
+    }
+
+    /// Whether nobody has checked for three intervals. What was before a restart does not count: nobody could.
+    pub fn is_unchecked(&self, now: Mono) -> bool {
+        now.since(self.checked) > self.silence_max
     }
 }
 
@@ -81,15 +93,33 @@ impl<K: Ord> HealthCache<K> {
 mod tests {
     use super::*;
 
+    fn down() -> Verdict {
+        Verdict {
+            health: Health::Unhealthy,
+            failure: Some(Failure::Refused),
+            checked: Mono(1_000),
+            before: Duration::ZERO,
+            silence_max: Duration::from_nanos(5_000),
+            positions: Arc::default(),
+        }
+    }
+
     #[test]
     fn readers_see_the_latest_verdict_and_its_age() {
         let cache = HealthCache::default();
         let reader = cache.clone();
-        let down = Verdict { health: Health::Unhealthy, failure: Some(Failure::Refused), checked: Mono(1_000) };
-        cache.put("web.1", down.clone());
-        assert_eq!(reader.get(&"web.1"), Some(down.clone()));
-        assert_eq!(down.age(Mono(4_000)), Duration::from_nanos(3_000));
+        cache.put("web.1", down());
+        assert_eq!(reader.get(&"web.1"), Some(down()));
+        assert_eq!(down().age(Mono(4_000)), Duration::from_nanos(3_000));
         cache.remove(&"web.1");
         assert_eq!(reader.all(), []);
+    }
+
+    #[test]
+    fn what_is_remembered_is_older_and_gets_its_time_all_the_same() {
+        let remembered = Verdict { before: Duration::from_secs(60), ..down() };
+        assert_eq!(remembered.age(Mono(1_000)), Duration::from_secs(60));
+        assert!(!remembered.is_unchecked(Mono(6_000)));
+        assert!(remembered.is_unchecked(Mono(6_001)));
     }
 }

@@ -3,29 +3,54 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use stdx::clock::Mono;
 use stdx::rng::Rng;
 
 use crate::probe::Failure;
 
-/// Between two checks of an endpoint that has not been healthy yet: a start is noticed quickly.
+/// Between two checks of an endpoint that is starting: a start is noticed quickly.
 const STARTING_INTERVAL: Duration = Duration::from_millis(100);
+/// The longer a start takes the rarer it is asked about: this part of the time that has passed.
+const STARTING_SHARE: u32 = 10;
+/// An endpoint that somebody else had trouble with is checked after this part of its interval, and so often until it
+/// answers well or is found dead.
+const SUSPECT_SHARE: u32 = 5;
+/// The longest that this part may be.
+const SUSPECT_INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// Intervals without an answer after which the silence is an alarm.
+const INTERVALS_MISSED: u32 = 3;
 
 /// How one endpoint is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// From one check's answer to the next check, jittered by a tenth both ways.
     pub interval: Duration,
+    /// Time for one answer.
+    pub timeout: Duration,
     /// Good answers in a row that make an endpoint healthy; 0 counts as 1.
     pub rise: u16,
     /// Bad answers in a row that make it unhealthy; 0 counts as 1.
     pub fall: u16,
 }
 
+impl Settings {
+    fn suspect_interval(&self) -> Duration {
+        (self.interval / SUSPECT_SHARE).min(SUSPECT_INTERVAL_MAX)
+    }
+
+    /// How old the last answer may be; beyond it nobody has checked for three intervals, and that is an alarm.
+    pub fn silence_max(&self) -> Duration {
+        self.interval.saturating_mul(INTERVALS_MISSED).saturating_add(self.timeout)
+    }
+}
+
 /// What is believed about an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Health {
     /// Not enough answers yet.
+    #[default]
     Unknown,
     /// It can take requests.
     Healthy,
@@ -65,8 +90,13 @@ pub struct Checker {
     health: Health,
     /// What the latest answers say, and how many of them in a row.
     streak: (Health, u16),
-    starting: bool,
+    /// Since when it starts; `None` when it has been healthy once.
+    starting: Option<Mono>,
+    /// Somebody else had trouble with it, and it has not answered well since.
+    suspect: bool,
     under_way: bool,
+    /// The last answer, or the beginning.
+    heard: Mono,
     next: Mono,
 }
 
@@ -77,23 +107,37 @@ impl Checker {
             settings,
             health: Health::Unknown,
             streak: (Health::Unknown, 0),
-            starting: true,
+            starting: Some(now),
+            suspect: false,
             under_way: false,
+            heard: now,
             next: now,
         }
     }
 
-    /// A checker of an endpoint whose health is remembered from before a restart. Its first check falls anywhere within
-    /// one interval, so that a restarted node does not ask everybody at once.
+    /// A checker of one among many that begin at the same moment, with what is remembered of it from before a restart.
+    /// Its first check falls anywhere within one interval, so that a restarted node does not ask everybody at once.
     pub fn resume(settings: Settings, health: Health, now: Mono, rng: &mut Rng) -> Checker {
         let next = now + settings.interval.mul_f64(rng.f64());
-        let starting = health == Health::Unknown;
-        Checker { settings, health, streak: (health, 0), starting, under_way: false, next }
+        let starting = (health == Health::Unknown).then_some(now);
+        Checker { health, streak: (health, 0), starting, next, ..Checker::new(settings, now) }
     }
 
     /// What is believed now.
     pub fn health(&self) -> Health {
         self.health
+    }
+
+    /// How it is checked.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Goes on with other settings; what is believed stays.
+    pub fn reconfigure(&mut self, settings: Settings, now: Mono) {
+        let latest = now + settings.interval;
+        self.settings = settings;
+        self.next = self.next.min(latest);
     }
 
     /// Whether a check should begin now.
@@ -106,18 +150,40 @@ impl Checker {
         (!self.under_way).then_some(self.next)
     }
 
+    /// When the silence becomes an alarm, unless an answer comes first.
+    pub fn alarm_at(&self) -> Mono {
+        self.heard + self.settings.silence_max()
+    }
+
     /// Notes that a check has begun; nothing is due until its answer is in.
     pub fn begin(&mut self) {
         self.under_way = true;
     }
 
+    /// Somebody else had trouble with the endpoint: the next check comes early, yet never sooner than a fifth of the
+    /// interval or a second (give or take a tenth) after the last answer, however much trouble is reported.
+    pub fn suspect(&mut self, now: Mono, rng: &mut Rng) {
+        if !self.suspect {
+            self.suspect = true;
+            let early = self.heard + jittered(self.settings.suspect_interval(), rng);
+            self.next = self.next.min(early.max(now));
+        }
+    }
+
     /// Takes a check's answer, arranges the next check, and tells when the belief changes.
     pub fn on_answer(&mut self, now: Mono, answer: Result<(), Failure>, rng: &mut Rng) -> Option<Transition> {
         self.under_way = false;
+        self.heard = now;
+        // What is known to be down is not suspected any more, and is asked at the usual pace.
+        self.suspect &= answer.is_err() && self.health == Health::Healthy;
         let transition = self.judge(answer);
-        let interval =
-            if self.starting { self.settings.interval.min(STARTING_INTERVAL) } else { self.settings.interval };
-        self.next = now + interval.mul_f64(0.9 + 0.2 * rng.f64());
+        let Settings { interval, .. } = self.settings;
+        let wait = match self.starting {
+            Some(began) => interval.min(STARTING_INTERVAL.max(now.since(began) / STARTING_SHARE)),
+            None if self.suspect => self.settings.suspect_interval(),
+            None => interval,
+        };
+        self.next = now + jittered(wait, rng);
         transition
     }
 
@@ -132,81 +198,19 @@ impl Checker {
             return None;
         }
         let from = std::mem::replace(&mut self.health, to);
-        self.starting &= to != Health::Healthy;
+        if to == Health::Healthy {
+            self.starting = None;
+        } else {
+            self.suspect = false;
+        }
         Some(Transition { from, to, reason })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::{any, prop_assert, proptest};
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn checker(rise: u16, fall: u16) -> Checker {
-        Checker::new(Settings { interval: SECOND, rise, fall }, Mono(0))
-    }
-
-    fn says(checker: &mut Checker, answers: &[Result<(), Failure>]) -> Vec<Health> {
-        let mut rng = Rng::with_seed(1);
-        let mut said = Vec::new();
-        for answer in answers {
-            checker.begin();
-            said.extend(checker.on_answer(Mono(0), answer.clone(), &mut rng).map(|t| t.to));
-        }
-        said
-    }
-
-    #[test]
-    fn an_endpoint_rises_after_good_answers_in_a_row_and_falls_after_bad_ones() {
-        let bad = || Err(Failure::Refused);
-        let mut it = checker(2, 3);
-        assert_eq!(says(&mut it, &[Ok(()), bad(), Ok(())]), []);
-        assert_eq!(says(&mut it, &[Ok(())]), [Health::Healthy]);
-        assert_eq!(says(&mut it, &[bad(), bad(), Ok(()), bad(), bad()]), []);
-        assert_eq!(says(&mut it, &[bad()]), [Health::Unhealthy]);
-        assert_eq!(says(&mut it, &[Ok(()), Ok(())]), [Health::Healthy]);
-    }
-
-    #[test]
-    fn a_fall_says_why() {
-        let mut it = checker(1, 1);
-        let mut rng = Rng::with_seed(1);
-        let fell = it.on_answer(Mono(0), Err(Failure::Status(500)), &mut rng).unwrap();
-        assert_eq!((fell.from, fell.to), (Health::Unknown, Health::Unhealthy));
-        assert_eq!(fell.reason.unwrap().to_string(), "answered 500");
-    }
-
-    #[test]
-    fn one_check_is_under_way_at_a_time() {
-        let mut it = checker(1, 1);
-        assert!(it.due(Mono(0)));
-        it.begin();
-        assert!(!it.due(Mono(u64::MAX)));
-        assert_eq!(it.due_at(), None);
-    }
-
-    #[test]
-    fn a_start_is_checked_often_until_the_endpoint_is_healthy_once() {
-        let mut rng = Rng::with_seed(3);
-        let mut it = checker(1, 2);
-        it.on_answer(Mono(0), Err(Failure::Refused), &mut rng);
-        assert!(it.due_at().unwrap() <= Mono(0) + Duration::from_millis(110));
-        it.on_answer(Mono(0), Ok(()), &mut rng);
-        assert!(it.due_at().unwrap() >= Mono(0) + Duration::from_millis(900));
-    }
-
-    proptest! {
-        #[test]
-        fn the_jitter_is_a_tenth_and_a_resumed_check_is_due_within_one_interval(seed in any::<u64>()) {
-            let mut rng = Rng::with_seed(seed);
-            let settings = Settings { interval: SECOND, rise: 1, fall: 1 };
-            let mut it = Checker::resume(settings, Health::Healthy, Mono(0), &mut rng);
-            prop_assert!(it.due_at().unwrap() <= Mono(0) + SECOND);
-            it.on_answer(Mono(0), Ok(()), &mut rng);
-            let next = it.due_at().unwrap();
-            prop_assert!(next >= Mono(0) + SECOND.mul_f64(0.9) && next <= Mono(0) + SECOND.mul_f64(1.1));
-        }
-    }
+/// A tenth more or less.
+fn jittered(time: Duration, rng: &mut Rng) -> Duration {
+    time.mul_f64(0.9 + 0.2 * rng.f64())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,21 @@
 //! Whether an endpoint can take requests: the checker's core, one probe, and the cache that everybody else reads.
 //!
-//! [`Checker`] decides and does no I/O; [`probe()`] asks once over HTTP; [`HealthCache`] keeps the last verdict with its
-//! age, so that neither the router nor an operator's question ever reaches the application.
+//! [`Checker`] decides for one endpoint and does no I/O, [`Board`] for many; [`probe()`] asks once over HTTP or TCP;
+//! [`HealthCache`] keeps the last verdict with its age, so that neither the router nor an operator's question ever reaches
+//! the application; [`Memory`] keeps verdicts over a restart. [`fails_static`] says when checks are not to be believed.
 
+pub mod board;
 pub mod cache;
 pub mod checker;
+pub mod memory;
+pub mod position;
 pub mod probe;
+pub mod share;
 
+pub use board::{Alarm, Board};
 pub use cache::{HealthCache, Verdict};
 pub use checker::{Checker, Health, Settings, Transition};
-pub use probe::{Failure, probe};
+pub use memory::{Memory, Remembered};
+pub use position::{At, Position};
+pub use probe::{Answer, Failure, Question, probe};
+pub use share::fails_static;

@@ -1,16 +1,19 @@
-//! One check over HTTP: connect, `GET`, read the head and a bounded piece of the content.
+//! One check: over HTTP (connect, `GET`, read the head and a bounded piece of the content), or only a connection.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::response::Parts;
+use http::{HeaderValue, Request, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+
+use crate::position::{self, Position};
 
 /// Bytes of an answer's content that are read before the connection is closed. Closing on an endpoint that still writes
 /// would fill its log with broken pipes, so a reasonable answer is read to its end.
@@ -44,25 +47,58 @@ pub enum Failure {
     Io(String),
 }
 
-/// Asks `GET path` of `addr` once, with `host` as its Host; 200 to 399 within `timeout` is good.
+/// What an endpoint is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// `GET path` with `host` as its Host; 200 to 399 is good.
+    Http {
+        /// The `Host`.
+        host: String,
+        /// The path, with its query.
+        path: String,
+    },
+    /// Whether it takes connections.
+    Connect,
+}
+
+/// A good answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// How far the endpoint's copies of databases have come, as `Forebay-Position` says.
+    pub positions: Vec<Position>,
+}
+
+/// Asks `addr` once, within `timeout`.
 ///
 /// # Errors
 /// Why the endpoint cannot be called healthy.
-pub async fn probe(addr: SocketAddr, host: &str, path: &str, timeout: Duration) -> Result<(), Failure> {
-    match tokio::time::timeout(timeout, ask(addr, host, path)).await {
-        Ok(answer) => judge(answer?),
+pub async fn probe(addr: SocketAddr, question: &Question, timeout: Duration) -> Result<Answer, Failure> {
+    let asked = async {
+        match question {
+            Question::Http { host, path } => judge(ask(addr, host, path).await?),
+            Question::Connect => TcpStream::connect(addr).await.map(|_| Answer::default()).map_err(|e| of_io(&e)),
+        }
+    };
+    match tokio::time::timeout(timeout, asked).await {
+        Ok(answer) => answer,
         Err(_) => Err(Failure::Timeout(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))),
     }
 }
 
-fn judge(status: StatusCode) -> Result<(), Failure> {
-    match status.as_u16() {
-        200..=399 => Ok(()),
+fn judge(head: Parts) -> Result<Answer, Failure> {
+    match head.status.as_u16() {
+        200..=399 => {
+            let mut positions = Vec::new();
+            for value in head.headers.get_all(position::FIELD).iter().filter_map(|value| value.to_str().ok()) {
+                position::read_list(value, &mut positions);
+            }
+            Ok(Answer { positions })
+        }
         other => Err(Failure::Status(other)),
     }
 }
 
-async fn ask(addr: SocketAddr, host: &str, path: &str) -> Result<StatusCode, Failure> {
+async fn ask(addr: SocketAddr, host: &str, path: &str) -> Result<Parts, Failure> {
     let request = Request::get(path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, "forebay-health")
@@ -77,9 +113,9 @@ async fn ask(addr: SocketAddr, host: &str, path: &str) -> Result<StatusCode, Fai
         .map_err(|e| of_hyper(&e))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|e| of_hyper(&e))?;
-        let status = response.status();
-        skim(response.into_body()).await;
-        Ok(status)
+        let (head, content) = response.into_parts();
+        skim(content).await;
+        Ok(head)
     };
     // The connection is driven here and dies with this future; nothing outlives a check. What ends it early, the
     // exchange is told.
@@ -142,14 +178,18 @@ mod tests {
         addr
     }
 
-    async fn asked(addr: SocketAddr) -> Result<(), Failure> {
-        probe(addr, "shop", "/up", Duration::from_secs(20)).await
+    fn question() -> Question {
+        Question::Http { host: "shop".into(), path: "/up".into() }
+    }
+
+    async fn asked(addr: SocketAddr) -> Result<Answer, Failure> {
+        probe(addr, &question(), Duration::from_secs(20)).await
     }
 
     #[tokio::test]
     async fn two_hundred_to_three_ninety_nine_is_good() {
-        assert_eq!(asked(endpoint("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")).await, Ok(()));
-        assert_eq!(asked(endpoint("HTTP/1.1 302 Found\r\nlocation: /in\r\n\r\n")).await, Ok(()));
+        assert_eq!(asked(endpoint("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")).await, Ok(Answer::default()));
+        assert_eq!(asked(endpoint("HTTP/1.1 302 Found\r\nlocation: /in\r\n\r\n")).await, Ok(Answer::default()));
         assert_eq!(asked(endpoint("HTTP/1.1 404 Not Found\r\n\r\n")).await, Err(Failure::Status(404)));
         assert_eq!(asked(endpoint("HTTP/1.1 500 Oh\r\n\r\nno")).await.unwrap_err().to_string(), "answered 500");
     }
@@ -167,7 +207,25 @@ mod tests {
         // It listens, the kernel takes the connection, and nobody ever reads.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let failure = probe(addr, "shop", "/up", Duration::from_millis(50)).await.unwrap_err();
+        let failure = probe(addr, &question(), Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(failure.to_string(), "no answer within 50 ms");
+    }
+
+    #[tokio::test]
+    async fn a_good_answer_may_say_how_far_its_databases_have_come() {
+        let reply = "HTTP/1.1 200 OK\r\nforebay-position: shop@0/2A, stock@7\r\nForebay-Position: log@1\r\n\r\n";
+        let positions = asked(endpoint(reply)).await.unwrap().positions;
+        let texts: Vec<String> = positions.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["shop@0/2A", "stock@0/7", "log@0/1"]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_answer_enough_where_only_that_is_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let long = Duration::from_secs(20);
+        assert_eq!(probe(addr, &Question::Connect, long).await, Ok(Answer::default()));
+        drop(listener);
+        assert_eq!(probe(addr, &Question::Connect, long).await, Err(Failure::Refused));
     }
 }

@@ -192,6 +192,12 @@ impl Policy {
         }
     }
 
+    /// Whether the request selects this response by the fields that it varies by, fresh or not.
+    #[must_use]
+    pub fn selects(&self, request: &Request<'_>, stored: &Stored) -> bool {
+        stored.selection.matches(&stored.headers, request.headers, self.options.language_by_quality)
+    }
+
     /// An answer for `request` from a response that was just fetched or just revalidated for it.
     #[must_use]
     pub fn answer(&self, request: &Request<'_>, variant: usize, stored: &Stored, now: UnixMs) -> Hit {
@@ -229,11 +235,7 @@ impl Policy {
 
     /// The stored response that the request selects, without regard to its freshness.
     pub(crate) fn select<T: AsRef<Stored>>(&self, request: &Request<'_>, stored: &[T]) -> Option<usize> {
-        let by_quality = self.options.language_by_quality;
-        stored.iter().position(|stored| {
-            let stored = stored.as_ref();
-            stored.selection.matches(&stored.headers, request.headers, by_quality)
-        })
+        stored.iter().position(|stored| self.selects(request, stored.as_ref()))
     }
 
     fn usable(&self, stored: &Stored, asks: &Directives, now: UnixMs) -> Use {

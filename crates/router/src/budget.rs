@@ -26,6 +26,16 @@ impl Budget {
         self.requests.add(second(now));
     }
 
+    /// Tries that were paid for in the window.
+    pub(crate) fn spent(&self, now: Mono) -> u64 {
+        self.spent.sum(window(second(now)))
+    }
+
+    /// Tries that the requests of the window allow.
+    pub(crate) fn earned(&self, config: &BudgetConfig, now: Mono) -> u64 {
+        self.requests.sum(window(second(now))) * u64::from(config.percent) / 100
+    }
+
     /// Whether one more try is allowed; if so it is charged.
     ///
     /// Two workers may read the same sum at once and both be allowed the last one: off by one per worker at the most.

@@ -2,13 +2,16 @@
 //! It outlives snapshots; a swap of the routing forgets nothing.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use health::Position;
 use stdx::clock::Mono;
 use stdx::ids::ReleaseNo;
 use stdx::rng::Rng;
+
+use crate::figures::EndpointFigures;
 
 /// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
 const DECAY: Duration = Duration::from_secs(10);
@@ -39,6 +42,9 @@ pub(crate) struct Endpoint {
     told_at: AtomicU64,
     down_until: AtomicU64,
     refusals: AtomicU32,
+    /// How far its copies of databases have come; only requests that ask for it look.
+    positions: Mutex<Arc<[Position]>>,
+    pub(crate) figures: EndpointFigures,
 }
 
 impl Endpoint {
@@ -50,6 +56,8 @@ impl Endpoint {
             told_at: AtomicU64::new(now.0),
             down_until: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
+            positions: Mutex::default(),
+            figures: EndpointFigures::default(),
         }
     }
 
@@ -66,6 +74,11 @@ impl Endpoint {
             known => known,
         };
         latency * (f64::from(self.in_flight()) + 1.0)
+    }
+
+    /// The latency that it is picked by, in microseconds.
+    pub(crate) fn expected_us(&self, now: Mono) -> u64 {
+        (self.faded(now) / 1e3) as u64
     }
 
     /// Until when it should be passed over, `None` when it may be picked.
@@ -93,6 +106,16 @@ impl Endpoint {
         let before = self.refusals.fetch_add(1, Relaxed).min(8);
         let pause = (DOWN_FIRST * (1 << before)).min(DOWN_MAX).mul_f64(0.75 + 0.5 * rng.f64());
         self.down_until.store((now + pause).0, Relaxed);
+    }
+
+    /// Its health check has told how far its copies of databases have come.
+    pub(crate) fn set_positions(&self, positions: &Arc<[Position]>) {
+        *self.positions.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(positions);
+    }
+
+    /// How far its copies of databases had come at its last health check.
+    pub(crate) fn positions(&self) -> Arc<[Position]> {
+        Arc::clone(&self.positions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Peak: a slower answer counts whole and at once, a faster one by the time that has passed.

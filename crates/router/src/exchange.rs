@@ -11,8 +11,9 @@ use stdx::trace::TraceContext;
 
 use crate::access::{AccessRecord, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
-use crate::capacity::Permit;
+use crate::capacity::Taken;
 use crate::conn::Conn;
+use crate::fields::FieldSet;
 use crate::reply::ReplyFault;
 use crate::rescue::Failure;
 use crate::route::Routed;
@@ -30,10 +31,10 @@ pub(crate) struct Exchange {
     pub(crate) conn: Rc<Conn>,
     pub(crate) traced: Traced,
     pub(crate) meter: Rc<Meter>,
-    /// The request has content of its own.
+    /// The request has content of its own; then the meter is its own too.
     pub(crate) has_content: bool,
-    /// Its place among those under way, where their number is limited.
-    pub(crate) permit: Option<Permit>,
+    /// What it holds because its route asks for something.
+    pub(crate) taken: Taken,
     started: Mono,
     deadline: Mono,
     route: Option<Routed>,
@@ -42,17 +43,17 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// A request whose head has arrived.
-    pub(crate) fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, head: &Parts) -> Exchange {
+    pub(crate) fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, head: &Parts, set: FieldSet) -> Exchange {
         conn.request_begins();
-        let traced = tracing_context::decide(&head.headers, conn.trusted, &mut worker.rng.borrow_mut());
+        let traced = tracing_context::decide(&head.headers, set, conn.trusted, &mut worker.rng.borrow_mut());
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let started = worker.now();
         Exchange {
             worker: Rc::clone(worker),
             conn: Rc::clone(conn),
-            meter: Rc::default(),
+            meter: Rc::clone(&worker.no_content),
             has_content: false,
-            permit: None,
+            taken: Taken::default(),
             started,
             deadline: started,
             route: None,
@@ -101,6 +102,10 @@ impl Exchange {
     /// Notes a try that has just ended.
     pub(crate) fn tried(&mut self, target: &Target, kind: TryKind, began: Mono, outcome: Outcome) {
         let (at, took) = (began.since(self.started), self.worker.now().since(began));
+        target.endpoint.figures.tried(outcome, took);
+        if let Some(route) = &self.route {
+            route.state.figures.tried(kind);
+        }
         if let Some(record) = &mut self.record {
             record.tries.push(Try { target: Arc::clone(&target.facts), kind, outcome, at, took });
         }
@@ -109,6 +114,9 @@ impl Exchange {
     /// Notes what decided about the request at this moment.
     pub(crate) fn note(&mut self, what: What) {
         let at = self.worker.now().since(self.started);
+        if let Some(route) = &self.route {
+            route.state.figures.noted(&what);
+        }
         if let Some(record) = &mut self.record {
             record.events.push(Event { at, what });
         }
@@ -177,6 +185,9 @@ impl Drop for Exchange {
             record.request_bytes = self.meter.bytes.get();
             if let Some(route) = &self.route {
                 route.state.answered(record.status);
+                if !record.to_head.is_zero() {
+                    route.state.figures.latency.observe(record.to_head);
+                }
             }
             self.worker.record(*record);
         }

@@ -58,6 +58,11 @@ impl Faults {
         self.any.store(any, Relaxed);
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
     /// What a try at `target` meets, mostly nothing.
     pub(crate) fn strike(&self, target: &TargetFacts, rng: &mut Rng) -> Option<Strike> {
         if !self.any.load(Relaxed) {

@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+/// The degrade level of the application, from 1 to 3; absent at 0.
+pub(crate) const DEGRADE: HeaderName = HeaderName::from_static("forebay-degrade");
 /// The trace of a request, 32 hex digits; on every reply.
 pub(crate) const TRACE: HeaderName = HeaderName::from_static("forebay-trace");
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -17,6 +19,8 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FieldSet {
     pub(crate) connection: bool,
+    pub(crate) length: bool,
+    pub(crate) coding: bool,
     /// Hop-by-hop fields besides `Connection` and what it names.
     pub(crate) hop: bool,
     pub(crate) upgrade: bool,
@@ -38,7 +42,9 @@ impl FieldSet {
                 header::CONNECTION => set.connection = true,
                 header::UPGRADE => set.upgrade = true,
                 header::EXPECT => set.expect = true,
-                header::TE | header::TRANSFER_ENCODING => set.hop = true,
+                header::CONTENT_LENGTH => set.length = true,
+                header::TRANSFER_ENCODING => (set.coding, set.hop) = (true, true),
+                header::TE => set.hop = true,
                 header::FORWARDED => set.forwarded = true,
                 _ => match name.as_str().as_bytes() {
                     [b'x', b'-', b'f', ..] => set.forwarded |= is_forwarded(name),
@@ -142,24 +148,45 @@ pub(crate) struct Client<'a> {
     pub(crate) trusted: bool,
 }
 
-/// Writes `X-Forwarded-For`, `-Proto` and `-Host`. From a trusted peer what came in is kept and added to (`Forwarded`
-/// too); from anybody else all of it is dropped first.
-pub(crate) fn forwarded(headers: &mut HeaderMap, set: FieldSet, client: Client<'_>) {
-    if set.forwarded && !client.trusted {
-        remove_all(headers, is_forwarded);
+/// Sees to `X-Forwarded-For`, `-Proto` and `-Host`. From a trusted peer what came in is kept and added to (`Forwarded`
+/// too); from anybody else all of it is dropped. Whether nothing is left of it, so that [`write_forwarded`] says it all.
+pub(crate) fn forwarded(headers: &mut HeaderMap, set: FieldSet, client: Client<'_>) -> bool {
+    if !set.forwarded {
+        return true;
     }
-    let believed = set.forwarded && client.trusted;
-    if !(believed && append_client(headers, client.addr)) {
+    if !client.trusted {
+        remove_all(headers, is_forwarded);
+        return true;
+    }
+    if !append_client(headers, client.addr) {
         headers.insert(FORWARDED_FOR, client.addr.clone());
     }
-    if !(believed && headers.contains_key(FORWARDED_PROTO)) {
+    if !headers.contains_key(FORWARDED_PROTO) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
-    if !(believed && headers.contains_key(FORWARDED_HOST))
+    if !headers.contains_key(FORWARDED_HOST)
         && let Some(host) = headers.get(header::HOST).cloned()
     {
         headers.insert(FORWARDED_HOST, host);
     }
+    false
+}
+
+/// Writes what an endpoint is told about a client of which nothing is known but where it is.
+pub(crate) fn write_forwarded(out: &mut Vec<u8>, headers: &HeaderMap, addr: &HeaderValue) {
+    write_field(out, &FORWARDED_FOR, addr.as_bytes());
+    write_field(out, &FORWARDED_PROTO, b"http");
+    if let Some(host) = headers.get(header::HOST) {
+        write_field(out, &FORWARDED_HOST, host.as_bytes());
+    }
+}
+
+/// Writes one field of a head.
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Adds the client to the lists that are there; false when there is no `X-Forwarded-For` to add to.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use http::Response;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use stdx::clock::Mono;
 
@@ -15,6 +15,7 @@ use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
 use crate::fields::{self, Client, FieldSet};
 use crate::h1::{Asked, Fault, ReplyContent};
+use crate::hop::Hop;
 use crate::kept::{KeepLimits, Kept};
 use crate::retry::{self, Repeat};
 use crate::snapshot::Target;
@@ -26,6 +27,9 @@ use crate::worker::Worker;
 pub(crate) struct Outbound {
     idempotent: bool,
     grpc_timeout: bool,
+    traced: Traced,
+    /// Where the client is, unless the head says so already.
+    client: Option<HeaderValue>,
     head: Parts,
     content: Content,
 }
@@ -67,8 +71,9 @@ impl Outbound {
         if set.ours && !conn.trusted {
             fields::remove_all(&mut head.headers, fields::is_ours);
         }
-        fields::forwarded(&mut head.headers, set, Client { addr: &conn.peer_value, trusted: conn.trusted });
-        tracing_context::write(&mut head.headers, traced);
+        let client = Client { addr: &conn.peer_value, trusted: conn.trusted };
+        let client = fields::forwarded(&mut head.headers, set, client).then(|| conn.peer_value.clone());
+        tracing_context::remove(&mut head.headers, set, traced);
         // Each try says how long it may take.
         deadline::remove(&mut head.headers, set);
         let idempotent = retry::is_idempotent(&head.method);
@@ -76,7 +81,7 @@ impl Outbound {
             ClientBody::Empty => Content::None,
             some => Content::Once(RefCell::new(Some(some))),
         };
-        Outbound { idempotent, grpc_timeout: set.grpc_timeout, head, content }
+        Outbound { idempotent, grpc_timeout: set.grpc_timeout, traced: *traced, client, head, content }
     }
 
     /// Keeps the content from here on, if the request may ever be repeated.
@@ -110,6 +115,25 @@ impl Outbound {
             Content::Once(_) => false,
             Content::Kept(kept) => self.idempotent && kept.is_whole(),
         }
+    }
+
+    /// The same request once more, when repeating it is harmless.
+    pub(crate) fn copy(&self) -> Option<Outbound> {
+        let Outbound { idempotent, grpc_timeout, traced, client, head, content } = self;
+        let content = matches!(content, Content::None).then_some(Content::None)?;
+        idempotent.then(|| Outbound {
+            idempotent: *idempotent,
+            grpc_timeout: *grpc_timeout,
+            traced: *traced,
+            client: client.clone(),
+            head: head.clone(),
+            content,
+        })
+    }
+
+    /// Tells the application how much it may leave out.
+    pub(crate) fn degrade(&mut self, level: u8) {
+        self.head.headers.insert(fields::DEGRADE, HeaderValue::from(u16::from(level)));
     }
 
     /// The request's fields.
@@ -165,8 +189,12 @@ pub(crate) async fn one_try(
             match outcome {
                 Outcome::Refused | Outcome::ConnectTimeout => {
                     target.endpoint.refused(now, &mut worker.rng.borrow_mut());
+                    worker.shared.suspects.add(target.endpoint.key.addr);
                 }
-                Outcome::Died | Outcome::TimedOut | Outcome::Malformed => target.endpoint.failed(now),
+                Outcome::Died | Outcome::TimedOut | Outcome::Malformed => {
+                    target.endpoint.failed(now);
+                    worker.shared.suspects.add(target.endpoint.key.addr);
+                }
                 _ => {}
             }
             Err(outcome)
@@ -212,7 +240,8 @@ async fn exchange(
         };
         let mut content = outbound.content().ok_or(Outcome::Abandoned)?;
         let left = Left { time: time.deadline.saturating_sub(spent), grpc: outbound.grpc_timeout };
-        let asked = link.ask(&outbound.head, left, &mut content, worker.pool.buffers());
+        let hop = Hop { left, traced: &outbound.traced, client: outbound.client.as_ref() };
+        let asked = link.ask(&outbound.head, hop, &mut content, worker.pool.buffers());
         let asked = tokio::time::timeout(time.head.saturating_sub(spent), asked).await;
         let unsent = matches!(&asked, Ok(Err(asked)) if asked.unsent);
         if unsent {

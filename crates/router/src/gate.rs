@@ -58,17 +58,15 @@ pub(crate) struct Limits {
 pub(crate) struct Admitted {
     /// In lower case, without the port.
     pub(crate) host: Box<str>,
-    /// Which of the fields that a proxy treats are there.
-    pub(crate) fields: FieldSet,
 }
 
-/// Judges a request's head.
+/// Judges a request's head, whose fields are `set`.
 ///
 /// # Errors
 /// The first rule that it breaks.
-pub(crate) fn admit(head: &Parts, seen: Option<Seen>, limits: &Limits) -> Result<Admitted, Refusal> {
+pub(crate) fn admit(head: &Parts, set: FieldSet, seen: Option<Seen>, limits: &Limits) -> Result<Admitted, Refusal> {
     let seen = seen.ok_or(Refusal::Framing)?;
-    framing(&head.headers, seen)?;
+    framing(&head.headers, set, seen)?;
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(Refusal::Method);
     }
@@ -77,15 +75,16 @@ pub(crate) fn admit(head: &Parts, seen: Option<Seen>, limits: &Limits) -> Result
         return Err(Refusal::FieldsTooMany);
     }
     let host = host(&head.headers, &head.uri)?;
-    let fields = FieldSet::of(&head.headers);
-    if fields.connection {
+    if set.connection {
         connection_names(&head.headers)?;
     }
-    expectation(&head.headers, head.version)?;
-    Ok(Admitted { host, fields })
+    if set.expect {
+        expectation(&head.headers, head.version)?;
+    }
+    Ok(Admitted { host })
 }
 
-fn framing(headers: &HeaderMap, seen: Seen) -> Result<(), Refusal> {
+fn framing(headers: &HeaderMap, set: FieldSet, seen: Seen) -> Result<(), Refusal> {
     if seen.content_lengths > 0 && seen.transfer_encodings > 0 {
         return Err(Refusal::LengthAndCoding);
     }
@@ -93,12 +92,11 @@ fn framing(headers: &HeaderMap, seen: Seen) -> Result<(), Refusal> {
         return Err(Refusal::RepeatedLength);
     }
     // What the witness read and what hyper read must be the same head.
-    let present = |name| u8::from(headers.contains_key(name));
-    if seen.content_lengths != present(header::CONTENT_LENGTH) {
+    if seen.content_lengths != u8::from(set.length) {
         return Err(Refusal::Framing);
     }
     match seen.transfer_encodings {
-        0 if !headers.contains_key(header::TRANSFER_ENCODING) => Ok(()),
+        0 if !set.coding => Ok(()),
         0 => Err(Refusal::Framing),
         1 => match headers.get(header::TRANSFER_ENCODING) {
             Some(coding) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
@@ -225,7 +223,10 @@ mod tests {
     const LIMITS: Limits = Limits { target_bytes_max: 100, header_fields_max: 10 };
 
     fn judged(request: http::request::Builder, seen: Seen) -> Result<Admitted, Refusal> {
-        admit(&request.body(()).unwrap().into_parts().0, Some(seen), &LIMITS)
+        {
+            let head = request.body(()).unwrap().into_parts().0;
+            admit(&head, FieldSet::of(&head.headers), Some(seen), &LIMITS)
+        }
     }
 
     fn host_of(host: &str) -> Result<Box<str>, Refusal> {
@@ -244,10 +245,10 @@ mod tests {
     #[test]
     fn a_request_that_the_witness_lost_is_refused() {
         let head = Request::get("/").header("host", "a").body(()).unwrap().into_parts().0;
-        assert_eq!(admit(&head, None, &LIMITS).unwrap_err(), Refusal::Framing);
+        assert_eq!(admit(&head, FieldSet::default(), None, &LIMITS).unwrap_err(), Refusal::Framing);
         // So is one that the witness and hyper read differently.
         let seen = Seen { content_lengths: 1, ..Seen::default() };
-        assert_eq!(admit(&head, Some(seen), &LIMITS).unwrap_err(), Refusal::Framing);
+        assert_eq!(admit(&head, FieldSet::of(&head.headers), Some(seen), &LIMITS).unwrap_err(), Refusal::Framing);
         let hidden = Request::get("/").header("host", "a").header("content-length", "3");
         assert_eq!(judged(hidden, Seen::default()).unwrap_err(), Refusal::Framing);
     }
@@ -278,7 +279,7 @@ mod tests {
             let request = Request::get(format!("/{path}")).header("host", host).header("connection", connection);
             let Ok(request) = request.body(()) else { return Ok(()) };
             let head = request.into_parts().0;
-            if let Ok(admitted) = admit(&head, Some(Seen::default()), &LIMITS) {
+            if let Ok(admitted) = admit(&head, FieldSet::of(&head.headers), Some(Seen::default()), &LIMITS) {
                 let sound = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b'@';
                 prop_assert!(!admitted.host.is_empty() && admitted.host.bytes().all(sound));
                 prop_assert!(head.uri.path().bytes().all(|byte| byte.is_ascii_graphic()));

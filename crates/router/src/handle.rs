@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use control::plane::{PlaneState, PlaneStatus};
+use health::Position;
 use net::listen::{self, ListenError};
 use stdx::clock::SharedClock;
 use tokio::runtime::{Builder, LocalOptions};
@@ -103,6 +104,8 @@ pub struct Counts {
     pub held: u64,
     /// Access records that found their ring full.
     pub records_dropped: u64,
+    /// Idle connections to endpoints, over all workers.
+    pub pool_idle: u64,
 }
 
 /// What became of a route's requests since it was first there.
@@ -253,6 +256,7 @@ impl Handle {
             connections: shared.connections_open(seats),
             held: u64::from(shared.held()),
             records_dropped: sum(|worker| worker.records_dropped.load(Relaxed)),
+            pool_idle: sum(|worker| worker.pool_idle.load(Relaxed)),
         }
     }
 
@@ -268,6 +272,21 @@ impl Handle {
     /// Requests that the endpoint at `addr` has in hand, over all workers and releases.
     pub fn in_flight(&self, addr: SocketAddr) -> u64 {
         self.shared.in_flight(addr)
+    }
+
+    /// Takes what a health check has told about the copies of databases at `addr`; it holds until it is told otherwise.
+    pub fn set_positions(&self, addr: SocketAddr, positions: &Arc<[Position]>) {
+        self.shared.set_positions(addr, positions);
+    }
+
+    /// How far the copies of databases at `addr` have come, as the last health check has told.
+    pub fn positions(&self, addr: SocketAddr) -> Arc<[Position]> {
+        self.shared.positions(addr)
+    }
+
+    /// Waits until requests had trouble with endpoints, and tells which; for one listener, who should check them soon.
+    pub async fn suspected(&self) -> Vec<SocketAddr> {
+        self.shared.suspects.take().await
     }
 
     /// Waits until none of `addrs` has a request in hand, at most `limit`; whether that came true. Take them out of the

@@ -87,6 +87,11 @@ impl Pool {
         });
     }
 
+    /// How many are idle.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.borrow().values().map(Vec::len).sum()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.idle.borrow().is_empty()
     }

@@ -62,7 +62,6 @@ pub(crate) fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<Re
 /// The router's own reply to a request that it could not pass on.
 pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<ReplyBody> {
     let rescue = failure.rescue();
-    exchange.replies(rescue.status, Some(&failure));
     // Nothing of it can break off but the client.
     exchange.ends();
     let text = format!("{}\n{}\ntrace {}\n", rescue.status, rescue.sentence, exchange.traced.context.trace);
@@ -74,9 +73,14 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     if rescue.status == http::StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
     }
+    let (status, text) = match exchange.taken.page.take() {
+        None => (rescue.status, text.into()),
+        Some(page) => page.reply(rescue.status, &mut headers),
+    };
+    exchange.replies(status, Some(&failure));
     finish_head(&mut headers, &exchange, failure.closes());
-    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange });
-    *response.status_mut() = rescue.status;
+    let mut response = Response::new(ReplyBody { content: Content::Text(text), exchange });
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
@@ -88,6 +92,9 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
     exchange.traced.context.trace.write_hex(&mut digits);
     if let Ok(value) = HeaderValue::from_bytes(&digits) {
         headers.insert(fields::TRACE, value);
+    }
+    if let Some(rate) = &exchange.taken.rate {
+        rate.write(headers);
     }
     let unread = exchange.content_unread();
     let leaving = exchange.worker.phase.get() != Phase::Serving;

@@ -27,6 +27,10 @@ pub(crate) enum Failure {
     Broken { probe_in_s: u32 },
     #[error("the route was tripped by hand")]
     Tripped,
+    #[error("the route answers without asking the application")]
+    NotAsked,
+    #[error("more requests of this client than its rate allows")]
+    TooOften { retry_after_s: u32 },
     #[error("turned away: {why}")]
     Shed { why: Shed, retry_after_s: u32 },
     #[error("the last try: {0}")]
@@ -66,9 +70,10 @@ impl Failure {
             Failure::Deadline | Failure::NoReply(Outcome::TimedOut) => {
                 (S::GATEWAY_TIMEOUT, "the application did not answer in time")
             }
-            Failure::NobodyUp | Failure::HeldFull | Failure::Broken { .. } | Failure::Tripped => {
+            Failure::NobodyUp | Failure::HeldFull | Failure::Broken { .. } | Failure::Tripped | Failure::NotAsked => {
                 (S::SERVICE_UNAVAILABLE, "the application is not up right now")
             }
+            Failure::TooOften { .. } => (S::TOO_MANY_REQUESTS, "too many requests from this client"),
             Failure::Shed { .. } => (S::SERVICE_UNAVAILABLE, "there is too much to do right now"),
             Failure::NoReply(Outcome::Answered(status)) => {
                 (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
@@ -77,7 +82,7 @@ impl Failure {
         };
         let retry_after_s = match self {
             Failure::Broken { probe_in_s } => Some(probe_in_s.max(1)),
-            Failure::Shed { retry_after_s, .. } => Some(retry_after_s.max(1)),
+            Failure::Shed { retry_after_s, .. } | Failure::TooOften { retry_after_s } => Some(retry_after_s.max(1)),
             _ => (status == S::SERVICE_UNAVAILABLE).then_some(1),
         };
         Rescue { status, sentence, retry_after_s }

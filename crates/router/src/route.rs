@@ -15,10 +15,18 @@ impl Routed {
     /// Finds the route of a request in `snapshot`; `None` is 404. `host` is in lower case and without its port. The path
     /// is taken as it was written: what an endpoint would decode or resolve in it is the endpoint's affair.
     pub(crate) fn find(snapshot: &Rc<View>, host: &str, path: &str) -> Option<Routed> {
-        let takes = |index: &&usize| takes(&snapshot.routes[**index].prefix, path);
+        let takes = |index: &&usize| {
+            let route = &snapshot.routes[**index];
+            takes(&route.prefix, path) && route.is_there()
+        };
         let of_host = snapshot.by_host.get(host).and_then(|routes| routes.iter().find(takes));
         let index = of_host.or_else(|| snapshot.any_host.iter().find(takes))?;
         Some(Routed { snapshot: Rc::clone(snapshot), index: *index })
+    }
+
+    /// The way to the upstream that the route falls back to.
+    pub(crate) fn fallback(&self) -> Option<Routed> {
+        Some(Routed { snapshot: Rc::clone(&self.snapshot), index: self.fallback? })
     }
 
     /// Whether it was found in this very snapshot.
@@ -61,6 +69,7 @@ mod tests {
                 path_prefix: (*prefix).into(),
                 upstream: UpstreamName::new("web"),
                 scope: None,
+                fallback: None,
                 policy: RoutePolicy::default(),
             })
             .collect();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use health::Health;
 use stdx::ids::{ReleaseNo, Scope};
 use tokio::sync::watch;
 
@@ -51,6 +52,8 @@ pub struct RouteSpec {
     pub path_prefix: String,
     /// Who answers. A name that no upstream has is an upstream without endpoints: requests are held, then 503.
     pub upstream: UpstreamName,
+    /// Who is asked when that one cannot answer.
+    pub fallback: Option<UpstreamName>,
     /// Whose route it is.
     pub scope: Option<Scope>,
     /// Times and sizes.
@@ -77,8 +80,9 @@ pub struct EndpointSpec {
     pub instance: Option<String>,
     /// The release that it runs.
     pub release: Option<ReleaseNo>,
-    /// Whether its health check passes.
-    pub healthy: bool,
+    /// What its checks say. One that is unhealthy is out of rotation, unless too many of its upstream look so; one that is
+    /// unknown has not been up yet.
+    pub health: Health,
     /// Whether it is on its way out: it finishes what it has and gets nothing new.
     pub draining: bool,
 }
@@ -86,7 +90,7 @@ pub struct EndpointSpec {
 impl EndpointSpec {
     /// A healthy endpoint that nothing but its address is known of.
     pub fn at(addr: SocketAddr) -> EndpointSpec {
-        EndpointSpec { addr, instance: None, release: None, healthy: true, draining: false }
+        EndpointSpec { addr, instance: None, release: None, health: Health::Healthy, draining: false }
     }
 }
 

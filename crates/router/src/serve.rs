@@ -23,7 +23,7 @@ use crate::capacity;
 use crate::conn::{Conn, Expiry};
 use crate::deadline;
 use crate::exchange::Exchange;
-use crate::fields;
+use crate::fields::{self, FieldSet};
 use crate::forward::{Answer, Outbound};
 use crate::gate;
 use crate::reply::{self, ReplyBody};
@@ -166,22 +166,31 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let (head, incoming) = request.into_parts();
-    let mut exchange = Exchange::begin(&worker, &conn, &head);
-    Ok(match pass(&mut exchange, head, incoming).await {
+    let set = FieldSet::of(&head.headers);
+    let mut exchange = Exchange::begin(&worker, &conn, &head, set);
+    Ok(match pass(&mut exchange, head, set, incoming).await {
         Ok(answer) => reply::of_endpoint(exchange, answer),
         Err(failure) => reply::of_router(exchange, failure),
     })
 }
 
 /// Gate, route, tries.
-async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Incoming) -> Result<Answer, Failure> {
+async fn pass(
+    exchange: &mut Exchange,
+    head: http::request::Parts,
+    set: FieldSet,
+    incoming: Incoming,
+) -> Result<Answer, Failure> {
     let (worker, conn) = (Rc::clone(&exchange.worker), Rc::clone(&exchange.conn));
-    exchange.has_content = !incoming.is_end_stream();
+    if !incoming.is_end_stream() {
+        exchange.has_content = true;
+        exchange.meter = Rc::default();
+    }
     let seen = conn.witness.borrow_mut().next_head();
-    let admitted = gate::admit(&head, seen, &worker.limits)?;
+    let admitted = gate::admit(&head, set, seen, &worker.limits)?;
     let path = head.uri.path();
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
-    let asked = if conn.trusted { deadline::asked(&head.headers, admitted.fields) } else { None };
+    let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
     exchange.routed(&admitted.host, &routed, asked);
     let bytes_max = routed.policy.body_bytes_max;
     if incoming.size_hint().lower() > bytes_max {
@@ -192,7 +201,12 @@ async fn pass(exchange: &mut Exchange, head: http::request::Parts, incoming: Inc
     } else {
         ClientBody::Empty
     };
-    let destination = Destination { host: admitted.host, path: path.into(), routed };
-    let outbound = Outbound::new(head, content, admitted.fields, &conn, &exchange.traced);
+    let level = routed.app.level();
+    let destination = Destination { host: admitted.host, path: path.into(), routed, on_fallback: false };
+    let mut outbound = Outbound::new(head, content, set, &conn, &exchange.traced);
+    if level > 0 {
+        outbound.degrade(level);
+        destination.routed.app.look(worker.now());
+    }
     capacity::run(exchange, destination, outbound).await
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 use std::sync::{Arc, Mutex, PoisonError};
 
 use control::plane::PlaneStatus;
+use health::Position;
 use stdx::clock::Mono;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -17,6 +18,7 @@ use crate::peers::TrustedPeers;
 use crate::room::Room;
 use crate::routing::Routing;
 use crate::snapshot::Snapshot;
+use crate::suspects::Suspects;
 use crate::upstream::States;
 
 /// How far the router's life has come.
@@ -48,6 +50,7 @@ pub(crate) struct Shared {
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
+    pub(crate) suspects: Suspects,
     pub(crate) overrides: Overrides,
     newest: Mutex<Arc<Snapshot>>,
 }
@@ -58,6 +61,7 @@ pub(crate) struct WorkerCell {
     version: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) records_dropped: AtomicU64,
+    pub(crate) pool_idle: AtomicU64,
 }
 
 impl Shared {
@@ -86,6 +90,7 @@ impl Shared {
             held: AtomicU32::new(0),
             endpoints,
             states,
+            suspects: Suspects::default(),
             overrides,
             newest: Mutex::new(Arc::new(first)),
             config,
@@ -129,6 +134,19 @@ impl Shared {
         endpoints.values().filter(|one| one.key.addr == addr).map(|one| u64::from(one.in_flight())).sum()
     }
 
+    /// Notes how far the copies of databases at an address have come.
+    pub(crate) fn set_positions(&self, addr: SocketAddr, positions: &Arc<[Position]>) {
+        let endpoints = lock(&self.endpoints);
+        endpoints.values().filter(|one| one.key.addr == addr).for_each(|one| one.set_positions(positions));
+    }
+
+    /// How far the copies of databases at an address have come.
+    pub(crate) fn positions(&self, addr: SocketAddr) -> Arc<[Position]> {
+        let endpoints = lock(&self.endpoints);
+        let all = endpoints.values().filter(|one| one.key.addr == addr).map(|one| one.positions());
+        all.max_by_key(|positions| positions.len()).unwrap_or_default()
+    }
+
     /// Client connections open, of `seats` in all.
     pub(crate) fn connections_open(&self, seats: usize) -> u64 {
         seats.saturating_sub(self.connections.available_permits()) as u64
@@ -151,6 +169,7 @@ fn compile(
     // Only this map holds what no snapshot and no request holds any more.
     endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
     states.upstreams.sweep(|_| false);
+    states.apps.sweep(|_| false);
     // What was set by hand waits for its route to come back.
     states.routes.sweep(|route| route.breaker.by_hand().at(now) != Manual::Auto);
     Snapshot::compile(routing, version, config, states, |key| {

@@ -1,12 +1,15 @@
 //! The routing, compiled: immutable, swapped whole. A request holds the one it began with until it has to look again.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use health::Health;
 use stdx::ids::{ReleaseNo, Scope};
 
-use crate::capacity::Rules;
+use crate::capacity::{AppState, Rules};
 use crate::config::{Config, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
@@ -51,6 +54,11 @@ pub(crate) struct Route {
     pub(crate) rules: Option<Box<Rules>>,
     pub(crate) state: Arc<RouteState>,
     pub(crate) upstream: Arc<Upstream>,
+    pub(crate) app: Arc<AppState>,
+    /// The degrade levels of its application at which it is there.
+    pub(crate) degrade: Option<RangeInclusive<u8>>,
+    /// The index of the route to the upstream that it falls back to.
+    pub(crate) fallback: Option<usize>,
 }
 
 /// The endpoints that a route leads to.
@@ -88,7 +96,7 @@ pub(crate) struct Policy {
 pub(crate) struct Target {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) facts: Arc<TargetFacts>,
-    /// Healthy and not draining.
+    /// Healthy, or not believed to be unhealthy, and not draining.
     pub(crate) in_rotation: bool,
 }
 
@@ -115,7 +123,7 @@ impl Snapshot {
         let upstreams: HashMap<&UpstreamName, Arc<Upstream>> =
             source.upstreams.iter().map(|spec| (&spec.name, Arc::new(upstream(spec, states, &mut endpoint)))).collect();
         let nobody = |name| UpstreamSpec { name, endpoints: Vec::new(), policy: UpstreamPolicy::default() };
-        let routes: Vec<Route> = source
+        let mut routes: Vec<Route> = source
             .routes
             .iter()
             .map(|spec| {
@@ -126,6 +134,7 @@ impl Snapshot {
                 route(spec, upstream, states, config)
             })
             .collect();
+        add_fallbacks(&mut routes, &source, &upstreams);
         let mut by_host: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut any_host = Vec::new();
         for (index, spec) in source.routes.iter().enumerate() {
@@ -139,6 +148,28 @@ impl Snapshot {
             list.sort_by_key(|index| std::cmp::Reverse(routes[*index].prefix.len()));
         }
         Snapshot { version, source: Arc::clone(&source), routes, by_host, any_host }
+    }
+}
+
+/// Where a route falls back to another upstream there is a route to that behind all others, which no request finds by
+/// itself: it asks for nothing, and is counted nowhere.
+fn add_fallbacks(routes: &mut Vec<Route>, source: &Routing, upstreams: &HashMap<&UpstreamName, Arc<Upstream>>) {
+    for (index, spec) in source.routes.iter().enumerate() {
+        let Some(upstream) = spec.fallback.as_ref().and_then(|name| upstreams.get(name)) else { continue };
+        let of = &routes[index];
+        let fallback = Route {
+            prefix: of.prefix.clone(),
+            facts: Arc::clone(&of.facts),
+            policy: of.policy.clone(),
+            rules: None,
+            state: Arc::default(),
+            upstream: Arc::clone(upstream),
+            app: Arc::clone(&of.app),
+            degrade: None,
+            fallback: None,
+        };
+        routes[index].fallback = Some(routes.len());
+        routes.push(fallback);
     }
 }
 
@@ -164,21 +195,43 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
         rules: Rules::of(&spec.policy, &state),
         state,
         upstream,
+        app: states.apps.find(&spec.scope.as_ref().map(ToString::to_string).unwrap_or_default()),
+        degrade: spec.policy.degrade.as_ref().map(|levels| levels.from..=levels.to),
+        fallback: None,
     }
 }
 
 fn upstream(spec: &UpstreamSpec, states: &States, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Upstream {
+    let state = states.upstreams.find(&spec.name);
+    let fail_static = fails_static(spec, &state);
     Upstream {
         policy: spec.policy.clone(),
-        state: states.upstreams.find(&spec.name),
-        targets: spec.endpoints.iter().map(|one| target(one, endpoint)).collect(),
+        state,
+        targets: spec.endpoints.iter().map(|one| target(one, fail_static, endpoint)).collect(),
     }
 }
 
-fn target(spec: &EndpointSpec, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Target {
+/// Whether checks are not believed; a change is said.
+fn fails_static(spec: &UpstreamSpec, state: &UpstreamState) -> bool {
+    let staying = spec.endpoints.iter().filter(|one| !one.draining).map(|one| one.health);
+    let now = health::fails_static(staying, spec.policy.rotation.fail_static_percent);
+    if now != state.fail_static.swap(now, Relaxed) {
+        let upstream = &spec.name;
+        match now {
+            true => tracing::warn!(%upstream, "fail static: so many endpoints look dead that all stay in rotation"),
+            false => {
+                tracing::info!(%upstream, "enough endpoints are healthy again: those that look dead are out of rotation")
+            }
+        }
+    }
+    now
+}
+
+fn target(spec: &EndpointSpec, fail_static: bool, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Target {
+    let believed = spec.health == Health::Healthy || (fail_static && spec.health == Health::Unhealthy);
     Target {
         endpoint: endpoint(EndpointKey { addr: spec.addr, release: spec.release }),
         facts: Arc::new(TargetFacts { addr: spec.addr, instance: spec.instance.clone(), release: spec.release }),
-        in_rotation: spec.healthy && !spec.draining,
+        in_rotation: believed && !spec.draining,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use slab::Slab;
@@ -100,6 +101,7 @@ impl Sweep {
                 conn.sweep(&sweep.patience);
             }
             worker.pool.sweep(worker.now());
+            worker.shared.workers[worker.index].pool_idle.store(worker.pool.idle() as u64, Relaxed);
         }
     }
 }

@@ -19,11 +19,13 @@ use crate::spare;
 use crate::worker::Worker;
 
 /// Where a request is going; looked up again when the routing changes under it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Destination {
     pub(crate) host: Box<str>,
     pub(crate) path: Box<str>,
     pub(crate) routed: Routed,
+    /// Not to the route's own upstream but to the one that it falls back to.
+    pub(crate) on_fallback: bool,
 }
 
 /// How one try went, or several beside each other.
@@ -172,7 +174,9 @@ impl Destination {
     fn refresh(&mut self, worker: &Worker) -> Result<(), Failure> {
         let snapshot = worker.snapshot();
         if !self.routed.is_of(&snapshot) {
-            self.routed = Routed::find(&snapshot, &self.host, &self.path).ok_or(Failure::NoRoute)?;
+            let found = Routed::find(&snapshot, &self.host, &self.path);
+            let found = if self.on_fallback { found.and_then(|found| found.fallback()) } else { found };
+            self.routed = found.ok_or(Failure::NoRoute)?;
         }
         Ok(())
     }

@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use stdx::clock::Mono;
 
 use crate::budget::Budget;
-use crate::capacity::{Breaker, Limiter};
+use crate::capacity::{AppState, Breaker, Limiter, RateTable};
 use crate::fault::Faults;
+use crate::figures::RouteFigures;
 use crate::latency::Latency;
 use crate::routing::UpstreamName;
 
@@ -19,6 +20,8 @@ use crate::routing::UpstreamName;
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamState {
     pub(crate) budget: Budget,
+    /// All endpoints are in rotation because too many look dead.
+    pub(crate) fail_static: AtomicBool,
     pressed_until: AtomicU64,
 }
 
@@ -45,11 +48,23 @@ pub(crate) struct RouteState {
     pub(crate) breaker: Breaker,
     /// There from when the route first had a limit.
     pub(crate) limiter: OnceLock<Arc<Limiter>>,
+    rates: Mutex<Option<Arc<RateTable>>>,
     pub(crate) faults: Faults,
+    pub(crate) figures: RouteFigures,
     latency: OnceLock<Box<Latency>>,
 }
 
 impl RouteState {
+    /// What the route's clients have spent, in a table of at least so many keys: the one that is there if it has room.
+    pub(crate) fn rates(&self, keys: u32) -> Arc<RateTable> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = (keys as usize)..(keys as usize).saturating_mul(2).saturating_add(16);
+        match &*rates {
+            Some(table) if room.contains(&table.room()) => Arc::clone(table),
+            _ => Arc::clone(rates.insert(Arc::new(RateTable::new(keys)))),
+        }
+    }
+
     /// From now on the latency of its answers is known.
     pub(crate) fn measure(&self) {
         self.latency.get_or_init(Box::default);
@@ -76,6 +91,8 @@ impl RouteState {
 pub(crate) struct States {
     pub(crate) upstreams: Kept<UpstreamName, UpstreamState>,
     pub(crate) routes: Kept<String, RouteState>,
+    /// Applications by `app/environment`; routes of none share one.
+    pub(crate) apps: Kept<String, AppState>,
 }
 
 /// States by key; one that no snapshot and no request holds any more is forgotten.

@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 
 use crate::conn::Conn;
 
+/// So much is copied together and sent as one piece, which costs the kernel less than a list of pieces.
+const GATHER_BYTES: usize = 1 << 10;
+
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
@@ -53,7 +56,18 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let total: usize = bufs.iter().map(|part| part.len()).sum();
+        let polled = if total <= GATHER_BYTES {
+            let mut gathered = [0; GATHER_BYTES];
+            let mut at = 0;
+            for part in bufs {
+                gathered[at..at + part.len()].copy_from_slice(part);
+                at += part.len();
+            }
+            Pin::new(&mut self.stream).poll_write(cx, &gathered[..total])
+        } else {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        };
         self.moved(&polled);
         polled
     }

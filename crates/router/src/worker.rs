@@ -13,6 +13,7 @@ use stdx::rng::{self, Rng};
 use tokio::sync::Notify;
 
 use crate::access::{AccessRecord, AccessRing};
+use crate::body::Meter;
 use crate::config::Config;
 use crate::gate;
 use crate::pool::Pool;
@@ -36,6 +37,8 @@ pub(crate) struct Worker {
     pub(crate) sweep: Sweep,
     pub(crate) http: http1::Builder,
     pub(crate) limits: gate::Limits,
+    /// What all requests without content share.
+    pub(crate) no_content: Rc<Meter>,
     /// Woken when the routing has changed: requests that are held look again.
     pub(crate) rerouted: Notify,
     /// How far the router's life has come, as this worker knows.
@@ -72,6 +75,7 @@ impl Worker {
                 target_bytes_max: config.target_bytes_max as usize,
                 header_fields_max: usize::from(config.header_fields_max),
             },
+            no_content: Rc::default(),
             rerouted: Notify::new(),
             phase: Cell::new(Phase::Serving),
             overtaken: Cell::new(0),

@@ -4,6 +4,7 @@
 mod clock;
 mod disk;
 mod plants;
+pub mod prometheus;
 mod slow;
 
 pub use clock::FakeClock;

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_new_crate_must_find_its_floor() {
-        assert!(check(&[package("esi", &[])])[0].what.contains("has no floor"));
+        assert!(check(&[package("console", &[])])[0].what.contains("has no floor"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! The defaults here are what version 1 meant when it was written; they stay when the manifest's own defaults change.
 
+mod routes;
 mod tries;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,13 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use queue::config::TubeConfig;
 use queue::durability::Durability;
-use router::config::{
-    BreakerConfig, BudgetConfig, HedgeConfig, LimitConfig, PriorityConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
-};
+use router::config::RouteConfig;
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
-use self::tries::{Hedge, Retry};
+use self::routes::{Route, Upstream};
 use super::{Resolved, VERSION};
 
 /// What every version has.
@@ -109,77 +108,6 @@ struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits { memory_bytes_max: 512 << 20, pids_max: 256, open_files_max: 4_096 }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Route {
-    #[serde(default)]
-    host: Option<String>,
-    #[serde(default = "root_path")]
-    path_prefix: String,
-    process: ProcessName,
-    #[serde(flatten)]
-    policy: Policy,
-}
-
-fn root_path() -> String {
-    "/".into()
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(default)]
-struct Policy {
-    deadline_ms: u32,
-    try_timeout_ms: u32,
-    retries_max: u8,
-    hold_ms: u32,
-    body_bytes_max: Option<u64>,
-    retry: Retry,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hedge: Option<Hedge>,
-    /// Optional tables are stored as they were written, with all of their keys.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    breaker: Option<BreakerConfig>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<LimitConfig>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<PriorityConfig>,
-}
-
-impl Default for Policy {
-    fn default() -> Policy {
-        Policy {
-            deadline_ms: 30_000,
-            try_timeout_ms: 10_000,
-            retries_max: 1,
-            hold_ms: 5_000,
-            body_bytes_max: None,
-            retry: Retry::default(),
-            hedge: None,
-            breaker: None,
-            limit: None,
-            priority: None,
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
-struct Upstream {
-    budget: Budget,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(default)]
-struct Budget {
-    percent: u8,
-    floor_per_s: u16,
-}
-
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget { percent: 10, floor_per_s: 20 }
     }
 }
 
@@ -279,94 +207,6 @@ impl From<Health> for HealthConfig {
     fn from(from: Health) -> HealthConfig {
         let Health { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms } = from;
         HealthConfig { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms }
-    }
-}
-
-impl From<&RouteConfig> for Route {
-    fn from(from: &RouteConfig) -> Route {
-        let RouteConfig { host, path_prefix, process, policy } = from.clone();
-        Route { host, path_prefix, process, policy: policy.into() }
-    }
-}
-
-impl From<Route> for RouteConfig {
-    fn from(from: Route) -> RouteConfig {
-        let Route { host, path_prefix, process, policy } = from;
-        RouteConfig { host, path_prefix, process, policy: policy.into() }
-    }
-}
-
-impl From<RoutePolicy> for Policy {
-    fn from(from: RoutePolicy) -> Policy {
-        let RoutePolicy {
-            deadline_ms,
-            try_timeout_ms,
-            retries_max,
-            hold_ms,
-            body_bytes_max,
-            retry,
-            hedge,
-            breaker,
-            limit,
-            priority,
-        } = from;
-        let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
-        Policy {
-            deadline_ms,
-            try_timeout_ms,
-            retries_max,
-            hold_ms,
-            body_bytes_max,
-            retry,
-            hedge,
-            breaker,
-            limit,
-            priority,
-        }
-    }
-}
-
-impl From<Policy> for RoutePolicy {
-    fn from(from: Policy) -> RoutePolicy {
-        let Policy {
-            deadline_ms,
-            try_timeout_ms,
-            retries_max,
-            hold_ms,
-            body_bytes_max,
-            retry,
-            hedge,
-            breaker,
-            limit,
-            priority,
-        } = from;
-        let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
-        RoutePolicy {
-            deadline_ms,
-            try_timeout_ms,
-            retries_max,
-            hold_ms,
-            body_bytes_max,
-            retry,
-            hedge,
-            breaker,
-            limit,
-            priority,
-        }
-    }
-}
-
-impl From<&UpstreamPolicy> for Upstream {
-    fn from(from: &UpstreamPolicy) -> Upstream {
-        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s } } = *from;
-        Upstream { budget: Budget { percent, floor_per_s } }
-    }
-}
-
-impl From<Upstream> for UpstreamPolicy {
-    fn from(from: Upstream) -> UpstreamPolicy {
-        let Upstream { budget: Budget { percent, floor_per_s } } = from;
-        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s } }
     }
 }
 

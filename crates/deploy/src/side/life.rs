@@ -136,7 +136,13 @@ impl Side {
     }
 
     fn surroundings(&self) -> Surroundings {
-        Surroundings { clock: self.node.clock.clone(), cache: self.node.health.clone(), news: self.news.clone() }
+        Surroundings {
+            clock: self.node.clock.clone(),
+            cache: self.node.health.clone(),
+            news: self.news.clone(),
+            suspicions: self.node.suspicions.clone(),
+            traffic: self.node.publisher.traffic(),
+        }
     }
 
     async fn on_healthy(&mut self, serial: Serial) {

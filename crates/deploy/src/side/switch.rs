@@ -102,7 +102,7 @@ fn endpoint(run: &Run, serves: bool) -> Option<Endpoint> {
         instance: run.id.clone(),
         release: run.blueprint.release,
         addr: run.addr()?,
-        healthy: run.health == Health::Healthy && run.phase == Phase::Running,
+        health: if run.phase == Phase::Starting { Health::Unknown } else { run.health },
         draining: !serves || run.is_leaving(),
     })
 }

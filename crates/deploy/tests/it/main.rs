@@ -4,6 +4,7 @@
 mod archive;
 mod back_pressure;
 mod deploys;
+mod health;
 mod killing;
 mod restarts;
 mod rig;

@@ -13,6 +13,7 @@ use control::wire::{InstanceRow, Listing, Progress, ReleaseRow};
 use deploy::config::{Config, HealthConfig, ProcessConfig};
 use deploy::source::{Source, SourceLimits};
 use deploy::{AtStop, Deps, EndpointTable, Handle, OutputSink, Plan, Planner, SinkError, Speaker, Traffic, Wait};
+use health::{Health, Position};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use runtime::{Cgroups, Output};
@@ -36,7 +37,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 "#;
 
 /// The manifest of these tests: one line for each process, `name count routed|worker command`, and what follows
-/// about it: `stop name ms`, `block name ms`.
+/// about it: `stop name ms`, `block name ms`, `interval name ms`.
 struct Lines;
 
 impl Lines {
@@ -57,6 +58,10 @@ impl Lines {
                 ["env", name, value] => drop(plan.env.insert(name.into(), value.into())),
                 ["secret", name] => drop(plan.secrets.insert(name.into())),
                 ["stop", name, ms] => Lines::known(&mut plan, name).stop_timeout_ms = ms.parse().unwrap(),
+                ["interval", name, ms] => {
+                    let health = Lines::known(&mut plan, name).health.as_mut();
+                    health.unwrap().interval_ms = ms.parse().unwrap();
+                }
                 ["block", name, ms] => Lines::known(&mut plan, name).stdout_block_ms = ms.parse().unwrap(),
                 [name, count, kind, command] => Lines::process(&mut plan, name, count, kind, command),
                 _ => return Err(ApiError::new(Kind::Usage, "manifest_malformed", format!("cannot read `{line}`"))),
@@ -112,6 +117,9 @@ impl Planner for Lines {
 #[derive(Default)]
 pub(crate) struct Router {
     tables: Mutex<Vec<Arc<EndpointTable>>>,
+    positions: Mutex<BTreeMap<SocketAddr, Arc<[Position]>>>,
+    suspects: Mutex<Vec<SocketAddr>>,
+    some: tokio::sync::Notify,
 }
 
 impl Traffic for Router {
@@ -120,6 +128,20 @@ impl Traffic for Router {
     }
     fn applied(&self) -> Wait<'_, ()> {
         Box::pin(async {})
+    }
+    fn positions(&self, addr: SocketAddr, positions: &Arc<[Position]>) {
+        self.positions.lock().unwrap().insert(addr, Arc::clone(positions));
+    }
+    fn suspected(&self) -> Wait<'_, Vec<SocketAddr>> {
+        Box::pin(async {
+            loop {
+                let suspects = std::mem::take(&mut *self.suspects.lock().unwrap());
+                if !suspects.is_empty() {
+                    return suspects;
+                }
+                self.some.notified().await;
+            }
+        })
     }
     fn drained(&self, _: Vec<SocketAddr>, _: Duration) -> Wait<'_, bool> {
         Box::pin(async { true })
@@ -131,7 +153,19 @@ impl Router {
     pub(crate) fn targets(&self) -> Vec<SocketAddr> {
         let tables = self.tables.lock().unwrap();
         let endpoints = tables.last().into_iter().flat_map(|t| t.scopes.values()).flat_map(|s| &s.endpoints);
-        endpoints.filter(|e| e.healthy && !e.draining).map(|e| e.addr).collect()
+        endpoints.filter(|e| e.health == Health::Healthy && !e.draining).map(|e| e.addr).collect()
+    }
+
+    /// Says that a request to `addr` got no reply.
+    pub(crate) fn suspect(&self, addr: SocketAddr) {
+        self.suspects.lock().unwrap().push(addr);
+        self.some.notify_one();
+    }
+
+    /// What it was told about the copies of databases at `addr`.
+    pub(crate) fn positions(&self, addr: SocketAddr) -> Vec<String> {
+        let positions = self.positions.lock().unwrap();
+        positions.get(&addr).iter().flat_map(|all| all.iter()).map(ToString::to_string).collect()
     }
 
     /// The fewest targets that any table since the first with one has had.
@@ -139,7 +173,7 @@ impl Router {
         let tables = self.tables.lock().unwrap();
         let counts = tables.iter().map(|table| {
             let endpoints = table.scopes.values().flat_map(|s| &s.endpoints);
-            endpoints.filter(|e| e.healthy && !e.draining).count()
+            endpoints.filter(|e| e.health == Health::Healthy && !e.draining).count()
         });
         counts.skip_while(|n| *n == 0).min().unwrap_or(0)
     }

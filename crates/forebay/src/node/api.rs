@@ -5,13 +5,14 @@ use axum::{Json, Router};
 use control::plane::PlaneStatus;
 use control::wire::{InstanceRow, Listing, PlaneRow};
 
-use super::Planes;
+use super::{Planes, metrics};
 
 /// All routes.
 pub(super) fn routes(planes: &Planes) -> Router {
     let statuses = [planes.router.status(), planes.queue.status(), planes.logs.status(), planes.deploy.status()];
     Router::new()
         .route("/v1/planes", get(move || list_planes(statuses.clone())))
+        .merge(metrics::of_node(planes))
         .merge(router::admin::routes(planes.router.clone()))
         .merge(logs::admin::routes(planes.logs.clone()))
         .merge(queue::admin::routes(planes.queue.clone()))
@@ -32,6 +33,7 @@ pub(super) fn of_router(router: &router::Handle) -> Router {
     let status = router.status();
     Router::new()
         .route("/v1/planes", get(move || list_planes([status.clone()])))
+        .merge(metrics::of_router(router))
         .merge(router::admin::routes(router.clone()))
 }
 

@@ -5,6 +5,7 @@ mod admin;
 pub(crate) mod alone;
 mod api;
 mod errors;
+mod metrics;
 mod ports;
 mod reload;
 pub(crate) mod router_alone;

@@ -9,6 +9,7 @@ use config::RouterFile;
 use config::node::Origin;
 use control::error::{ApiError, Kind};
 use net::listen::ListenAddr;
+use router::config::RoutePolicy;
 use router::standalone::StaticSource;
 use router::{AccessSink, EndpointSpec, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use stdx::clock::SystemClock;
@@ -119,6 +120,7 @@ fn routing_of(file: &RouterFile) -> Routing {
                 host: route.host.clone(),
                 path_prefix: route.path_prefix.clone(),
                 upstream: UpstreamName::new(&route.upstream),
+                fallback: fallback(&route.policy).map(UpstreamName::new),
                 scope: None,
                 policy: route.policy.clone(),
             })
@@ -133,6 +135,10 @@ fn routing_of(file: &RouterFile) -> Routing {
             })
             .collect(),
     }
+}
+
+fn fallback(policy: &RoutePolicy) -> Option<&str> {
+    policy.fallback.as_ref()?.upstream.as_deref()
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use config::Resolved;
 use deploy::{Endpoint, EndpointTable, ScopeTable, Wait};
 use queue::config::TubeConfig;
+use router::config::RoutePolicy;
 use router::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use stdx::ids::{ProcessName, Scope};
 use tokio::sync::watch;
@@ -87,6 +88,21 @@ impl deploy::Traffic for Traffic {
         })
     }
 
+    fn positions(&self, addr: SocketAddr, positions: &Arc<[health::Position]>) {
+        if let Some(receivers) = self.receivers.get() {
+            receivers.router.set_positions(addr, positions);
+        }
+    }
+
+    fn suspected(&self) -> Wait<'_, Vec<SocketAddr>> {
+        Box::pin(async move {
+            match self.receivers.get() {
+                Some(receivers) => receivers.router.suspected().await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
     fn drained(&self, addrs: Vec<SocketAddr>, limit: Duration) -> Wait<'_, bool> {
         Box::pin(async move {
             match self.receivers.get() {
@@ -105,6 +121,7 @@ fn add(routing: &mut Routing, scope: &Scope, part: &ScopeTable, resolved: &Resol
             host: route.host.clone(),
             path_prefix: route.path_prefix.clone(),
             upstream: upstream(scope, &route.process),
+            fallback: fallback(scope, &route.policy),
             scope: Some(scope.clone()),
             policy: route.policy.clone(),
         });
@@ -124,6 +141,12 @@ fn route_name(scope: &Scope, host: Option<&str>, path_prefix: &str) -> String {
     }
 }
 
+/// The process that a route falls back to; the manifest's rules have seen that there is one.
+fn fallback(scope: &Scope, policy: &RoutePolicy) -> Option<UpstreamName> {
+    let process = policy.fallback.as_ref()?.upstream.as_ref()?;
+    Some(UpstreamName::new(&format!("{scope}/{process}")))
+}
+
 fn upstream(scope: &Scope, process: &ProcessName) -> UpstreamName {
     UpstreamName::new(&format!("{scope}/{process}"))
 }
@@ -133,7 +156,7 @@ fn endpoint(endpoint: &Endpoint) -> EndpointSpec {
         addr: endpoint.addr,
         instance: Some(endpoint.instance.to_string()),
         release: Some(endpoint.release),
-        healthy: endpoint.healthy,
+        health: endpoint.health,
         draining: endpoint.draining,
     }
 }

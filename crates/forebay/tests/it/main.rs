@@ -7,6 +7,7 @@ mod beanstalkd;
 mod by_hand;
 mod crash;
 mod first_steps;
+mod metrics;
 mod output;
 mod planes;
 mod procfile;

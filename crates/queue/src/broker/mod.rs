@@ -17,6 +17,7 @@ mod open;
 mod outbox;
 mod promise;
 mod pulse;
+mod put;
 mod report;
 mod stats;
 

@@ -11,18 +11,18 @@ use testkit::{Call, FakeClock, FakeDisk};
 use wal::{Batch, CommitError, Committed, Committer, Reserve};
 
 use super::bugs::{Bug, torn};
-use super::memory::{Asked, Class, Memory, Sent};
+use super::client::{SimClient, TUBES};
+use super::memory::{Asked, Class, Memory};
 use crate::broker::{Broker, Opened};
 use crate::config::{Config, TubeConfig};
 use crate::durability::Durability;
-use crate::engine::{ClientId, Now};
+use crate::engine::Now;
 use crate::event::{NoSink, NoTokens};
 use crate::names::{JobId, Namespace};
-use crate::serve::session::{Budget, Session};
+use crate::serve::session::Budget;
 
 const FOLDER: &str = "/queue";
 const CLIENTS: usize = 5;
-const TUBES: [(&str, Class); 3] = [("default", Class::Disk), ("soon", Class::Soon), ("brief", Class::Memory)];
 const STEPS: usize = 3000;
 /// Leases last longer than any run, unless time is advanced by as much.
 const TTR_S: u64 = 1000;
@@ -61,14 +61,6 @@ struct Queue<D: Io> {
     committer: Committer<D>,
     in_flight: Option<Batch>,
     is_over: bool,
-}
-
-struct SimClient {
-    session: Session,
-    sent: Option<Sent>,
-    heard: Vec<u8>,
-    /// Answers to come that nobody listens to.
-    greetings: usize,
 }
 
 /// As much as is wanted.
@@ -347,35 +339,5 @@ impl<D: Io> Queue<D> {
             .map(|(name, class)| (name.into(), TubeConfig { durability: durability(class), ..TubeConfig::default() }));
         broker.configure(&Namespace::SHARED, tubes.into());
         Queue { broker, committer, in_flight: None, is_over: false }
-    }
-}
-
-impl SimClient {
-    /// Each client puts into one tube and takes from all.
-    fn new(id: ClientId, who: usize) -> SimClient {
-        let mut session = Session::new(id);
-        session.input.push(format!("use {}\r\n", TUBES[who % TUBES.len()].0).as_bytes());
-        for (name, _) in TUBES {
-            session.input.push(format!("watch {name}\r\n").as_bytes());
-        }
-        SimClient { session, sent: None, heard: Vec::new(), greetings: 1 + TUBES.len() }
-    }
-
-    /// The next whole answer: its line, and its body if it has one.
-    fn next_answer(&mut self) -> Option<(String, Option<String>)> {
-        let end = self.heard.windows(2).position(|two| two == b"\r\n")?;
-        if self.greetings > 0 {
-            self.greetings -= 1;
-            self.heard.drain(..end + 2);
-            return self.next_answer();
-        }
-        let head = String::from_utf8(self.heard[..end].to_vec()).unwrap();
-        let body = head.strip_prefix("RESERVED ").map(|rest| {
-            let len: usize = rest.split(' ').nth(1).unwrap().parse().unwrap();
-            String::from_utf8(self.heard[end + 2..end + 2 + len].to_vec()).unwrap()
-        });
-        let used = end + 2 + body.as_ref().map_or(0, |body| body.len() + 2);
-        self.heard.drain(..used);
-        Some((head, body))
     }
 }

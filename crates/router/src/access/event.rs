@@ -23,6 +23,8 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// The route's other upstream is asked instead.
+    Fallback,
     /// It waited so long for a place among those under way.
     Waited(Duration),
     /// The next try met a fault that was set by hand.
@@ -30,13 +32,22 @@ pub enum What {
 }
 
 impl What {
+    /// The words of all.
+    pub const WORDS: [&str; 5] = ["budget_denied", "breaker_probe", "waited", "fault", "fallback"];
+
     /// A stable word for machines.
     pub fn word(&self) -> &'static str {
+        What::WORDS[self.place()]
+    }
+
+    /// Its place among [`What::WORDS`].
+    pub(crate) fn place(&self) -> usize {
         match self {
-            What::BudgetDenied(_) => "budget_denied",
-            What::BreakerProbe => "breaker_probe",
-            What::Waited(_) => "waited",
-            What::Fault(_) => "fault",
+            What::BudgetDenied(_) => 0,
+            What::BreakerProbe => 1,
+            What::Waited(_) => 2,
+            What::Fault(_) => 3,
+            What::Fallback => 4,
         }
     }
 }
@@ -45,6 +56,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
+            What::Fallback => f.write_str("the route's fallback is asked instead"),
             What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
             What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),

@@ -5,9 +5,12 @@
 //! POST   /v1/router/overrides           OverrideRequest                 -> OverrideRow
 //! DELETE /v1/router/overrides/{id}?why=                                 -> OverrideRow
 //! GET    /v1/router/audit                                               -> Listing<AuditRow>
+//! GET    /v1/router/routes                                              -> Listing<RouteRow>
+//! GET    /v1/router/upstreams                                           -> Listing<EndpointRow>
 //! ```
 
 mod by_hand;
+mod live;
 
 use axum::Router;
 use axum::routing::{delete, get};
@@ -19,6 +22,8 @@ pub fn routes(handle: Handle) -> Router {
     Router::new()
         .route("/v1/router/overrides", get(by_hand::list).post(by_hand::set))
         .route("/v1/router/overrides/{id}", delete(by_hand::clear))
+        .route("/v1/router/routes", get(live::routes))
+        .route("/v1/router/upstreams", get(live::upstreams))
         .route("/v1/router/audit", get(by_hand::audit))
         .with_state(handle)
 }

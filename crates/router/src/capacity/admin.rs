@@ -29,7 +29,33 @@ pub struct LimitView {
     pub figures: Figures,
 }
 
+/// An application's degrade level at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DegradeView {
+    /// `app/environment`; empty for routes of no application.
+    pub app: String,
+    /// The level in force, from 0 to 3.
+    pub level: u8,
+    /// What was set by hand; it goes before `by_load`.
+    pub by_hand: Option<u8>,
+    /// What load says.
+    pub by_load: u8,
+}
+
 impl Handle {
+    /// The degrade levels of all applications, by name.
+    pub fn degrade_levels(&self) -> Vec<DegradeView> {
+        let apps = self.shared.states.apps.all().into_iter();
+        let mut views: Vec<DegradeView> = apps
+            .map(|(app, state)| {
+                let (by_hand, by_load) = state.both();
+                DegradeView { app, level: state.level(), by_hand, by_load }
+            })
+            .collect();
+        views.sort_by(|a, b| a.app.cmp(&b.app));
+        views
+    }
+
     /// The limits of the routes that have one, or had, by name.
     pub fn limits(&self) -> Vec<LimitView> {
         let routes = self.shared.states.routes.all().into_iter();

@@ -6,12 +6,15 @@ use http::HeaderMap;
 use http::header::{self, HeaderName};
 
 use crate::config::{PriorityConfig, RequestMatch};
-use crate::peers::Network;
+use crate::conn::Conn;
+use crate::fields::FORWARDED_FOR;
+use crate::peers::{Network, TrustedPeers};
 
 /// What of a request can be looked at: its fields as the client sent them, and where it comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) path: &'a str,
     pub(crate) peer: IpAddr,
 }
 
@@ -72,6 +75,18 @@ impl Priorities {
     }
 }
 
+/// The address of the client: that of the peer, or where trusted peers have passed the request on the nearest that none of
+/// them has.
+pub(crate) fn client(conn: &Conn, headers: &HeaderMap, trusted: &TrustedPeers) -> IpAddr {
+    let peer = conn.peer.ip().to_canonical();
+    if !conn.trusted {
+        return peer;
+    }
+    let values = headers.get_all(FORWARDED_FOR).iter().rev().filter_map(|value| value.to_str().ok());
+    let mut passed_on = values.flat_map(|text| text.rsplit(',')).map_while(|one| one.trim().parse::<IpAddr>().ok());
+    passed_on.find(|addr| !trusted.contains(*addr)).map_or(peer, |addr| addr.to_canonical())
+}
+
 /// The value of a cookie; of two with the same name the first.
 pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let values = headers.get_all(header::COOKIE).iter();
@@ -89,7 +104,7 @@ mod tests {
         let fields = fields.iter();
         let headers =
             fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
-        let asked = Asked { headers: &headers, peer: peer.parse().unwrap() };
+        let asked = Asked { headers: &headers, path: "/", peer: peer.parse().unwrap() };
         Priorities::of(&PriorityConfig { default: 4, classes }).priority(asked)
     }
 

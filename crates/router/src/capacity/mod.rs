@@ -1,16 +1,19 @@
-//! What stands before the tries of a request: whether its route may take it, and when.
+//! What stands before the tries of a request: whether its route may take it, and when, and what is answered if not.
 //!
 //! A route that asks for nothing of this, and that nobody has touched by hand, goes straight to its tries: that costs one
 //! look at its rules and two loads of its breaker's state.
 
 mod admin;
 mod breaker;
+mod degrade;
 mod door;
+mod fallback;
 mod limiter;
 mod line;
 mod manual;
 mod matching;
 mod passage;
+mod rate;
 mod retry_after;
 mod rules;
 mod shed;
@@ -24,19 +27,35 @@ use crate::access::{Outcome, What};
 use crate::exchange::Exchange;
 use crate::forward::{Answer, Outbound};
 use crate::rescue::Failure;
+use crate::route::Routed;
 use crate::tries::{self, Destination};
 use matching::Asked;
 use passage::Passage;
+use rate::RateFields;
 use rules::RouteLimit;
 
-pub use admin::{BreakerView, LimitView};
+pub use admin::{BreakerView, DegradeView, LimitView};
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerState;
+pub(crate) use degrade::AppState;
+pub(crate) use fallback::Page;
 pub use limiter::Figures;
 pub(crate) use limiter::{Limiter, Permit};
 pub use manual::Manual;
+pub(crate) use rate::RateTable;
 pub(crate) use rules::Rules;
 pub(crate) use shed::Shed;
+
+/// What a request holds, and its reply says, because its route asks for something.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Its place among those under way.
+    pub(crate) permit: Option<Permit>,
+    /// What its client has left.
+    pub(crate) rate: Option<Box<RateFields>>,
+    /// What is answered in place of the router's own error.
+    pub(crate) page: Option<Box<Page>>,
+}
 
 /// Takes a request to its tries, when its route may take it.
 ///
@@ -54,38 +73,102 @@ pub(crate) async fn run(
 }
 
 async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Outbound) -> Result<Answer, Failure> {
-    let worker = Rc::clone(&exchange.worker);
     let routed = destination.routed.clone();
-    let passage = Passage::ask(Rc::clone(&worker), routed.clone())?;
-    if passage.is_probe() {
-        exchange.note(What::BreakerProbe);
+    let client = matching::client(&exchange.conn, outbound.headers(), &exchange.worker.shared.trusted);
+    let asked = Asked { headers: outbound.headers(), path: &destination.path, peer: client };
+    rate(exchange, &routed, asked)?;
+    let priority = routed.rules.as_ref().map_or(0, |rules| rules.priorities.priority(asked));
+    let instead = routed.fallback();
+    let (result, left) = match admit(exchange, &routed, priority).await {
+        Err(failure) => (Err(failure), Some((destination, outbound))),
+        Ok(passage) => {
+            // What may be asked elsewhere too is kept.
+            let kept = instead.as_ref().and_then(|_| Some((destination.clone(), outbound.copy()?)));
+            (asked_for(exchange, passage, &routed, destination, outbound).await, kept)
+        }
+    };
+    let Err(failure) = result else { return result };
+    let Some(fallback) = routed.rules.as_ref().and_then(|rules| rules.fallback.as_ref()) else { return result };
+    if !may_be_replaced(failure) {
+        return result;
     }
-    let limit = routed.rules.as_ref().and_then(|rules| rules.limit.as_ref());
-    if let Some(limit) = limit {
-        let asked = Asked { headers: outbound.headers(), peer: exchange.conn.peer.ip() };
-        let priority = routed.rules.as_ref().map_or(0, |rules| rules.priorities.priority(asked));
-        enter(exchange, limit, priority).await?;
+    exchange.taken.permit = None;
+    if let (Some(routed), Some((destination, outbound))) = (instead, left)
+        && exchange.time_left(exchange.worker.now()).is_ok()
+    {
+        exchange.note(What::Fallback);
+        if let Ok(answer) =
+            tries::run(exchange, Destination { routed, on_fallback: true, ..destination }, outbound).await
+        {
+            return Ok(answer);
+        }
     }
-    let began = worker.now();
-    let result = tries::run(exchange, destination, outbound).await;
-    if let Some(limit) = limit {
-        observe(limit, &result, began, worker.now());
-    }
-    passage.settle(&result);
+    exchange.taken.page = fallback.page().map(Box::new);
     result
 }
 
+/// Passes the breaker and the limit.
+async fn admit(exchange: &mut Exchange, routed: &Routed, priority: u8) -> Result<Passage, Failure> {
+    if routed.rules.as_ref().and_then(|rules| rules.fallback.as_ref()).is_some_and(|fallback| fallback.always) {
+        return Err(Failure::NotAsked);
+    }
+    let passage = Passage::ask(Rc::clone(&exchange.worker), routed.clone())?;
+    if passage.is_probe() {
+        exchange.note(What::BreakerProbe);
+    }
+    if let Some(limit) = routed.limit() {
+        enter(exchange, routed, limit, priority).await?;
+    }
+    Ok(passage)
+}
+
+/// Makes the tries, and tells breaker and limiter how it went.
+async fn asked_for(
+    exchange: &mut Exchange,
+    passage: Passage,
+    routed: &Routed,
+    destination: Destination,
+    outbound: Outbound,
+) -> Result<Answer, Failure> {
+    let began = exchange.worker.now();
+    let result = tries::run(exchange, destination, outbound).await;
+    if let Some(limit) = routed.limit() {
+        observe(limit, &result, began, exchange.worker.now());
+    }
+    passage.settle(&result);
+    match result {
+        Ok(answer) if routed.replaces(answer.response.status()) => {
+            Err(Failure::NoReply(Outcome::Answered(answer.response.status().as_u16())))
+        }
+        result => result,
+    }
+}
+
+/// Counts the request against its client's rate.
+fn rate(exchange: &mut Exchange, routed: &Routed, asked: Asked<'_>) -> Result<(), Failure> {
+    let Some(limit) = routed.rules.as_ref().and_then(|rules| rules.rate.as_ref()) else { return Ok(()) };
+    let quota = limit.table.spend(&limit.rate, asked, exchange.worker.now());
+    let retry_after = quota.retry_after;
+    exchange.taken.rate = Some(Box::new(RateFields::new(&limit.rate, quota)));
+    if retry_after.is_zero() {
+        return Ok(());
+    }
+    let seconds = u32::try_from(retry_after.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX);
+    Err(Failure::TooOften { retry_after_s: seconds })
+}
+
 /// Takes a place among those under way, for as long as the exchange lasts.
-async fn enter(exchange: &mut Exchange, limit: &RouteLimit, priority: u8) -> Result<(), Failure> {
+async fn enter(exchange: &mut Exchange, routed: &Routed, limit: &RouteLimit, priority: u8) -> Result<(), Failure> {
     let worker = Rc::clone(&exchange.worker);
     let began = worker.now();
     let entered = limit.limiter.enter(&limit.config, priority, exchange.deadline(), &worker.clock).await;
-    let waited = worker.now().since(began);
-    if waited.as_millis() > 0 {
-        exchange.note(What::Waited(waited));
+    let now = worker.now();
+    if now.since(began).as_millis() > 0 {
+        exchange.note(What::Waited(now.since(began)));
     }
+    routed.app.counted(now, entered.is_ok());
     let permit = entered.map_err(|why| Failure::Shed { why, retry_after_s: limit.limiter.retry_after_s() })?;
-    exchange.permit = Some(permit);
+    exchange.taken.permit = Some(permit);
     Ok(())
 }
 
@@ -99,5 +182,20 @@ fn observe(limit: &RouteLimit, result: &Result<Answer, Failure>, began: Mono, no
             limit.limiter.observe(&limit.config, now, None);
         }
         _ => {}
+    }
+}
+
+/// Whether something else may be answered in a failure's place: the client did nothing wrong, and is still there.
+fn may_be_replaced(failure: Failure) -> bool {
+    match failure {
+        Failure::NoReply(outcome) => outcome != Outcome::Abandoned,
+        Failure::NobodyUp
+        | Failure::HeldFull
+        | Failure::Deadline
+        | Failure::Broken { .. }
+        | Failure::Tripped
+        | Failure::NotAsked
+        | Failure::Shed { .. } => true,
+        Failure::Refused(_) | Failure::NoRoute | Failure::Content(_) | Failure::TooOften { .. } => false,
     }
 }

@@ -1,11 +1,14 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
 mod breaker;
+mod fallback;
 mod hedge;
 mod limit;
 mod matching;
 mod policy;
+mod rate;
 mod retry;
+mod rotation;
 mod upstream;
 
 use std::path::PathBuf;
@@ -15,11 +18,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use breaker::BreakerConfig;
+pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
 pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
 pub use matching::RequestMatch;
 pub use policy::RoutePolicy;
+pub use rate::{KeyError, RateConfig, RequestKey};
 pub use retry::RetryConfig;
+pub use rotation::RotationConfig;
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.

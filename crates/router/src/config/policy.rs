@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hedge::{self, HedgeConfig};
 use super::retry::RetryConfig;
-use super::{BreakerConfig, LimitConfig, PriorityConfig};
+use super::{BreakerConfig, DegradeConfig, FallbackConfig, LimitConfig, PriorityConfig, RateConfig};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,15 @@ pub struct RoutePolicy {
     /// Who comes first where its requests wait. Absent: all are alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<PriorityConfig>,
+    /// How often the same client may ask. Absent: as often as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateConfig>,
+    /// What is answered when the application cannot. Absent: the router's own errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<FallbackConfig>,
+    /// At which degrade levels of its application the route is there. Absent: at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degrade: Option<DegradeConfig>,
 }
 
 impl Default for RoutePolicy {
@@ -54,6 +63,9 @@ impl Default for RoutePolicy {
             hedge: None,
             limit: None,
             priority: None,
+            rate: None,
+            fallback: None,
+            degrade: None,
         }
     }
 }

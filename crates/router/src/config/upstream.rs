@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rotation::RotationConfig;
+
 /// What holds for all endpoints of an upstream: `[upstreams.NAME]` of `router.toml`, and of a manifest, where NAME is a
 /// process that a route names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct UpstreamPolicy {
     /// How many tries may be made beyond the first ones.
     pub budget: BudgetConfig,
+    /// Which of them get requests.
+    pub rotation: RotationConfig,
 }
 
 /// What retries and hedges may add to the load of an upstream, all routes and workers together. When it is spent a

@@ -17,7 +17,7 @@ use super::head::{self, Head, HeadFault};
 use super::pump::Pump;
 use super::reply::ReplyContent;
 use crate::body::{ClientBody, ContentFault};
-use crate::deadline::Left;
+use crate::hop::Hop;
 
 /// Bytes that are read at once: what most replies fit in, and what a long content is read by.
 const READ_BYTES: usize = 8 << 10;
@@ -102,13 +102,13 @@ impl Link {
     pub(crate) async fn ask(
         self,
         head: &Parts,
-        left: Left,
+        hop: Hop<'_>,
         content: &mut ClientBody,
         buffers: &Buffers,
     ) -> Result<Response<ReplyContent>, Asked> {
         let (input, output) = buffers.take();
         let mut line = Line { stream: self.0, input };
-        let mut pump = Pump::new(output, head, left, content);
+        let mut pump = Pump::new(output, head, hop, content);
         let mut sent = false;
         let read = poll_fn(|cx| line.poll_head(cx, &head.method, &mut pump, content, &mut sent)).await;
         let Head { status, fields, framing, stays } = match read {

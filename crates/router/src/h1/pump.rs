@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use super::link::Fault;
 use super::request::{self, Framing};
 use crate::body::ClientBody;
-use crate::deadline::Left;
+use crate::hop::Hop;
 
 /// What is left to send.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ pub(super) struct Pump {
 
 impl Pump {
     /// A request with `head`, written into `front`, and `content`.
-    pub(super) fn new(mut front: Vec<u8>, head: &Parts, left: Left, content: &ClientBody) -> Pump {
+    pub(super) fn new(mut front: Vec<u8>, head: &Parts, hop: Hop<'_>, content: &ClientBody) -> Pump {
         let framing = match (content, content.size_hint().exact()) {
             (ClientBody::Empty, _) => Framing::None,
             (_, Some(bytes)) => Framing::Length(bytes),
             (_, None) => Framing::Chunked,
         };
-        request::write_head(&mut front, head, left, framing);
+        request::write_head(&mut front, head, hop, framing);
         let ended = framing == Framing::None;
         Pump { framing, front, front_written: 0, data: Bytes::new(), back: b"", ended, began: false }
     }

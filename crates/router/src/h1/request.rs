@@ -4,7 +4,7 @@ use http::header;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
-use crate::deadline::Left;
+use crate::hop::Hop;
 
 /// How a request's content is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,15 +15,15 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// Writes `head`, and how long it may still take. What frames the content comes from `framing` alone, whatever fields the
+/// Writes `head`, and what this hop adds. What frames the content comes from `framing` alone, whatever fields the
 /// head has.
-pub(super) fn write_head(out: &mut Vec<u8>, head: &Parts, left: Left, framing: Framing) {
+pub(super) fn write_head(out: &mut Vec<u8>, head: &Parts, hop: Hop<'_>, framing: Framing) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(head.uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_fields(out, &head.headers);
-    left.write(out);
+    hop.write(out, &head.headers);
     match framing {
         // RFC 9110, 8.6: an endpoint that expects content is told that there is none.
         Framing::None if matches!(head.method, Method::POST | Method::PUT | Method::PATCH) => {
@@ -92,15 +92,18 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
     use std::time::Duration;
 
+    use crate::deadline::Left;
+    use crate::tracing_context::Traced;
+
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
     fn written(request: http::request::Builder, framing: Framing) -> String {
         let mut out = Vec::new();
-        write_head(
-            &mut out,
-            &request.body(()).unwrap().into_parts().0,
-            Left { time: Duration::from_millis(250), grpc: false },
-            framing,
-        );
-        String::from_utf8(out).unwrap()
+        let traced = Traced { context: TRACE.parse().unwrap(), parent: None, link: None };
+        let left = Left { time: Duration::from_millis(250), grpc: false };
+        let hop = Hop { left, traced: &traced, client: None };
+        write_head(&mut out, &request.body(()).unwrap().into_parts().0, hop, framing);
+        String::from_utf8(out).unwrap().replace(&format!("traceparent: {TRACE}\r\n"), "")
     }
 
     #[test]

@@ -103,6 +103,14 @@ impl Ledger {
         })
     }
 
+    /// The degrade level of an application, by `app/environment`.
+    pub(crate) fn degrade(&self, of: &str) -> Option<u8> {
+        self.items.iter().find_map(|row| match &row.setting {
+            Setting::Degrade { app, environment, level } if format!("{app}/{environment}") == of => Some(*level),
+            _ => None,
+        })
+    }
+
     /// The faults that tries of a route's requests meet.
     pub(crate) fn faults(&self, of: &str) -> Vec<&Fault> {
         let faults = self.items.iter().filter_map(|row| match &row.setting {

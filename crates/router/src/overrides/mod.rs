@@ -127,6 +127,9 @@ impl Overrides {
 }
 
 fn apply(ledger: &Ledger, states: &States) {
+    for (app, state) in states.apps.all() {
+        state.set(ledger.degrade(&app));
+    }
     for (route, state) in states.routes.all() {
         state.faults.replace(ledger.faults(&route));
         let manual = match ledger.breaker(&route) {

@@ -115,6 +115,7 @@ fn routing(policy: &RoutePolicy, upstream_policy: &UpstreamPolicy, endpoints: Ve
         host: None,
         path_prefix: "/".into(),
         upstream: upstream.clone(),
+        fallback: None,
         scope: Some("shop".parse().unwrap()),
         policy: policy.clone(),
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use health::Health;
 use router::access::{AccessRecord, Outcome, TryKind, What};
 use router::{EndpointSpec, Routing};
 use tokio::net::TcpListener;
@@ -240,7 +241,7 @@ async fn unhealthy_and_draining_endpoints_get_nothing_new() {
     let mut routing: Routing = (**rig.source_routing().borrow()).clone();
     routing.upstreams[0].endpoints = vec![
         EndpointSpec::at(up.addr),
-        EndpointSpec { healthy: false, ..EndpointSpec::at(ill.addr) },
+        EndpointSpec { health: Health::Unhealthy, ..EndpointSpec::at(ill.addr) },
         EndpointSpec { draining: true, ..EndpointSpec::at(leaving.addr) },
     ];
     rig.source.replace(routing);

@@ -1,0 +1,210 @@
+//! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
+
+use router::config::{
+    BreakerConfig, BudgetConfig, DegradeConfig, FallbackConfig, HedgeConfig, LimitConfig, PriorityConfig, RateConfig,
+    RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+};
+use serde::{Deserialize, Serialize};
+use stdx::ids::ProcessName;
+
+use super::tries::{Hedge, Retry};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Route {
+    #[serde(default)]
+    host: Option<String>,
+    #[serde(default = "root_path")]
+    path_prefix: String,
+    process: ProcessName,
+    #[serde(flatten)]
+    policy: Policy,
+}
+
+fn root_path() -> String {
+    "/".into()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Policy {
+    deadline_ms: u32,
+    try_timeout_ms: u32,
+    retries_max: u8,
+    hold_ms: u32,
+    body_bytes_max: Option<u64>,
+    retry: Retry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hedge: Option<Hedge>,
+    /// Optional tables are stored as they were written, with all of their keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<BreakerConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<PriorityConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<RateConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<FallbackConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degrade: Option<DegradeConfig>,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            deadline_ms: 30_000,
+            try_timeout_ms: 10_000,
+            retries_max: 1,
+            hold_ms: 5_000,
+            body_bytes_max: None,
+            retry: Retry::default(),
+            hedge: None,
+            breaker: None,
+            limit: None,
+            priority: None,
+            rate: None,
+            fallback: None,
+            degrade: None,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Upstream {
+    budget: Budget,
+    rotation: Rotation,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Rotation {
+    fail_static_percent: u8,
+}
+
+impl Default for Rotation {
+    fn default() -> Rotation {
+        Rotation { fail_static_percent: 50 }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Budget {
+    percent: u8,
+    floor_per_s: u16,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { percent: 10, floor_per_s: 20 }
+    }
+}
+
+impl From<&RouteConfig> for Route {
+    fn from(from: &RouteConfig) -> Route {
+        let RouteConfig { host, path_prefix, process, policy } = from.clone();
+        Route { host, path_prefix, process, policy: policy.into() }
+    }
+}
+
+impl From<Route> for RouteConfig {
+    fn from(from: Route) -> RouteConfig {
+        let Route { host, path_prefix, process, policy } = from;
+        RouteConfig { host, path_prefix, process, policy: policy.into() }
+    }
+}
+
+impl From<RoutePolicy> for Policy {
+    fn from(from: RoutePolicy) -> Policy {
+        let RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+            rate,
+            fallback,
+            degrade,
+        } = from;
+        let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
+        Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+            rate,
+            fallback,
+            degrade,
+        }
+    }
+}
+
+impl From<Policy> for RoutePolicy {
+    fn from(from: Policy) -> RoutePolicy {
+        let Policy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+            rate,
+            fallback,
+            degrade,
+        } = from;
+        let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
+        RoutePolicy {
+            deadline_ms,
+            try_timeout_ms,
+            retries_max,
+            hold_ms,
+            body_bytes_max,
+            retry,
+            hedge,
+            breaker,
+            limit,
+            priority,
+            rate,
+            fallback,
+            degrade,
+        }
+    }
+}
+
+impl From<&UpstreamPolicy> for Upstream {
+    fn from(from: &UpstreamPolicy) -> Upstream {
+        let UpstreamPolicy { budget, rotation } = from;
+        let (BudgetConfig { percent, floor_per_s }, RotationConfig { fail_static_percent }) = (budget, rotation);
+        Upstream {
+            budget: Budget { percent: *percent, floor_per_s: *floor_per_s },
+            rotation: Rotation { fail_static_percent: *fail_static_percent },
+        }
+    }
+}
+
+impl From<Upstream> for UpstreamPolicy {
+    fn from(from: Upstream) -> UpstreamPolicy {
+        let Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } } = from;
+        UpstreamPolicy {
+            budget: BudgetConfig { percent, floor_per_s },
+            rotation: RotationConfig { fail_static_percent },
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Pages, fragments and deadlines.
+
+mod garbage;
+mod page;
+mod parsing;

@@ -1,0 +1,155 @@
+//! `GET /metrics`: the figures of all planes and of the process, for Prometheus.
+
+use std::fs;
+
+use axum::Router;
+use axum::routing::get;
+use control::metrics::{Exposition, Kind};
+use control::plane::PlaneStatus;
+use control::wire::QueueRow;
+
+use super::Planes;
+
+/// Tubes that have series of their own.
+const TUBES_MAX: usize = 500;
+/// What a plane can be, as `forebay ps` says it.
+const STATES: [&str; 5] = ["running", "full", "draining", "failed", "stopped"];
+
+/// The page of a node.
+pub(super) fn of_node(planes: &Planes) -> Router {
+    let (router, queue, logs) = (planes.router.clone(), planes.queue.clone(), planes.logs.clone());
+    let statuses = [router.status(), queue.status(), logs.status(), planes.deploy.status()];
+    Router::new().route(
+        "/metrics",
+        get(async move || {
+            let mut page = Exposition::default();
+            of_process(&mut page);
+            of_planes(&mut page, &statuses);
+            router.metrics(&mut page);
+            of_logs(&mut page, &logs.stats());
+            // A queue that has failed has no figures, and its state says so.
+            if let Ok(rows) = queue.rows().await {
+                of_queue(&mut page, &rows);
+            }
+            page
+        }),
+    )
+}
+
+/// The page of a router that runs alone.
+pub(super) fn of_router(router: &router::Handle) -> Router {
+    let router = router.clone();
+    Router::new().route(
+        "/metrics",
+        get(async move || {
+            let mut page = Exposition::default();
+            of_process(&mut page);
+            of_planes(&mut page, &[router.status()]);
+            router.metrics(&mut page);
+            page
+        }),
+    )
+}
+
+fn of_planes(page: &mut Exposition, statuses: &[PlaneStatus]) {
+    let mut family = page.family("forebay_plane", Kind::Gauge, "1 for the state that a plane is in.");
+    for row in statuses.iter().map(PlaneStatus::row) {
+        for state in STATES {
+            family.sample(&[("plane", &row.plane), ("state", state)], u8::from(row.state == state));
+        }
+    }
+}
+
+fn of_process(page: &mut Exposition) {
+    page.family("forebay_build_info", Kind::Gauge, "1; the label says which version runs.")
+        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    // A figure that cannot be read is left out: no number is better than a wrong one.
+    if let Some(seconds) = cpu_seconds() {
+        page.one("process_cpu_seconds_total", Kind::Counter, "Processor time, user and system.", seconds);
+    }
+    if let Some(bytes) = resident_bytes() {
+        page.one("process_resident_memory_bytes", Kind::Gauge, "Memory that is resident.", bytes);
+    }
+    if let Ok(open) = fs::read_dir("/proc/self/fd") {
+        page.one("process_open_fds", Kind::Gauge, "Descriptors that are open.", open.count());
+    }
+}
+
+/// Fields 14 and 15 of `/proc/self/stat` (proc(5)), which follow the name in brackets.
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// The second field of `/proc/self/statm`, in pages.
+fn resident_bytes() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+fn of_logs(page: &mut Exposition, stats: &logs::Stats) {
+    let mut counter = |name, help, value: u64| page.one(name, Kind::Counter, help, value);
+    counter("forebay_logs_records_total", "Records stored since the start.", stats.records);
+    counter("forebay_logs_record_bytes_total", "Bytes of the records stored.", stats.bytes);
+    counter("forebay_logs_dropped_total", "Records offered and dropped.", stats.dropped);
+    counter("forebay_logs_refused_total", "Records whose sender was refused and has them still.", stats.refused);
+    counter("forebay_logs_commits_total", "Commits to disk.", stats.commits);
+    let mut gauge = |name, help, value: u64| page.one(name, Kind::Gauge, help, value);
+    gauge("forebay_logs_pending_bytes", "Bytes that wait for the disk.", stats.pending_bytes);
+    gauge("forebay_logs_segments", "Segments on disk.", stats.segments);
+    gauge("forebay_logs_disk_bytes", "Bytes on disk.", stats.disk_bytes);
+    gauge("forebay_logs_queries", "Queries that run.", stats.queries.into());
+    gauge("forebay_logs_tails", "Tails that run.", stats.tails.into());
+}
+
+fn of_queue(page: &mut Exposition, rows: &[QueueRow]) {
+    page.one("forebay_queue_tubes", Kind::Gauge, "Tubes that there are.", rows.len());
+    let omitted = rows.len().saturating_sub(TUBES_MAX);
+    page.one("forebay_queue_series_omitted", Kind::Gauge, "Tubes without series of their own.", omitted);
+    let rows = &rows[..rows.len() - omitted];
+    let names: Vec<(String, String)> = rows.iter().map(namespace).collect();
+    let labels = |index: usize| {
+        [
+            ("app", names[index].0.as_str()),
+            ("environment", names[index].1.as_str()),
+            ("tube", rows[index].tube.as_str()),
+        ]
+    };
+    let mut family = page.family("forebay_queue_jobs", Kind::Gauge, "Jobs in a tube, by their state.");
+    for (index, row) in rows.iter().enumerate() {
+        let states =
+            [("ready", row.ready), ("reserved", row.reserved), ("delayed", row.delayed), ("buried", row.buried)];
+        for (state, count) in states {
+            let [app, environment, tube] = labels(index);
+            family.sample(&[app, environment, tube, ("state", state)], count);
+        }
+    }
+    let mut family = page.family("forebay_queue_put_total", Kind::Counter, "Jobs ever put into a tube.");
+    for (index, row) in rows.iter().enumerate() {
+        family.sample(&labels(index), row.total);
+    }
+    let mut family = page.family("forebay_queue_bytes", Kind::Gauge, "Bytes of the bodies of a tube's jobs.");
+    for (index, row) in rows.iter().enumerate() {
+        family.sample(&labels(index), row.bytes);
+    }
+    let mut family = page.family(
+        "forebay_queue_oldest_ready_seconds",
+        Kind::Gauge,
+        "Age of a tube's oldest ready job, 0 without one.",
+    );
+    for (index, row) in rows.iter().enumerate() {
+        family.sample(&labels(index), row.oldest_ready_ms.unwrap_or_default() as f64 / 1e3);
+    }
+    let mut family = page.family("forebay_queue_waiting", Kind::Gauge, "Connections that wait for a job of a tube.");
+    for (index, row) in rows.iter().enumerate() {
+        family.sample(&labels(index), row.waiting);
+    }
+}
+
+fn namespace(row: &QueueRow) -> (String, String) {
+    let text = |name: Option<String>| name.unwrap_or_default();
+    (text(row.app.as_ref().map(ToString::to_string)), text(row.environment.as_ref().map(ToString::to_string)))
+}

@@ -1,0 +1,104 @@
+//! The rows of `forebay routes` and `forebay upstreams`.
+
+use std::collections::BTreeMap;
+
+use control::wire::figures::{EndpointRow, RouteRow};
+use stdx::clock::Mono;
+
+use crate::capacity::{BreakerState, Manual};
+use crate::handle::Handle;
+use crate::snapshot::{Route, Target};
+
+/// The classes of a reply's status, as a route counts them.
+pub(super) const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+impl Handle {
+    /// What each route is doing, in the order of the routing.
+    pub fn route_rows(&self) -> Vec<RouteRow> {
+        let (snapshot, now) = (self.shared.snapshot(), self.clock.mono());
+        let specs = &snapshot.source.routes;
+        let rows = snapshot.routes.iter().zip(specs).map(|(route, spec)| {
+            let figures = &route.state.figures;
+            RouteRow {
+                route: spec.name.clone(),
+                host: spec.host.clone(),
+                path_prefix: spec.path_prefix.clone(),
+                upstream: spec.upstream.to_string(),
+                app: spec.scope.as_ref().map(|scope| scope.app.clone()),
+                environment: spec.scope.as_ref().map(|scope| scope.env.clone()),
+                answered: counted(CLASSES.into_iter().zip(route.state.counts())),
+                retries: figures.retries(),
+                hedges: figures.hedges(),
+                events: counted(figures.events()),
+                breaker: breaker(route, now).into(),
+                breaker_by_hand: by_hand(route, now).map(Into::into),
+                faults: route.state.faults.count(),
+                latency: figures.latency.read(),
+            }
+        });
+        rows.collect()
+    }
+
+    /// What each endpoint is doing, by upstream.
+    pub fn endpoint_rows(&self) -> Vec<EndpointRow> {
+        let (snapshot, now) = (self.shared.snapshot(), self.clock.mono());
+        let mut seen = Vec::new();
+        let mut rows = Vec::new();
+        for route in &snapshot.routes {
+            let name = &route.facts.upstream;
+            if !seen.contains(&name) {
+                seen.push(name);
+                rows.extend(route.upstream.targets.iter().map(|target| endpoint(name.as_str(), target, now)));
+            }
+        }
+        rows
+    }
+}
+
+fn endpoint(upstream: &str, target: &Target, now: Mono) -> EndpointRow {
+    let endpoint = &target.endpoint;
+    EndpointRow {
+        upstream: upstream.into(),
+        endpoint: target.facts.addr.to_string(),
+        instance: target.facts.instance.clone(),
+        release: target.facts.release,
+        state: state(target, now).into(),
+        in_flight: endpoint.in_flight(),
+        expected_us: endpoint.expected_us(now),
+        tries: counted(endpoint.figures.outcomes()),
+        latency: endpoint.figures.latency.read(),
+    }
+}
+
+fn state(target: &Target, now: Mono) -> &'static str {
+    if !target.in_rotation {
+        "out"
+    } else if target.endpoint.down(now).is_some() {
+        "passed over"
+    } else {
+        "up"
+    }
+}
+
+/// Where a route's breaker stands by itself.
+pub(super) fn breaker(route: &Route, now: Mono) -> &'static str {
+    match route.state.breaker.state(now) {
+        BreakerState::Closed => "closed",
+        BreakerState::Open(_) => "open",
+        BreakerState::Probing => "probing",
+    }
+}
+
+/// How it stands by hand.
+pub(super) fn by_hand(route: &Route, now: Mono) -> Option<&'static str> {
+    match route.state.breaker.by_hand().setting(now).0 {
+        Manual::Auto => None,
+        Manual::Tripped => Some("tripped"),
+        Manual::Closed => Some("closed"),
+    }
+}
+
+/// What was counted at all.
+fn counted<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> BTreeMap<String, u64> {
+    counts.filter(|(_, count)| *count > 0).map(|(word, count)| (word.to_string(), count)).collect()
+}

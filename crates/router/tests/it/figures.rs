@@ -1,0 +1,92 @@
+//! The router in numbers.
+
+use control::metrics::Exposition;
+use control::wire::router::{BreakerByHand, Fault, OverrideRequest, Setting};
+use testkit::prometheus::{Sample, parse, value};
+
+use crate::endpoint::{Act, Endpoint};
+use crate::rig::{Rig, eventually, proxy};
+
+fn page(rig: &Rig) -> Vec<Sample> {
+    let mut page = Exposition::default();
+    rig.handle.metrics(&mut page);
+    parse(&page.into_text())
+}
+
+#[tokio::test]
+async fn requests_tries_and_their_times_are_counted_over_all_workers() {
+    let (dying, sound) = (Endpoint::new(|_| Act::Close).await, Endpoint::saying("ok").await);
+    let rig = proxy().endpoint(&dying).endpoint(&sound).start();
+    for _ in 0..40 {
+        assert_eq!(rig.get("/").await.status, 200);
+    }
+    rig.send("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await;
+    rig.records(41).await;
+    let page = page(&rig);
+    let route = ("route", "web");
+    assert_eq!(value(&page, "forebay_router_answers_total", &[]), 41.0);
+    assert_eq!(value(&page, "forebay_router_requests_total", &[route, ("status", "2xx")]), 40.0);
+    assert_eq!(value(&page, "forebay_router_requests_total", &[route, ("status", "5xx")]), 0.0);
+    assert_eq!(value(&page, "forebay_router_request_seconds_count", &[route]), 40.0);
+    let retries = value(&page, "forebay_router_extra_tries_total", &[route, ("kind", "retry")]);
+    let (dying, sound) = (dying.addr.to_string(), sound.addr.to_string());
+    let tries = |endpoint: &str, outcome| {
+        value(&page, "forebay_router_tries_total", &[("endpoint", endpoint), ("outcome", outcome)])
+    };
+    assert!(retries > 0.0);
+    assert_eq!(tries(&dying, "died"), retries);
+    assert_eq!(tries(&sound, "2xx"), 40.0);
+    assert_eq!(value(&page, "forebay_router_try_seconds_count", &[("endpoint", &sound)]), 40.0);
+    assert_eq!(value(&page, "forebay_router_try_seconds_count", &[("endpoint", &dying)]), 0.0);
+    assert_eq!(value(&page, "forebay_router_endpoint_in_flight", &[("endpoint", &sound)]), 0.0);
+    assert_eq!(value(&page, "forebay_router_budget_spent", &[("upstream", "shop/production/web")]), retries);
+}
+
+#[tokio::test]
+async fn what_is_set_by_hand_and_what_it_did_are_counted() {
+    let endpoint = Endpoint::saying("ok").await;
+    let rig = proxy().endpoint(&endpoint).start();
+    let fault = Fault { endpoint: None, share_percent: 100.0, delay_ms: 0, error: Some(503), reset: false };
+    let setting = Setting::Fault { route: "web".into(), fault };
+    rig.handle.set_by_hand(OverrideRequest { setting, for_ms: Some(60_000), why: None }, "uid 7".into()).unwrap();
+    assert_eq!(rig.get("/").await.status, 503);
+    rig.breaker(BreakerByHand::Tripped);
+    rig.record().await;
+    let page = page(&rig);
+    let route = ("route", "web");
+    assert_eq!(value(&page, "forebay_router_events_total", &[route, ("event", "fault")]), 1.0);
+    assert_eq!(value(&page, "forebay_router_faults", &[route]), 1.0);
+    assert_eq!(value(&page, "forebay_router_breaker", &[route, ("state", "closed")]), 1.0);
+    assert_eq!(value(&page, "forebay_router_breaker_by_hand", &[route, ("state", "tripped")]), 1.0);
+    assert_eq!(value(&page, "forebay_router_overrides", &[]), 2.0);
+    let row = rig.handle.route_rows().remove(0);
+    assert_eq!((row.breaker_by_hand.as_deref(), row.faults, row.answered["5xx"]), (Some("tripped"), 1, 1));
+}
+
+#[tokio::test]
+async fn connections_and_idle_ones_towards_endpoints_are_counted() {
+    let endpoint = Endpoint::saying("ok").await;
+    let rig = proxy().endpoint(&endpoint).start();
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    assert_eq!(client.reply().await.content, "ok");
+    eventually(|| value(&page(&rig), "forebay_router_pool_idle", &[]) == 1.0).await;
+    assert_eq!(value(&page(&rig), "forebay_router_connections", &[]), 1.0);
+    let rows = rig.handle.endpoint_rows();
+    assert_eq!((rows[0].state.as_str(), rows[0].tries["2xx"]), ("up", 1));
+    assert!(rows[0].expected_us > 0 && rows[0].latency.quantile_us(0.99).is_some());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_early_counts_as_no_time() {
+    let hanging = Endpoint::new(|_| Act::Hang).await;
+    let rig = proxy().endpoint(&hanging).start();
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    eventually(|| !hanging.requests().is_empty()).await;
+    drop(client);
+    assert_eq!(rig.record().await.status, 499);
+    let page = page(&rig);
+    assert_eq!(value(&page, "forebay_router_requests_total", &[("route", "web"), ("status", "4xx")]), 1.0);
+    assert_eq!(value(&page, "forebay_router_request_seconds_count", &[("route", "web")]), 0.0);
+}
