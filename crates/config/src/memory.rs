@@ -9,6 +9,8 @@ use std::fmt;
 pub(crate) const BYTES_MAX: u64 = 4 << 30;
 /// What one client connection of the queue may hold besides a job's body: its line, its watch list, its unsent replies.
 const QUEUE_CONNECTION_BYTES: u64 = 4 << 10;
+/// What one first answer costs beside its bytes on disk.
+const ANSWER_BYTES: u64 = 256;
 /// What one record in a tail's waiting line costs, on average; the tail holds records that the store shares.
 const TAIL_RECORD_BYTES: u64 = 256;
 /// The code, the stacks, SQLite's cache and what else does not grow with the load.
@@ -71,6 +73,7 @@ pub(crate) fn budget(
             router.connections_max.into(),
             head,
         ),
+        row(format!("router.answers_max x {ANSWER_BYTES}"), router.answers_max.into(), ANSWER_BYTES),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),
         row("queue.volatile_bytes_max".into(), 1, queue.volatile_bytes_max),

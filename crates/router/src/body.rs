@@ -1,6 +1,6 @@
 //! A request's content on its way to an endpoint: streamed, counted, never collected.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use crate::conn::Conn;
 use crate::fields;
+use crate::idempotency::{Digest, Hash};
 use crate::kept::Replay;
 
 /// Why content could not be passed on.
@@ -33,6 +34,19 @@ pub(crate) struct Meter {
     pub(crate) bytes: Cell<u64>,
     pub(crate) ended: Cell<bool>,
     pub(crate) fault: Cell<Option<ContentFault>>,
+    hash: RefCell<Option<Box<Digest>>>,
+}
+
+impl Meter {
+    /// From here on the content's hash is computed.
+    pub(crate) fn digest(&self) {
+        self.hash.replace(Some(Box::default()));
+    }
+
+    /// The hash of what has come, once.
+    pub(crate) fn hash(&self) -> Option<Hash> {
+        self.hash.take().map(|hash| hash.finish())
+    }
 }
 
 /// The content of an outbound request.
@@ -88,6 +102,9 @@ impl Stream {
                 self.conn.got_content();
                 if let Some(data) = frame.data_ref() {
                     self.meter.bytes.set(self.meter.bytes.get() + data.len() as u64);
+                    if let Some(hash) = &mut *self.meter.hash.borrow_mut() {
+                        hash.update(data);
+                    }
                 } else if let Some(trailers) = frame.trailers_mut() {
                     fields::clean_trailers(trailers);
                 }

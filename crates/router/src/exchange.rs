@@ -14,6 +14,7 @@ use crate::body::Meter;
 use crate::capacity::Taken;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
+use crate::idempotency::Hash;
 use crate::reply::ReplyFault;
 use crate::rescue::Failure;
 use crate::route::Routed;
@@ -23,6 +24,9 @@ use crate::worker::Worker;
 
 /// What stands in a record while there is no reply: the client left before it.
 const CLIENT_GONE: u16 = 499;
+
+/// Stands for the hash of content that is not there.
+const NO_CONTENT: Hash = [0; 32];
 
 /// Carried from the gate to the reply's last byte; when it is dropped, wherever that is, the record goes out.
 #[derive(Debug)]
@@ -168,6 +172,15 @@ impl Exchange {
     pub(crate) fn ends(&mut self) {
         if let Some(record) = &mut self.record {
             record.whole = true;
+        }
+    }
+
+    /// The hash of the request's content, if it was read to its end and somebody asked for the hash; once.
+    pub(crate) fn content_digest(&self) -> Option<Hash> {
+        match self.has_content {
+            false => Some(NO_CONTENT),
+            true if self.content_unread() => None,
+            true => self.meter.hash(),
         }
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
+use http_body_util::BodyExt;
 use stdx::clock::Mono;
 
 use crate::access::{Outcome, Strike, StrikeEnd};
-use crate::body::ClientBody;
+use crate::body::{ClientBody, ContentFault};
 use crate::conn::Conn;
 use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
@@ -26,6 +27,8 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Outbound {
     idempotent: bool,
+    /// Whether a second try may be under way beside a first.
+    hedged: bool,
     grpc_timeout: bool,
     traced: Traced,
     /// Where the client is, unless the head says so already.
@@ -81,7 +84,32 @@ impl Outbound {
             ClientBody::Empty => Content::None,
             some => Content::Once(RefCell::new(Some(some))),
         };
-        Outbound { idempotent, grpc_timeout: set.grpc_timeout, traced: *traced, client, head, content }
+        Outbound { idempotent, hedged: true, grpc_timeout: set.grpc_timeout, traced: *traced, client, head, content }
+    }
+
+    pub(crate) fn head(&self) -> &Parts {
+        &self.head
+    }
+
+    /// It carries a key by which it has one effect however often it is sent, beside each other only where the application
+    /// sees to that.
+    pub(crate) fn repeat_by_key(&mut self, app_honours_key: bool) {
+        self.idempotent = true;
+        self.hedged = app_honours_key;
+    }
+
+    /// Reads content that no endpoint is to get.
+    ///
+    /// # Errors
+    /// When it does not come whole.
+    pub(crate) async fn read_away(&mut self) -> Result<(), ContentFault> {
+        let Content::Once(content) = &self.content else { return Ok(()) };
+        if let Some(mut content) = content.take() {
+            while let Some(frame) = content.frame().await {
+                frame?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps the content from here on, if the request may ever be repeated.
@@ -111,18 +139,19 @@ impl Outbound {
     /// Whether two tries can be under way beside each other.
     pub(crate) fn is_shareable(&self) -> bool {
         match &self.content {
-            Content::None => self.idempotent,
+            Content::None => self.idempotent && self.hedged,
             Content::Once(_) => false,
-            Content::Kept(kept) => self.idempotent && kept.is_whole(),
+            Content::Kept(kept) => self.idempotent && self.hedged && kept.is_whole(),
         }
     }
 
     /// The same request once more, when repeating it is harmless.
     pub(crate) fn copy(&self) -> Option<Outbound> {
-        let Outbound { idempotent, grpc_timeout, traced, client, head, content } = self;
+        let Outbound { idempotent, hedged, grpc_timeout, traced, client, head, content } = self;
         let content = matches!(content, Content::None).then_some(Content::None)?;
         idempotent.then(|| Outbound {
             idempotent: *idempotent,
+            hedged: *hedged,
             grpc_timeout: *grpc_timeout,
             traced: *traced,
             client: client.clone(),

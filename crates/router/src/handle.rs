@@ -18,12 +18,13 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
+use crate::idempotency::{Answers, JournalError};
 use crate::overrides::Overrides;
 use crate::peers::{PeerError, TrustedPeers};
 use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
-use crate::shared::{LastWords, Phase, Shared};
+use crate::shared::{LastWords, Phase, Shared, Stores};
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
@@ -41,6 +42,9 @@ pub enum StartError {
     /// `trusted_peers` names something that is no address and no network.
     #[error("trusted_peers: {0}")]
     Peer(#[from] PeerError),
+    /// First answers of an earlier run cannot be read.
+    #[error(transparent)]
+    Answers(#[from] JournalError),
     /// A worker's thread or runtime cannot be had.
     #[error("cannot start a worker: {0}")]
     Worker(#[from] io::Error),
@@ -52,6 +56,7 @@ impl StartError {
         match self {
             StartError::Listen(error) => error.code(),
             StartError::Peer(_) => "trusted_peer_malformed",
+            StartError::Answers(_) => "router_answers_failed",
             StartError::Worker(_) => "router_worker_failed",
         }
     }
@@ -132,8 +137,9 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let addrs = bound.iter().map(|one| one.addr).collect();
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
-    let room = Room::new(&config, data.as_deref());
-    let shared = Arc::new(Shared::new(config, trusted, workers, routing, overrides, room, clock.mono()));
+    let answers = Answers::open(&config, data.as_deref())?;
+    let stores = Stores { room: Room::new(&config, data.as_deref()), answers };
+    let shared = Arc::new(Shared::new(config, trusted, workers, routing, overrides, stores, clock.mono()));
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     for address in bound {
         for (worker, socket) in address.sockets.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Response;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::conn::Conn;
@@ -14,6 +14,7 @@ use crate::exchange::Exchange;
 use crate::fields::{self, FieldSet};
 use crate::forward::Answer;
 use crate::h1::{Fault, ReplyContent};
+use crate::idempotency::Recorded;
 use crate::rescue::{Failure, METHODS};
 use crate::shared::Phase;
 
@@ -40,8 +41,44 @@ enum Content {
     Endpoint { incoming: ReplyContent, in_flight: InFlight },
 }
 
+/// What a request comes back with.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Endpoint(Answer),
+    /// From the journal, or on its way through it.
+    Recorded(Recorded),
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        Reply::Endpoint(answer)
+    }
+}
+
+/// Tells a client that its answer was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A reply, as the client gets it.
+pub(crate) fn of(exchange: Exchange, reply: Reply) -> Response<ReplyBody> {
+    match reply {
+        Reply::Endpoint(answer) => of_endpoint(exchange, answer),
+        Reply::Recorded(recorded) => of_journal(exchange, recorded),
+    }
+}
+
+fn of_journal(mut exchange: Exchange, recorded: Recorded) -> Response<ReplyBody> {
+    let (mut head, content) = recorded.response.into_parts();
+    exchange.replies(head.status, None);
+    exchange.ends();
+    if recorded.again {
+        head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    finish_head(&mut head.headers, &exchange, false);
+    Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange })
+}
+
 /// An endpoint's reply, as the client gets it.
-pub(crate) fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
+fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
     let Answer { response, in_flight } = answer;
     let (mut head, incoming) = response.into_parts();
     exchange.replies(head.status, None);

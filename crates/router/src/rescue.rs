@@ -35,6 +35,21 @@ pub(crate) enum Failure {
     Shed { why: Shed, retry_after_s: u32 },
     #[error("the last try: {0}")]
     NoReply(Outcome),
+    #[error("{0}")]
+    Key(#[from] KeyFault),
+}
+
+/// Why a request's `Idempotency-Key` gets it no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum KeyFault {
+    #[error("the idempotency key is malformed")]
+    Malformed,
+    #[error("the idempotency key was used for another request")]
+    Taken,
+    #[error("the first request with this idempotency key is still under way")]
+    UnderWay,
+    #[error("the first answer for this idempotency key was too long to be recorded")]
+    NotRecorded,
 }
 
 /// What the client is told.
@@ -77,6 +92,14 @@ impl Failure {
             Failure::Shed { .. } => (S::SERVICE_UNAVAILABLE, "there is too much to do right now"),
             Failure::NoReply(Outcome::Answered(status)) => {
                 (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
+            }
+            Failure::Key(KeyFault::Malformed) => (S::BAD_REQUEST, "the idempotency key is malformed"),
+            Failure::Key(KeyFault::Taken) => {
+                (S::UNPROCESSABLE_ENTITY, "this idempotency key was used for another request")
+            }
+            Failure::Key(KeyFault::UnderWay) => (S::CONFLICT, "a request with this idempotency key is under way"),
+            Failure::Key(KeyFault::NotRecorded) => {
+                (S::CONFLICT, "this request was answered; its answer was too long to be kept")
             }
             Failure::NoReply(_) => (S::BAD_GATEWAY, "the application gave no valid answer"),
         };

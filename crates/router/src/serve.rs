@@ -24,9 +24,10 @@ use crate::conn::{Conn, Expiry};
 use crate::deadline;
 use crate::exchange::Exchange;
 use crate::fields::{self, FieldSet};
-use crate::forward::{Answer, Outbound};
+use crate::forward::Outbound;
 use crate::gate;
-use crate::reply::{self, ReplyBody};
+use crate::idempotency;
+use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
 use crate::route::Routed;
 use crate::shared::Phase;
@@ -169,7 +170,7 @@ async fn answer(
     let set = FieldSet::of(&head.headers);
     let mut exchange = Exchange::begin(&worker, &conn, &head, set);
     Ok(match pass(&mut exchange, head, set, incoming).await {
-        Ok(answer) => reply::of_endpoint(exchange, answer),
+        Ok(reply) => reply::of(exchange, reply),
         Err(failure) => reply::of_router(exchange, failure),
     })
 }
@@ -180,7 +181,7 @@ async fn pass(
     head: http::request::Parts,
     set: FieldSet,
     incoming: Incoming,
-) -> Result<Answer, Failure> {
+) -> Result<Reply, Failure> {
     let (worker, conn) = (Rc::clone(&exchange.worker), Rc::clone(&exchange.conn));
     if !incoming.is_end_stream() {
         exchange.has_content = true;
@@ -208,5 +209,8 @@ async fn pass(
         outbound.degrade(level);
         destination.routed.app.look(worker.now());
     }
-    capacity::run(exchange, destination, outbound).await
+    if let Some(rule) = destination.routed.policy.idempotency.clone() {
+        return Box::pin(idempotency::run(exchange, destination, outbound, &rule)).await;
+    }
+    capacity::run(exchange, destination, outbound).await.map(Reply::Endpoint)
 }

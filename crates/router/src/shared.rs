@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::capacity::Manual;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
+use crate::idempotency::Answers;
 use crate::overrides::Overrides;
 use crate::peers::TrustedPeers;
 use crate::room::Room;
@@ -47,12 +48,21 @@ pub(crate) struct Shared {
     pub(crate) running: watch::Sender<usize>,
     /// Room for content that is kept for another try.
     pub(crate) room: Arc<Room>,
+    /// First answers to requests with a key.
+    pub(crate) answers: Answers,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
     pub(crate) suspects: Suspects,
     pub(crate) overrides: Overrides,
     newest: Mutex<Arc<Snapshot>>,
+}
+
+/// What the router keeps beyond one request.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    pub(crate) room: Room,
+    pub(crate) answers: Answers,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -71,7 +81,7 @@ impl Shared {
         workers: usize,
         routing: Arc<Routing>,
         overrides: Overrides,
-        room: Room,
+        stores: Stores,
         now: Mono,
     ) -> Shared {
         let endpoints = Mutex::default();
@@ -86,7 +96,8 @@ impl Shared {
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),
-            room: Arc::new(room),
+            room: Arc::new(stores.room),
+            answers: stores.answers,
             held: AtomicU32::new(0),
             endpoints,
             states,

@@ -10,7 +10,7 @@ use health::Health;
 use stdx::ids::{ReleaseNo, Scope};
 
 use crate::capacity::{AppState, Rules};
-use crate::config::{Config, UpstreamPolicy};
+use crate::config::{Config, IdempotencyConfig, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
 use crate::retry;
@@ -89,6 +89,7 @@ pub(crate) struct Policy {
     pub(crate) hold: Duration,
     pub(crate) body_bytes_max: u64,
     pub(crate) hedge: Option<Hedge>,
+    pub(crate) idempotency: Option<Arc<IdempotencyConfig>>,
 }
 
 /// One endpoint in one upstream.
@@ -191,6 +192,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             hold: ms(spec.policy.hold_ms),
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
+            idempotency: spec.policy.idempotency.clone().map(Arc::new),
         },
         rules: Rules::of(&spec.policy, &state),
         state,

@@ -23,6 +23,8 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// Its answer had been recorded for an earlier request with the same idempotency key.
+    AnsweredBefore,
     /// The route's other upstream is asked instead.
     Fallback,
     /// It waited so long for a place among those under way.
@@ -33,7 +35,7 @@ pub enum What {
 
 impl What {
     /// The words of all.
-    pub const WORDS: [&str; 5] = ["budget_denied", "breaker_probe", "waited", "fault", "fallback"];
+    pub const WORDS: [&str; 6] = ["budget_denied", "breaker_probe", "waited", "fault", "fallback", "answered_before"];
 
     /// A stable word for machines.
     pub fn word(&self) -> &'static str {
@@ -48,6 +50,7 @@ impl What {
             What::Waited(_) => 2,
             What::Fault(_) => 3,
             What::Fallback => 4,
+            What::AnsweredBefore => 5,
         }
     }
 }
@@ -59,6 +62,7 @@ impl fmt::Display for What {
             What::Fallback => f.write_str("the route's fallback is asked instead"),
             What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
+            What::AnsweredBefore => f.write_str("the first answer for this idempotency key was given again"),
             What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }
     }

@@ -196,6 +196,8 @@ fn may_be_replaced(failure: Failure) -> bool {
         | Failure::Tripped
         | Failure::NotAsked
         | Failure::Shed { .. } => true,
-        Failure::Refused(_) | Failure::NoRoute | Failure::Content(_) | Failure::TooOften { .. } => false,
+        Failure::Refused(_) | Failure::NoRoute | Failure::Content(_) | Failure::Key(_) | Failure::TooOften { .. } => {
+            false
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod breaker;
 mod fallback;
 mod hedge;
+mod idempotency;
 mod limit;
 mod matching;
 mod policy;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use breaker::BreakerConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
+pub use idempotency::IdempotencyConfig;
 pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
 pub use matching::RequestMatch;
 pub use policy::RoutePolicy;
@@ -84,6 +86,10 @@ pub struct Config {
     pub kept_memory_bytes_max: u64,
     /// Bytes of requests' content kept on disk for another try, all requests together; beyond it requests are not repeated.
     pub kept_disk_bytes_max: u64,
+    /// First answers to requests with an `Idempotency-Key` that are kept; beyond it the oldest are forgotten.
+    pub answers_max: u32,
+    /// Bytes of them, on disk in the data folder; without one in memory.
+    pub answers_bytes_max: u64,
     /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
     /// it they are cut.
     pub overtaken_max: u16,
@@ -120,6 +126,8 @@ impl Default for Config {
             spool_dir: None,
             kept_memory_bytes_max: 32 << 20,
             kept_disk_bytes_max: 1 << 30,
+            answers_max: 100_000,
+            answers_bytes_max: 256 << 20,
             overtaken_max: 256,
             held_max: 1_000,
             drain_idle_ms: 500,

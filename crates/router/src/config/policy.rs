@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hedge::{self, HedgeConfig};
+use super::idempotency::IdempotencyConfig;
 use super::retry::RetryConfig;
 use super::{BreakerConfig, DegradeConfig, FallbackConfig, LimitConfig, PriorityConfig, RateConfig};
 
@@ -33,6 +34,8 @@ pub struct RoutePolicy {
     /// A second try beside a slow first one. Absent: none.
     #[serde(deserialize_with = "hedge::read")]
     pub hedge: Option<HedgeConfig>,
+    /// Whether requests with an `Idempotency-Key` get one answer however often they are sent. Absent: the key is passed on.
+    pub idempotency: Option<IdempotencyConfig>,
     /// How many of its requests may be under way at once. Absent: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitConfig>,
@@ -61,6 +64,7 @@ impl Default for RoutePolicy {
             breaker: None,
             retry: RetryConfig::default(),
             hedge: None,
+            idempotency: None,
             limit: None,
             priority: None,
             rate: None,

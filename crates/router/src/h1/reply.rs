@@ -16,6 +16,8 @@ use crate::body::ClientBody;
 #[derive(Debug)]
 pub(crate) struct ReplyContent {
     line: Line,
+    /// Read already and put back.
+    front: Bytes,
     rest: Rest,
     stays: bool,
     /// What the endpoint has not taken yet of the request that it already answers.
@@ -43,7 +45,12 @@ impl ReplyContent {
             Framing::Chunked => Rest::Chunks(Chunks::Size),
             Framing::Close => Rest::UntilClose,
         };
-        ReplyContent { line, rest, stays, upload }
+        ReplyContent { line, front: Bytes::new(), rest, stays, upload }
+    }
+
+    /// Makes content that was read come again, before the rest.
+    pub(crate) fn put_back(&mut self, front: Bytes) {
+        self.front = front;
     }
 
     /// The connection, if it may carry another exchange: this one is whole in both directions, and the endpoint said
@@ -121,6 +128,9 @@ impl Body for ReplyContent {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = self.get_mut();
         this.poll_upload(cx);
+        if !this.front.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.front)))));
+        }
         match this.rest {
             Rest::Nothing | Rest::Length(0) => Poll::Ready(None),
             Rest::Length(left) => this.poll_data(cx, left),
@@ -130,13 +140,13 @@ impl Body for ReplyContent {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.rest, Rest::Nothing | Rest::Length(0))
+        matches!(self.rest, Rest::Nothing | Rest::Length(0)) && self.front.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.rest {
-            Rest::Nothing => SizeHint::with_exact(0),
-            Rest::Length(left) => SizeHint::with_exact(left),
+            Rest::Nothing => SizeHint::with_exact(self.front.len() as u64),
+            Rest::Length(left) => SizeHint::with_exact(left + self.front.len() as u64),
             Rest::Chunks(_) | Rest::UntilClose => SizeHint::default(),
         }
     }

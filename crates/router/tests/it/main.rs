@@ -8,6 +8,7 @@ mod figures;
 mod forwarded;
 mod health;
 mod hedge;
+mod idempotency;
 mod kept;
 mod lifecycle;
 mod limits;

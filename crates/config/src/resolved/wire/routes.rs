@@ -1,8 +1,8 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BreakerConfig, BudgetConfig, DegradeConfig, FallbackConfig, HedgeConfig, LimitConfig, PriorityConfig, RateConfig,
-    RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    BreakerConfig, BudgetConfig, DegradeConfig, FallbackConfig, HedgeConfig, IdempotencyConfig, LimitConfig,
+    PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -37,6 +37,8 @@ struct Policy {
     hedge: Option<Hedge>,
     /// Optional tables are stored as they were written, with all of their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency: Option<IdempotencyConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<LimitConfig>,
@@ -60,6 +62,7 @@ impl Default for Policy {
             body_bytes_max: None,
             retry: Retry::default(),
             hedge: None,
+            idempotency: None,
             breaker: None,
             limit: None,
             priority: None,
@@ -126,6 +129,7 @@ impl From<RoutePolicy> for Policy {
             body_bytes_max,
             retry,
             hedge,
+            idempotency,
             breaker,
             limit,
             priority,
@@ -142,6 +146,7 @@ impl From<RoutePolicy> for Policy {
             body_bytes_max,
             retry,
             hedge,
+            idempotency,
             breaker,
             limit,
             priority,
@@ -162,6 +167,7 @@ impl From<Policy> for RoutePolicy {
             body_bytes_max,
             retry,
             hedge,
+            idempotency,
             breaker,
             limit,
             priority,
@@ -178,6 +184,7 @@ impl From<Policy> for RoutePolicy {
             body_bytes_max,
             retry,
             hedge,
+            idempotency,
             breaker,
             limit,
             priority,
