@@ -1,5 +1,6 @@
 //! The named formats of texts: what a `format` in the schema means, as one table.
 
+use net::dns::Name;
 use net::listen::ListenAddr;
 use router::config::{HedgeConfig, RequestKey};
 use stdx::ids::{AppName, EnvName, ProcessName};
@@ -23,6 +24,8 @@ pub(crate) fn named(format: &str) -> Option<Format> {
         "secret-name" => ("1 to 64 of A-Z, 0-9 and '_', not beginning with a digit", is_secret_name),
         "listen-address" => ("HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080", |t| t.parse::<ListenAddr>().is_ok()),
         "socket-address" => ("ADDRESS:PORT, such as 127.0.0.1:9000 or [::1]:9000", is_endpoint),
+        "host-port" => ("NAME:PORT, such as web.internal:8080", is_host_port),
+        "service-name" => ("a name of SRV records, such as _http._tcp.web.internal", |t| t.parse::<Name>().is_ok()),
         "network" => ("an address or a network, such as 10.0.0.7 or 10.0.0.0/8", is_network),
         "host-name" => ("a host name in lower case, without scheme, port and path, such as shop.example.com", is_host),
         "header-name" | "cookie-name" => ("1 to 64 of A-Z, a-z, 0-9, '-' and '_'", is_field_name),
@@ -59,6 +62,14 @@ fn is_field_name(text: &str) -> bool {
 /// A literal address with a port that can be connected to.
 fn is_endpoint(text: &str) -> bool {
     text.parse::<std::net::SocketAddr>().is_ok_and(|addr| addr.port() != 0)
+}
+
+/// A name that has to be looked up, with a port.
+fn is_host_port(text: &str) -> bool {
+    let Some((name, port)) = text.rsplit_once(':') else { return false };
+    name.parse::<Name>().is_ok()
+        && name.parse::<std::net::Ipv4Addr>().is_err()
+        && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
 fn is_network(text: &str) -> bool {

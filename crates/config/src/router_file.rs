@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use router::config::{RoutePolicy, UpstreamPolicy};
+use net::dns::Name;
+use router::config::{CheckConfig, DnsConfig, RoutePolicy, UpstreamPolicy};
+use router::standalone::Origin;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,9 @@ pub struct RouterFile {
     /// The router's settings and limits.
     #[serde(default)]
     pub router: router::config::Config,
+    /// How names of upstreams are looked up.
+    #[serde(default)]
+    pub dns: DnsConfig,
     /// The upstreams by name.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "process-name"}, "maxProperties" = 1_024))]
@@ -39,9 +44,21 @@ pub struct RouterFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("unevaluatedProperties" = false))]
 pub struct Upstream {
-    /// Addresses of the servers, literal; at least one.
-    #[schemars(with = "Vec<EndpointAddr>", length(min = 1, max = 1_024))]
+    /// Addresses of the servers, literal; this, `dns` or `srv`.
+    #[serde(default)]
+    #[schemars(with = "Vec<EndpointAddr>", length(max = 1_024))]
     pub endpoints: Vec<SocketAddr>,
+    /// A host whose A and AAAA records are the servers, with their port: `web.internal:8080`.
+    #[serde(default)]
+    #[schemars(extend("format" = "host-port"))]
+    pub dns: Option<String>,
+    /// A service whose SRV records are the servers: `_http._tcp.web.internal`. Those of the lowest priority number are used.
+    #[serde(default)]
+    #[schemars(extend("format" = "service-name"))]
+    pub srv: Option<String>,
+    /// How the servers are checked. Absent: not at all; what requests see is all that is known.
+    #[serde(default)]
+    pub health: Option<CheckConfig>,
     /// What holds for all of them.
     #[serde(flatten)]
     pub policy: UpstreamPolicy,
@@ -52,6 +69,21 @@ pub struct Upstream {
 #[schemars(inline, extend("format" = "socket-address"))]
 #[expect(dead_code, reason = "only its schema is used")]
 struct EndpointAddr(String);
+
+impl Upstream {
+    /// Where its endpoints come from; `None` for a file that was not checked.
+    pub fn origin(&self) -> Option<Origin> {
+        match (&self.dns, &self.srv) {
+            (None, None) => Some(Origin::Fixed(self.endpoints.clone())),
+            (Some(host), None) => {
+                let (name, port) = host.rsplit_once(':')?;
+                Some(Origin::Host(name.parse().ok()?, port.parse().ok()?))
+            }
+            (None, Some(service)) => Some(Origin::Service(service.parse::<Name>().ok()?)),
+            (Some(_), Some(_)) => None,
+        }
+    }
+}
 
 /// One `[[routes]]` of `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,7 +150,12 @@ fn rules_of(file: &RouterFile) -> Vec<Finding> {
     for (n, route) in file.routes.iter().enumerate() {
         let at = KeyPath::root().key("routes").index(n);
         let instead = route.policy.fallback.as_ref().and_then(|fallback| fallback.upstream.as_ref());
-        let named = [(at.key("upstream"), Some(&route.upstream)), (at.key("fallback").key("upstream"), instead)];
+        let primary = route.policy.read_your_writes.as_ref().map(|own| &own.primary);
+        let named = [
+            (at.key("upstream"), Some(&route.upstream)),
+            (at.key("fallback").key("upstream"), instead),
+            (at.key("read_your_writes").key("primary"), primary),
+        ];
         for (at, name) in named.into_iter().filter_map(|(at, name)| Some((at, name?))) {
             findings.extend(unknown_upstream(file, at, name));
         }
@@ -129,7 +166,16 @@ fn rules_of(file: &RouterFile) -> Vec<Finding> {
         }
     }
     for (name, upstream) in &file.upstreams {
-        let at = KeyPath::root().key("upstreams").key(name).key("endpoints");
+        let at = KeyPath::root().key("upstreams").key(name);
+        let origins = usize::from(!upstream.endpoints.is_empty())
+            + usize::from(upstream.dns.is_some())
+            + usize::from(upstream.srv.is_some());
+        if origins != 1 {
+            let message = format!("`{name}` needs one of `endpoints`, `dns` and `srv`, and has {origins}");
+            let hint = "write endpoints = [\"127.0.0.1:9000\"], dns = \"web.internal:9000\" or srv = \"_http._tcp.web.internal\"";
+            findings.push(Finding::invalid(at.clone(), message).on_key().hint(hint));
+        }
+        let at = at.key("endpoints");
         for (n, addr) in upstream.endpoints.iter().enumerate() {
             if upstream.endpoints[..n].contains(addr) {
                 findings.push(Finding::invalid(at.index(n), format!("{addr} is there twice")));

@@ -170,6 +170,11 @@ impl Handle {
         rows
     }
 
+    /// What the checks of the instance with this serial have found; `None` for one that is not checked.
+    pub fn verdict(&self, serial: u64) -> Option<health::Verdict> {
+        self.node.health.get(&serial)
+    }
+
     /// Stops the plane. A change that has not switched is given up and its instances stopped; what serves is stopped or
     /// left to the next start. Returns when that is done.
     pub async fn stop(&self, instances: AtStop) {

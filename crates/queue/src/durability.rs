@@ -27,7 +27,7 @@ pub enum Durability {
 }
 
 /// The longest interval.
-const INTERVAL_MS_MAX: u32 = 60_000;
+pub const INTERVAL_MS_MAX: u32 = 60_000;
 
 /// Text that names no durability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

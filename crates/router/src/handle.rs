@@ -9,7 +9,6 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use control::plane::{PlaneState, PlaneStatus};
-use health::Position;
 use net::listen::{self, ListenError};
 use stdx::clock::SharedClock;
 use tokio::runtime::{Builder, LocalOptions};
@@ -18,13 +17,15 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
+use crate::health_source::{HealthSource, NoHealth};
 use crate::idempotency::{Answers, JournalError};
 use crate::overrides::Overrides;
+use crate::own_writes::Signer;
 use crate::peers::{PeerError, TrustedPeers};
 use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
-use crate::shared::{LastWords, Phase, Shared, Stores};
+use crate::shared::{By, LastWords, Phase, Shared, Stores};
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
@@ -45,6 +46,9 @@ pub enum StartError {
     /// First answers of an earlier run cannot be read.
     #[error(transparent)]
     Answers(#[from] JournalError),
+    /// The key of the router's cookies cannot be had.
+    #[error("cannot read or make cookie.key in the router's data folder: {0}")]
+    Key(#[source] io::Error),
     /// A worker's thread or runtime cannot be had.
     #[error("cannot start a worker: {0}")]
     Worker(#[from] io::Error),
@@ -57,6 +61,7 @@ impl StartError {
             StartError::Listen(error) => error.code(),
             StartError::Peer(_) => "trusted_peer_malformed",
             StartError::Answers(_) => "router_answers_failed",
+            StartError::Key(_) => "router_key_failed",
             StartError::Worker(_) => "router_worker_failed",
         }
     }
@@ -87,14 +92,16 @@ pub struct Deps {
     pub clock: SharedClock,
     /// What is set by hand.
     pub overrides: Overrides,
+    /// What checks have found.
+    pub health: Arc<dyn HealthSource>,
     /// Where it keeps what goes to disk; `None`: nowhere.
     pub data: Option<PathBuf>,
 }
 
 impl Deps {
-    /// With nothing set by hand, and nothing kept of what will be.
+    /// With nothing set by hand, nothing kept of what will be, and nobody who checks.
     pub fn new(source: Arc<dyn EndpointSource>, sink: Arc<dyn AccessSink>, clock: SharedClock) -> Deps {
-        Deps { source, sink, clock, overrides: Overrides::in_memory(), data: None }
+        Deps { source, sink, clock, overrides: Overrides::in_memory(), health: Arc::new(NoHealth), data: None }
     }
 }
 
@@ -127,7 +134,7 @@ pub struct RouteCounts {
 /// # Errors
 /// When an address, a trusted peer or a thread cannot be had; then nothing is left bound.
 pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
-    let Deps { source, sink, clock, overrides, data } = deps;
+    let Deps { source, sink, clock, overrides, health, data } = deps;
     let trusted = TrustedPeers::parse(&config.trusted_peers)?;
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -138,8 +145,10 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
     let answers = Answers::open(&config, data.as_deref())?;
-    let stores = Stores { room: Room::new(&config, data.as_deref()), answers };
-    let shared = Arc::new(Shared::new(config, trusted, workers, routing, overrides, stores, clock.mono()));
+    let signer = Signer::open(data.as_deref()).map_err(StartError::Key)?;
+    let stores = Stores { room: Room::new(&config, data.as_deref()), answers, signer };
+    let shared = Shared::new(config, trusted, workers, routing, By { overrides, health, stores }, clock.mono());
+    let shared = Arc::new(shared);
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     for address in bound {
         for (worker, socket) in address.sockets.into_iter().enumerate() {
@@ -278,21 +287,6 @@ impl Handle {
     /// Requests that the endpoint at `addr` has in hand, over all workers and releases.
     pub fn in_flight(&self, addr: SocketAddr) -> u64 {
         self.shared.in_flight(addr)
-    }
-
-    /// Takes what a health check has told about the copies of databases at `addr`; it holds until it is told otherwise.
-    pub fn set_positions(&self, addr: SocketAddr, positions: &Arc<[Position]>) {
-        self.shared.set_positions(addr, positions);
-    }
-
-    /// How far the copies of databases at `addr` have come, as the last health check has told.
-    pub fn positions(&self, addr: SocketAddr) -> Arc<[Position]> {
-        self.shared.positions(addr)
-    }
-
-    /// Waits until requests had trouble with endpoints, and tells which; for one listener, who should check them soon.
-    pub async fn suspected(&self) -> Vec<SocketAddr> {
-        self.shared.suspects.take().await
     }
 
     /// Waits until none of `addrs` has a request in hand, at most `limit`; whether that came true. Take them out of the

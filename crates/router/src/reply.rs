@@ -4,9 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use serde::Serialize;
 
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
@@ -108,7 +109,8 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if rescue.status == http::StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
+        let methods = if matches!(failure, Failure::ReadOnly) { "GET, HEAD" } else { METHODS };
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
     let (status, text) = match exchange.taken.page.take() {
         None => (rescue.status, text.into()),
@@ -122,6 +124,21 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     response
 }
 
+/// The router's own reply to a question about itself: JSON that nobody may keep.
+pub(crate) fn of_itself(mut exchange: Exchange, status: StatusCode, said: &impl Serialize) -> Response<ReplyBody> {
+    exchange.replies(status, None);
+    exchange.ends();
+    let text = serde_json::to_vec(said).unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    finish_head(&mut headers, &exchange, false);
+    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange });
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
 /// Every reply names its trace; one that leaves content of the request unread, or goes out while the router leaves, is
 /// the connection's last.
 fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
@@ -129,6 +146,10 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
     exchange.traced.context.trace.write_hex(&mut digits);
     if let Ok(value) = HeaderValue::from_bytes(&digits) {
         headers.insert(fields::TRACE, value);
+    }
+    if let Some(value) = exchange.server_timing() {
+        // Beside the application's own.
+        headers.append(fields::SERVER_TIMING, value);
     }
     if let Some(rate) = &exchange.taken.rate {
         rate.write(headers);

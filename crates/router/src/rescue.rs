@@ -15,6 +15,10 @@ pub(crate) enum Failure {
     Refused(#[from] Refusal),
     #[error("no route takes this host and path")]
     NoRoute,
+    #[error("the router answers this path itself")]
+    Reserved,
+    #[error("the router answers this path itself, and only to GET and HEAD")]
+    ReadOnly,
     #[error("{0}")]
     Content(#[from] ContentFault),
     #[error("the deadline passed")]
@@ -76,7 +80,8 @@ impl Failure {
             }
             Failure::Refused(Refusal::Expectation) => (S::EXPECTATION_FAILED, "this expectation cannot be met"),
             Failure::Refused(_) => (S::BAD_REQUEST, "the request is malformed or ambiguous"),
-            Failure::NoRoute => (S::NOT_FOUND, "nothing is served here"),
+            Failure::ReadOnly => (S::METHOD_NOT_ALLOWED, "this method is not allowed here"),
+            Failure::NoRoute | Failure::Reserved => (S::NOT_FOUND, "nothing is served here"),
             Failure::Content(ContentFault::TooLarge) => (S::PAYLOAD_TOO_LARGE, "the request's content is too large"),
             Failure::Content(ContentFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's content came too slowly"),
             Failure::Content(ContentFault::Broken | ContentFault::Unkept) => {

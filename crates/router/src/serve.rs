@@ -27,12 +27,14 @@ use crate::fields::{self, FieldSet};
 use crate::forward::Outbound;
 use crate::gate;
 use crate::idempotency;
+use crate::own_writes;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
+use crate::reserved::{self, Reserved};
 use crate::route::Routed;
 use crate::shared::Phase;
 use crate::sweep::Sweep;
-use crate::tries::Destination;
+use crate::tries::{Destination, Via};
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -169,9 +171,11 @@ async fn answer(
     let (head, incoming) = request.into_parts();
     let set = FieldSet::of(&head.headers);
     let mut exchange = Exchange::begin(&worker, &conn, &head, set);
-    Ok(match pass(&mut exchange, head, set, incoming).await {
-        Ok(reply) => reply::of(exchange, reply),
-        Err(failure) => reply::of_router(exchange, failure),
+    let reserved = Reserved::of(&head);
+    Ok(match (pass(&mut exchange, head, set, incoming).await, reserved) {
+        (Ok(reply), _) => reply::of(exchange, reply),
+        (Err(Failure::Reserved), Some(reserved)) => reserved.reply(exchange),
+        (Err(failure), _) => reply::of_router(exchange, failure),
     })
 }
 
@@ -190,6 +194,9 @@ async fn pass(
     let seen = conn.witness.borrow_mut().next_head();
     let admitted = gate::admit(&head, set, seen, &worker.limits)?;
     let path = head.uri.path();
+    if reserved::is(path) {
+        return Err(Failure::Reserved);
+    }
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
     let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
     exchange.routed(&admitted.host, &routed, asked);
@@ -203,12 +210,24 @@ async fn pass(
         ClientBody::Empty
     };
     let level = routed.app.level();
-    let destination = Destination { host: admitted.host, path: path.into(), routed, on_fallback: false };
+    let destination = Destination { host: admitted.host, path: path.into(), routed, via: Via::Route };
     let mut outbound = Outbound::new(head, content, set, &conn, &exchange.traced);
     if level > 0 {
         outbound.degrade(level);
         destination.routed.app.look(worker.now());
     }
+    if let Some(rule) = destination.routed.policy.own_writes.clone() {
+        return Box::pin(own_writes::run(exchange, destination, outbound, &rule)).await;
+    }
+    dispatch(exchange, destination, outbound).await
+}
+
+/// Its journal where it has a key, its breaker and limits, its tries.
+pub(crate) async fn dispatch(
+    exchange: &mut Exchange,
+    destination: Destination,
+    outbound: Outbound,
+) -> Result<Reply, Failure> {
     if let Some(rule) = destination.routed.policy.idempotency.clone() {
         return Box::pin(idempotency::run(exchange, destination, outbound, &rule)).await;
     }

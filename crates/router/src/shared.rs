@@ -13,8 +13,10 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::capacity::Manual;
 use crate::config::Config;
 use crate::endpoint::{Endpoint, EndpointKey};
+use crate::health_source::HealthSource;
 use crate::idempotency::Answers;
 use crate::overrides::Overrides;
+use crate::own_writes::Signer;
 use crate::peers::TrustedPeers;
 use crate::room::Room;
 use crate::routing::Routing;
@@ -50,12 +52,21 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Room>,
     /// First answers to requests with a key.
     pub(crate) answers: Answers,
+    pub(crate) signer: Signer,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
     pub(crate) suspects: Suspects,
+    pub(crate) health: Arc<dyn HealthSource>,
     pub(crate) overrides: Overrides,
     newest: Mutex<Arc<Snapshot>>,
+}
+
+/// Who else has a say: the hand and the checks; and what is kept.
+pub(crate) struct By {
+    pub(crate) overrides: Overrides,
+    pub(crate) health: Arc<dyn HealthSource>,
+    pub(crate) stores: Stores,
 }
 
 /// What the router keeps beyond one request.
@@ -63,6 +74,7 @@ pub(crate) struct Shared {
 pub(crate) struct Stores {
     pub(crate) room: Room,
     pub(crate) answers: Answers,
+    pub(crate) signer: Signer,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -80,10 +92,10 @@ impl Shared {
         trusted: TrustedPeers,
         workers: usize,
         routing: Arc<Routing>,
-        overrides: Overrides,
-        stores: Stores,
+        by: By,
         now: Mono,
     ) -> Shared {
+        let By { overrides, health, stores } = by;
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
@@ -98,10 +110,12 @@ impl Shared {
             running: watch::Sender::new(workers),
             room: Arc::new(stores.room),
             answers: stores.answers,
+            signer: stores.signer,
             held: AtomicU32::new(0),
             endpoints,
             states,
             suspects: Suspects::default(),
+            health,
             overrides,
             newest: Mutex::new(Arc::new(first)),
             config,
@@ -183,9 +197,13 @@ fn compile(
     states.apps.sweep(|_| false);
     // What was set by hand waits for its route to come back.
     states.routes.sweep(|route| route.breaker.by_hand().at(now) != Manual::Auto);
-    Snapshot::compile(routing, version, config, states, |key| {
+    let snapshot = Snapshot::compile(routing, version, config, states, |key| {
         Arc::clone(endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(key, now))))
-    })
+    });
+    for target in snapshot.routes.iter().flat_map(|route| &route.upstream.targets) {
+        target.endpoint.is_up(target.in_rotation, now);
+    }
+    snapshot
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -25,6 +25,12 @@ fn the_fixture_of_version_1_loads() {
         ("/routes/0", "retry"),
         ("/routes/1", "retry"),
         ("/queues/orders", "durability"),
+        ("/queues/orders", "age_max_ms"),
+        ("/queues/orders", "when_full"),
+        ("/queues/orders", "in_flight_max"),
+        ("/queues/orders", "rate_per_s"),
+        ("/queues/orders", "retry_delay_max_ms"),
+        ("/queues/orders", "retry_jitter_percent"),
     ];
     let written = resolved(VERSION_1_MANIFEST).to_json();
     let mut json: serde_json::Value = serde_json::from_str(&written).unwrap();

@@ -2,6 +2,7 @@
 
 use config::RouterFile;
 use router::config::HedgeConfig;
+use router::standalone::Origin;
 
 const GOOD: &str = r#"
 schema = 1
@@ -61,16 +62,6 @@ fn slips_are_told() {
       3 | endpoints = ["localhost:80"]
         |              ^^^^^^^^^^^^^^
 
-    `endpoints` has 0 entries: expected 1 to 1024
-      at upstreams.b.endpoints (router.toml:5:13)
-      5 | endpoints = []
-        |             ^^
-
-    `endpoints` is missing in upstreams.c: expected a list
-      at upstreams.c.endpoints (router.toml:6:1)
-      6 | [upstreams.c]
-        | ^^^^^^^^^^^^^
-
     `upstream` is missing in routes[0]: expected a text in quotes
       at routes[0].upstream (router.toml:7:1)
       7 | [[routes]]
@@ -112,5 +103,25 @@ fn a_hedge_is_a_table_or_the_word_always() {
     ] {
         let error = read(wrong).unwrap_err().to_string();
         assert!(error.starts_with(said), "{error}");
+    }
+}
+
+#[test]
+fn endpoints_come_from_a_list_a_host_or_a_service() {
+    let upstream = |keys: &str| GOOD.replace("endpoints = [\"127.0.0.1:9000\", \"[::1]:9001\"]", keys);
+    let origin = |keys: &str| {
+        let file = RouterFile::parse("router.toml", &upstream(keys)).unwrap();
+        file.upstreams["shop"].origin().unwrap()
+    };
+    let name = |text: &str| text.parse().unwrap();
+    assert_eq!(origin("dns = \"Web.internal:8080\""), Origin::Host(name("web.internal"), 8_080));
+    let checked = "srv = \"_http._tcp.web.internal\"\nhealth = { path = \"/up\", interval_ms = 500 }";
+    assert_eq!(origin(checked), Origin::Service(name("_http._tcp.web.internal")));
+    for keys in ["endpoints = []", "dns = \"a:1\"\nsrv = \"b\"", "endpoints = [\"127.0.0.1:9\"]\ndns = \"a:1\""] {
+        let error = RouterFile::parse("router.toml", &upstream(keys)).unwrap_err().to_string();
+        assert!(error.contains("`shop` needs one of `endpoints`, `dns` and `srv`, and has "), "{error}");
+    }
+    for keys in ["dns = \"web.internal\"", "dns = \"web.internal:0\"", "dns = \"127.0.0.1:80\"", "srv = \"a b\""] {
+        assert!(RouterFile::parse("router.toml", &upstream(keys)).is_err(), "{keys}");
     }
 }

@@ -136,17 +136,17 @@ async fn start_planes(
         },
     )
     .map_err(|error| errors::queue(error, &config.origins.queue))?;
-    for damage in &queue.recovery().damage {
-        tracing::error!(%damage, "the queue's log is damaged; what lies around it is served");
-    }
+    say_damage(&queue);
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
     let overrides = Overrides::open(&data.plane("router")).map_err(|error| errors::overrides(&error, data))?;
+    let verdicts = wire::deploy_health::Verdicts::default();
     let deps = router::Deps {
         source: traffic.source(),
         sink: access,
         clock: clock.clone(),
         overrides,
+        health: Arc::new(verdicts.clone()),
         data: Some(data.plane("router")),
     };
     let router =
@@ -171,9 +171,16 @@ async fn start_planes(
         users: root,
     };
     let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
+    verdicts.connect(deploy.clone());
     let planes = Planes { logs, queue, router, deploy };
     let admin = Admin::start(api::routes(&planes), doors, &runtime_folder.join("admin.sock"))?;
     Ok((planes, admin, ports))
+}
+
+fn say_damage(queue: &queue::Handle) {
+    for damage in &queue.recovery().damage {
+        tracing::error!(%damage, "the queue's log is damaged; what lies around it is served");
+    }
 }
 
 /// Where instances on this machine reach a listener: its first loopback address, else loopback at its first port.

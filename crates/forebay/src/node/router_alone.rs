@@ -1,7 +1,7 @@
 //! The router without the other planes: `forebay router serve`.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +10,19 @@ use config::node::Origin;
 use control::error::{ApiError, Kind};
 use net::listen::ListenAddr;
 use router::config::RoutePolicy;
-use router::standalone::StaticSource;
-use router::{AccessSink, EndpointSpec, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec};
+use router::standalone::{Alone, Check, Driving, Plan, UpstreamPlan};
+use router::{AccessSink, Overrides, RouteSpec, UpstreamName};
 use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
+use super::access_file::{self, Reopen};
 use super::admin::{self, Admin};
 use super::alone::{end_of, failed, say_bound};
+use super::errors;
 use super::stop::StopRequest;
-use super::{access_file, errors};
-use crate::args::{Global, RouterServeArgs};
+use crate::args::{AccessLogFormat, Global, RouterServeArgs};
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
 use crate::self_log::SelfLog;
@@ -52,19 +53,31 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         ];
     }
     let drain = Duration::from_millis(config.drain_timeout_ms.into());
-    let source = Arc::new(StaticSource::new(routing_of(&file)));
+    let reopen = Reopen::default();
+    let clock = SystemClock::shared();
+    let memory = folder.as_ref().map(|folder| folder.data.plane("router").join("health.json"));
+    let alone = Alone::new(plan_of(&file), file.dns.clone(), memory, clock.clone())
+        .map_err(|error| ApiError::new(Kind::Failed, "name_servers_unreadable", error.to_string()))?;
     let sink: Arc<dyn AccessSink> = match &args.access_log {
-        Some(path) => Arc::new(wire::router_logs::AccessLog::start(access_file::into_file(path)?)?),
+        Some(path) => {
+            let outlet = access_file::into_file(path, args.access_log_format, reopen.clone())?;
+            let agents = args.access_log_format == AccessLogFormat::Combined;
+            Arc::new(wire::router_logs::AccessLog::start(outlet)?.with_agents(agents))
+        }
         None => Arc::new(router::access::Discard),
     };
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
-    let mut deps = router::Deps::new(source.clone(), sink, SystemClock::shared());
+    let mut deps = router::Deps::new(alone.source(), sink, clock);
+    deps.health = alone.health();
     if let Some(folder) = &folder {
         deps.overrides = folder.overrides()?;
+        deps.data = Some(folder.data.plane("router"));
     }
     let router = router::start(config, deps).map_err(|error| errors::router(error, &origin))?;
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
-    reload_on_hup(args.config.clone(), source)?;
+    reopen_on_usr1(reopen.clone())?;
+    let driving = Rc::new(alone.drive(router.clone()));
+    reload_on_hup(args.config.clone(), driving.clone(), reopen)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");
     let status = router.status();
@@ -74,6 +87,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     }
     crate::notify::notify("STOPPING=1");
     router.drain(drain).await;
+    driving.stop().await;
     if let Some(admin) = admin {
         admin.stop().await;
     }
@@ -109,9 +123,8 @@ impl Folder {
     }
 }
 
-fn routing_of(file: &RouterFile) -> Routing {
-    let endpoints = |addrs: &[SocketAddr]| addrs.iter().map(|addr| EndpointSpec::at(*addr)).collect();
-    Routing {
+fn plan_of(file: &RouterFile) -> Plan {
+    Plan {
         routes: file
             .routes
             .iter()
@@ -121,6 +134,7 @@ fn routing_of(file: &RouterFile) -> Routing {
                 path_prefix: route.path_prefix.clone(),
                 upstream: UpstreamName::new(&route.upstream),
                 fallback: fallback(&route.policy).map(UpstreamName::new),
+                primary: route.policy.read_your_writes.as_ref().map(|own| UpstreamName::new(&own.primary)),
                 scope: None,
                 policy: route.policy.clone(),
             })
@@ -128,13 +142,27 @@ fn routing_of(file: &RouterFile) -> Routing {
         upstreams: file
             .upstreams
             .iter()
-            .map(|(name, upstream)| UpstreamSpec {
-                name: UpstreamName::new(name),
-                endpoints: endpoints(&upstream.endpoints),
-                policy: upstream.policy.clone(),
+            .filter_map(|(name, upstream)| {
+                Some(UpstreamPlan {
+                    name: UpstreamName::new(name),
+                    origin: upstream.origin()?,
+                    check: upstream.health.clone().map(Check::new),
+                    policy: upstream.policy.clone(),
+                })
             })
             .collect(),
     }
+}
+
+/// A USR1 opens the access log again.
+fn reopen_on_usr1(reopen: Reopen) -> Result<(), Quit> {
+    let mut usr1 = signal(SignalKind::user_defined1())?;
+    tokio::task::spawn_local(async move {
+        while usr1.recv().await.is_some() {
+            reopen.ask();
+        }
+    });
+    Ok(())
 }
 
 fn fallback(policy: &RoutePolicy) -> Option<&str> {
@@ -142,13 +170,14 @@ fn fallback(policy: &RoutePolicy) -> Option<&str> {
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.
-fn reload_on_hup(path: PathBuf, source: Arc<StaticSource>) -> Result<(), Quit> {
+fn reload_on_hup(path: PathBuf, driving: Rc<Driving>, reopen: Reopen) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
         while hup.recv().await.is_some() {
+            reopen.ask();
             match RouterFile::load(&path) {
                 Ok(file) => {
-                    source.replace(routing_of(&file));
+                    driving.replace(plan_of(&file)).await;
                     output::progress("read again: routes and upstreams are new; listening addresses need a restart");
                 }
                 Err(error) => {

@@ -13,8 +13,8 @@ use wal::{AppendError, ReadError};
 
 use super::Broker;
 use super::damage::Trouble;
-use crate::engine::JobState;
-use crate::log::record::{self, Attrs, JobRecord, Record, TubeRef, unknown_attrs};
+use crate::engine::{JobState, Window};
+use crate::log::record::{self, Attrs, Fate, JobRecord, Record, TubeRef, unknown_attrs};
 use crate::names::JobId;
 
 /// Bytes read, and at most copied, per commit, so that acknowledgements go on while segments are emptied: a sync of so much
@@ -141,7 +141,8 @@ impl<D: Io> Broker<D> {
             segments += 1;
             bytes += used.bytes;
         }
-        let rewrite = 256 * (self.engine.tubes_len() + self.engine.spaces().len() + 1) as u64;
+        let totals = self.engine.tubes_len() + self.engine.spaces().len() + self.engine.keys().len() + 1;
+        let rewrite = 256 * totals as u64;
         if segments == 0 || bytes < 2 * rewrite || self.write_totals().is_err() {
             return;
         }
@@ -154,6 +155,10 @@ impl<D: Io> Broker<D> {
         self.journal.append_lazily(&Record::NextId { id: self.ids_below() })?;
         for space in self.engine.spaces() {
             self.journal.append_lazily(&Record::SpaceTotals { space: &space.text, totals: space.totals })?;
+        }
+        for (space, key, Window { id, until_ms, .. }) in self.engine.keys().windows() {
+            let space = &self.engine.space(space).text;
+            self.journal.append_lazily(&Record::Fate(Fate::Key { id, until_ms, space, key }))?;
         }
         for tube in self.engine.tubes() {
             let space = &self.engine.space(tube.space).text;

@@ -10,9 +10,9 @@ use wal::{AppendError, Lsn, ReadError};
 use super::Broker;
 use super::commands::due_ms;
 use super::promise::Noted;
-use crate::engine::{After, Asked, ClientId, Counts, Event, Job, JobState, Now, Pause, WaitEnd};
+use crate::engine::{After, Asked, AttemptEnd, ClientId, Counts, Event, Job, JobState, Now, WaitEnd};
 use crate::event::JobChange;
-use crate::log::record::{Ids, Record, TubeRef};
+use crate::log::record::{Ids, Record};
 use crate::names::JobId;
 use crate::proto::reply::Reply;
 
@@ -33,7 +33,8 @@ impl<D: Io> Broker<D> {
     pub(super) fn reserve_job(&mut self, client: ClientId, id: JobId, now: Now) {
         let space = self.space_of(client);
         let free = |job: &Job| !matches!(job.state, JobState::Reserved { .. });
-        if self.engine.job_in(space, id).filter(free).is_none() {
+        let found = self.engine.job_in(space, id).filter(free);
+        if found.is_none_or(|job| self.engine.is_held_back(id, job.tube)) {
             return self.tell_state(client, Reply::NotFound);
         }
         self.engine.mark_worker(client);
@@ -79,24 +80,17 @@ impl<D: Io> Broker<D> {
         let Some(job) = self.engine.job_in(space, id).filter(may) else {
             return self.tell_state(client, Reply::NotFound);
         };
-        let lsn = match self.note(&job, &Record::Deleted { id }) {
-            Ok(noted) => noted.lsn,
-            Err(cause) => return self.not_appended(client, &cause),
-        };
-        self.engine.count_delete(job.tube);
-        if let Some((job, facts)) = self.engine.remove(id) {
-            self.journal.let_go(job.at);
-            self.bodies.forget(id);
-            self.tell(&job, &facts, JobChange::Deleted, lsn, now);
+        match self.remove(&job, JobChange::Deleted, now) {
+            Ok(lsn) => self.answer(client, Reply::Deleted, lsn),
+            Err(cause) => self.not_appended(client, &cause),
         }
-        self.answer(client, Reply::Deleted, lsn);
     }
 
     pub(super) fn release_job(&mut self, client: ClientId, id: JobId, pri: u32, delay_s: u32, now: Now) {
         let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
-        let attempts_max = self.engine.tube(job.tube).config.attempts_max;
-        if attempts_max > 0 && self.engine.counts(id).reserves >= attempts_max {
-            return self.bury(client, id, pri, now);
+        if self.engine.is_spent(id, job.tube) {
+            self.bury(client, id, pri, now);
+            return self.attempt_over(id, client, AttemptEnd::Released, true, now);
         }
         let due = due_ms(now.wall, delay_s);
         let lsn = match self.note(&job, &Record::Released { id, pri, delay_s, due_ms: due }) {
@@ -108,6 +102,7 @@ impl<D: Io> Broker<D> {
         self.engine.update(id, |job| job.delay_s = delay_s);
         self.tell_job(id, JobChange::Released, lsn, now);
         self.answer(client, Reply::Released, lsn);
+        self.attempt_over(id, client, AttemptEnd::Released, false, now);
         if due == 0 {
             self.engine.make_ready(id);
         } else {
@@ -183,29 +178,12 @@ impl<D: Io> Broker<D> {
         Ok(noted.lsn)
     }
 
-    pub(super) fn pause_tube(&mut self, client: ClientId, name: &str, delay_s: u32, now: Now) {
-        let Some(ix) = self.engine.find_tube(self.space_of(client), name) else {
-            return self.tell_state(client, Reply::NotFound);
-        };
-        let tube = self.engine.tube(ix);
-        let space = &self.engine.space(tube.space).text;
-        let asked_ms = u64::from(delay_s) * 1000;
-        // A pause of 0 seconds is over with the next tick.
-        let until_ms = if delay_s == 0 { now.wall.millis() } else { due_ms(now.wall, delay_s) };
-        let at = TubeRef { space, tube: name };
-        match self.journal.append(&Record::Paused { at, asked_ms, until_ms }) {
-            Ok(lsn) => {
-                self.engine.pause(ix, Pause { asked_ms, until_ms });
-                self.engine.tube_mut(ix).totals.pauses += 1;
-                self.answer(client, Reply::Paused, lsn);
-            }
-            Err(cause) => self.not_appended(client, &cause),
-        }
-    }
-
     /// Deals with what happened by itself in the engine: waiting clients get their answers, leases that ran out their
     /// records.
     pub(super) fn after_engine(&mut self, now: Now) {
+        if !self.parked.is_empty() {
+            self.put_parked(now);
+        }
         while let Some(event) = self.engine.next_event() {
             match event {
                 Event::Reserved { client, job } => {
@@ -219,7 +197,10 @@ impl<D: Io> Broker<D> {
                         WaitEnd::DeadlineSoon => self.say(client, Reply::DeadlineSoon),
                     }
                 }
-                Event::LeaseOver { job, after } => self.lease_over(job, after, now),
+                Event::LeaseOver { job, by, after } => {
+                    self.lease_over(job, after, now);
+                    self.attempt_over(job, by, AttemptEnd::TimedOut, after == After::Buried, now);
+                }
             }
         }
     }
@@ -257,7 +238,7 @@ impl<D: Io> Broker<D> {
         Ok(Bytes::copy_from_slice(&self.body_scratch[start..]))
     }
 
-    fn held(&self, client: ClientId, id: JobId) -> Option<Job> {
+    pub(super) fn held(&self, client: ClientId, id: JobId) -> Option<Job> {
         self.engine.job(id).filter(|job| matches!(job.state, JobState::Reserved { by, .. } if by == client))
     }
 

@@ -10,6 +10,7 @@ use super::bodies::Bodies;
 use super::checkpoints::Checkpoints;
 use super::compact::Compaction;
 use super::events::Events;
+use super::parked::ParkedPuts;
 use super::promise::IdsAhead;
 use super::pulse::Pulse;
 use super::{Broker, Identity, Intake};
@@ -109,6 +110,7 @@ impl<D: Io> Broker<D> {
             identity: Identity::of_this_process(),
             ops: Vec::new(),
             body_scratch: Vec::new(),
+            parked: ParkedPuts::default(),
             pulse: Pulse::default(),
             answered: 0,
         };

@@ -6,8 +6,9 @@ use wal::{AppendError, Lsn, Position};
 
 use super::Broker;
 use super::commands::due_ms;
+use crate::config::WhenFull;
 use crate::durability::Durability;
-use crate::engine::{ClientId, Facts, Job, JobState, Now};
+use crate::engine::{ClientId, Facts, Job, JobState, More, Now, PutTerms, Refused, TubeIx};
 use crate::event::JobChange;
 use crate::log::record::{Attrs, JobRecord, Record, TubeRef};
 use crate::proto::command::Put;
@@ -16,14 +17,51 @@ use crate::proto::reply::Reply;
 impl<D: Io> Broker<D> {
     /// `put`, once its body is here.
     pub(crate) fn put(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
+        self.put_now(client, put, body, now);
+        self.after_engine(now);
+    }
+
+    pub(super) fn put_now(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
         self.engine.now = now;
-        let trace = self.conns[client.0 as usize].trace.take();
-        if let Err(reply) = self.may_put(client, body) {
-            return self.say(client, reply);
+        let conn = &mut self.conns[client.0 as usize];
+        let (trace, terms) = (conn.trace.take(), conn.terms.take());
+        if let Some(id) = self.same_job(client, terms.as_deref(), now) {
+            return self.tell_state(client, Reply::Inserted(id));
         }
         let ix = self.engine.client(client).used;
-        let due = due_ms(now.wall, put.delay_s);
-        let state = if due == 0 { JobState::Ready } else { JobState::Delayed { until_ms: due } };
+        if let Err(reply) = self.may_put(ix, terms.as_deref(), body) {
+            if reply == Reply::Draining {
+                self.engine.skip_id();
+            }
+            return self.say(client, reply);
+        }
+        if let Err(refused) = self.make_room(ix, body.len() as u64, now) {
+            let waits = refused == Refused::Tube && self.engine.tube(ix).config.when_full == WhenFull::Wait;
+            if !(waits && self.park(client, put, body, (trace, terms))) {
+                self.say(client, Reply::OutOfMemory);
+            }
+            return;
+        }
+        let more = terms.map(|terms| Box::new(More { terms: *terms, ..More::default() }));
+        let has_facts = trace.is_some() || more.is_some();
+        let facts = has_facts.then(|| Facts { trace, more, ..Facts::default() });
+        match self.store(ix, put, facts.as_ref(), body) {
+            Ok(job) => {
+                if let Some(facts) = &facts {
+                    self.tell(&job, facts, JobChange::Put, job.lsn, now);
+                }
+                self.engine.insert(job, facts);
+                self.engine.count_put(ix);
+                self.answer(client, Reply::Inserted(job.id), job.lsn);
+            }
+            Err(cause) => self.not_appended(client, &cause),
+        }
+    }
+
+    /// Puts a new job where its tube's class has it, and says in the job what its answer waits for.
+    fn store(&mut self, tube: TubeIx, put: Put, facts: Option<&Facts>, body: &[u8]) -> Result<Job, AppendError> {
+        let now = self.engine.now;
+        let due_ms = due_ms(now.wall, put.delay_s);
         let mut job = Job {
             id: self.engine.next_id(),
             created_ms: now.wall.millis(),
@@ -33,33 +71,18 @@ impl<D: Io> Broker<D> {
             pri: put.pri,
             ttr_s: put.ttr_s.max(1),
             delay_s: put.delay_s,
-            tube: ix,
-            state,
+            tube,
+            state: if due_ms == 0 { JobState::Ready } else { JobState::Delayed { until_ms: due_ms } },
         };
-        let facts = trace.map(|trace| Facts { trace: Some(trace), ..Facts::default() });
-        if let Err(cause) = self.store(&mut job, due, facts.as_ref(), body) {
-            return self.not_appended(client, &cause);
-        }
-        if let Some(facts) = &facts {
-            self.tell(&job, facts, JobChange::Put, job.lsn, now);
-        }
-        self.engine.insert(job, facts);
-        self.engine.count_put(ix);
-        self.answer(client, Reply::Inserted(job.id), job.lsn);
-        self.after_engine(now);
-    }
-
-    /// Puts a new job where its tube's class has it, and says in the job what its answer waits for.
-    fn store(&mut self, job: &mut Job, due_ms: u64, facts: Option<&Facts>, body: &[u8]) -> Result<(), AppendError> {
-        let durability = self.durability(job.tube);
+        let durability = self.durability(tube);
         if durability != Durability::Disk {
             job.lsn = self.forgettable_id()?.1;
         }
         if durability == Durability::Memory {
             self.bodies.keep_volatile(job.id, Bytes::copy_from_slice(body));
-            return Ok(());
+            return Ok(job);
         }
-        let tube = self.engine.tube(job.tube);
+        let tube = self.engine.tube(tube);
         let record = Record::Put(JobRecord {
             id: job.id,
             created_ms: job.created_ms,
@@ -80,25 +103,25 @@ impl<D: Io> Broker<D> {
         } else {
             self.commit_within(durability);
         }
-        Ok(())
+        Ok(job)
     }
 
-    fn may_put(&self, client: ClientId, body: &[u8]) -> Result<(), Reply<'static>> {
+    fn may_put(&self, tube: TubeIx, terms: Option<&PutTerms>, body: &[u8]) -> Result<(), Reply<'static>> {
         if self.failed.is_some() {
             return Err(Reply::InternalError);
         }
         if self.intake.draining {
             return Err(Reply::Draining);
         }
-        let tube = self.engine.client(client).used;
+        let has_keys = terms.is_some_and(|terms| terms.key.is_some() || terms.unique.is_some());
         let lacks_space = if self.durability(tube) == Durability::Memory {
             self.bodies.volatile_bytes() + body.len() as u64 > self.config.volatile_bytes_max
         } else {
             self.intake.lacks_space()
         };
-        if lacks_space {
+        if lacks_space || (has_keys && !self.engine.has_room_for_keys()) {
             return Err(Reply::OutOfMemory);
         }
-        self.engine.has_room(tube, body.len() as u64).map_err(|_| Reply::OutOfMemory)
+        Ok(())
     }
 }

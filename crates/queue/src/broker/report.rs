@@ -49,23 +49,3 @@ fn burden(tube: &Tube, now: Now) -> BurdenRow {
         drain_ms: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
     }
 }
-
-#[cfg(test)]
-impl<D: Io> Broker<D> {
-    /// A bug: ids are given on from the newest job that there is.
-    pub(crate) fn forget_ids(&mut self) {
-        self.engine.forget_ids();
-    }
-
-    /// How many jobs compaction has moved.
-    pub(crate) fn moved(&self) -> u64 {
-        self.journal.records_moved
-    }
-
-    /// A job's body, priority and state.
-    pub(crate) fn look(&mut self, id: crate::names::JobId) -> Option<(String, u32, &'static str)> {
-        let body = self.engine.job(id).is_some().then(|| self.body(id).expect("every body can be read"))?;
-        let job = self.engine.job(id)?;
-        Some((String::from_utf8_lossy(&body).into_owned(), job.pri, job.state.word()))
-    }
-}

@@ -5,6 +5,7 @@ use stdx::trace::TraceContext;
 use wal::{Lsn, Position};
 
 use super::client::ClientId;
+use super::more::More;
 use super::row::WHEN_MAX;
 use super::tube::TubeIx;
 use crate::names::JobId;
@@ -82,6 +83,8 @@ pub(crate) struct Facts {
     pub(crate) reserved_lsn: Lsn,
     /// Its body could not be read and was given up.
     pub(crate) is_damaged: bool,
+    /// What only few jobs have.
+    pub(crate) more: Option<Box<More>>,
     /// Of a reserved job; of any other it means nothing.
     pub(crate) lease: Option<Lease>,
 }

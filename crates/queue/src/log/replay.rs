@@ -86,6 +86,7 @@ impl Replay {
                 self.engine.space_mut(space).totals = totals;
             }
             Record::NextId { id } => self.ids_below(id),
+            Record::Fate(fate) => self.fate(found.lsn, fate)?,
         }
         Ok(())
     }
@@ -165,7 +166,10 @@ impl Replay {
         match after {
             After::Ready => self.make_ready(id),
             After::Delayed { until_ms } => self.engine.delay(id, until_ms),
-            After::Buried => self.engine.bury(id, lsn.0),
+            After::Buried => {
+                self.engine.bury(id, lsn.0);
+                self.count(id, |counts| counts.buries += 1);
+            }
         }
     }
 
@@ -181,7 +185,7 @@ impl Replay {
         }
     }
 
-    fn space(&mut self, text: &str) -> Result<SpaceIx, Malformed> {
+    pub(super) fn space(&mut self, text: &str) -> Result<SpaceIx, Malformed> {
         Ok(self.engine.space_ix(&space_from_text(text)?))
     }
 

@@ -9,13 +9,20 @@ pub(super) enum Bug {
     CheckpointAheadOfLog,
     /// The end of the log is believed although its checksums do not hold.
     TornTailAccepted,
+    /// A checkpoint does not tell of keys, so that a start has only those of the records behind it.
+    KeysNotInCheckpoint,
     /// After a start ids are given on from the newest job that there is.
     IdsOfGoneJobsForgotten,
 }
 
 impl Bug {
-    pub(super) const ALL: [Bug; 4] =
-        [Bug::AcknowledgedBeforeCommit, Bug::CheckpointAheadOfLog, Bug::TornTailAccepted, Bug::IdsOfGoneJobsForgotten];
+    pub(super) const ALL: [Bug; 5] = [
+        Bug::AcknowledgedBeforeCommit,
+        Bug::CheckpointAheadOfLog,
+        Bug::TornTailAccepted,
+        Bug::KeysNotInCheckpoint,
+        Bug::IdsOfGoneJobsForgotten,
+    ];
 }
 
 /// Makes the checksums of a log's torn end hold, as a recovery would have it that does not look at them.

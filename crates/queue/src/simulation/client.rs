@@ -4,8 +4,17 @@ use super::memory::{Class, Sent};
 use crate::engine::ClientId;
 use crate::serve::session::Session;
 
-pub(super) const TUBES: [(&str, Class); 3] =
-    [("default", Class::Disk), ("soon", Class::Soon), ("brief", Class::Memory)];
+pub(super) const TUBES: [(&str, Class); 4] =
+    [("default", Class::Disk), ("soon", Class::Soon), ("brief", Class::Memory), (TRIES, Class::Disk)];
+
+/// The tube whose jobs have few attempts, and the one into which they die.
+pub(super) const TRIES: &str = "tries";
+pub(super) const DEAD: &str = "dead";
+
+/// One of these by name.
+pub(super) fn tube_named(name: &str) -> Option<&'static str> {
+    TUBES.iter().map(|(tube, _)| *tube).chain([DEAD]).find(|tube| *tube == name)
+}
 
 /// A client and what it waits for.
 pub(super) struct SimClient {
@@ -21,10 +30,10 @@ impl SimClient {
     pub(super) fn new(id: ClientId, who: usize) -> SimClient {
         let mut session = Session::new(id);
         session.input.push(format!("use {}\r\n", TUBES[who % TUBES.len()].0).as_bytes());
-        for (name, _) in TUBES {
+        for name in TUBES.map(|(name, _)| name).into_iter().chain([DEAD]) {
             session.input.push(format!("watch {name}\r\n").as_bytes());
         }
-        SimClient { session, sent: None, heard: Vec::new(), greetings: 1 + TUBES.len() }
+        SimClient { session, sent: None, heard: Vec::new(), greetings: 2 + TUBES.len() }
     }
 
     /// The next whole answer: its line, and its body if it has one.

@@ -5,8 +5,9 @@
 
 mod bugs;
 mod client;
+mod keys;
 mod long;
-mod memory;
+pub(crate) mod memory;
 mod world;
 
 use std::panic::catch_unwind;

@@ -1,5 +1,8 @@
 //! Disk, broker, committer and clients, one step after the other.
 
+mod crash;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +13,17 @@ use stdx::rng::Rng;
 use testkit::{Call, FakeClock, FakeDisk};
 use wal::{Batch, CommitError, Committed, Committer, Reserve};
 
-use super::bugs::{Bug, torn};
-use super::client::{SimClient, TUBES};
+use super::bugs::Bug;
+use super::client::{DEAD, SimClient, TRIES, TUBES};
+use super::keys::Asks;
 use super::memory::{Asked, Class, Memory};
 use crate::broker::{Broker, Opened};
 use crate::config::{Config, TubeConfig};
+use crate::dead::DeadFilter;
 use crate::durability::Durability;
 use crate::engine::Now;
 use crate::event::{NoSink, NoTokens};
-use crate::names::{JobId, Namespace};
+use crate::names::Namespace;
 use crate::serve::session::Budget;
 
 const FOLDER: &str = "/queue";
@@ -116,6 +121,7 @@ impl<D: Io> World<D> {
                 60..=92 => self.commit(),
                 93..=95 => self.pass_time(),
                 96 if self.rng.bool() => self.reconnect(),
+                96 if self.rng.u32(..4) == 0 => self.replay_the_dead(),
                 97 => self.plan_a_fault(),
                 99 => self.checkpoint(),
                 98 if self.faults == Faults::PowerCuts && self.rng.u32(..4) == 0 => self.crash(),
@@ -141,8 +147,8 @@ impl<D: Io> World<D> {
             return;
         }
         let Some((asked, line)) = self.choose(who) else { return };
-        let sent = self.memory.sent(asked);
         let now = self.now();
+        let sent = self.memory.sent(asked, now.wall.millis());
         let client = &mut self.clients[who];
         client.sent = Some(sent);
         client.session.input.push(line.as_bytes());
@@ -160,8 +166,12 @@ impl<D: Io> World<D> {
             (n, _) if n < puts => {
                 self.puts += 1;
                 let body = format!("job-{}-{}", self.puts, "x".repeat(self.rng.usize(..400)));
-                let line = format!("put {pri} {delay} {TTR_S} {}\r\n{body}\r\n", body.len());
-                (Asked::Put { body, pri, delayed, class: TUBES[who % TUBES.len()].1 }, line)
+                let (tube, class) = TUBES[who % TUBES.len()];
+                let asks = self.choose_asks(tube);
+                let words = asks.words();
+                let verb = if words.is_empty() { "put" } else { "put-with" };
+                let line = format!("{verb} {pri} {delay} {TTR_S} {}{words}\r\n{body}\r\n", body.len());
+                (Asked::Put { body, pri, delayed, class, tube, asks }, line)
             }
             (5, _) => (Asked::Kick, format!("kick {}\r\n", self.rng.u32(1..4))),
             (_, None) => (Asked::Reserve, format!("reserve-with-timeout {}\r\n", self.rng.u32(..2) * 5)),
@@ -170,8 +180,28 @@ impl<D: Io> World<D> {
             }
             (6, Some((body, id))) => (Asked::Bury { body, pri }, format!("bury {id} {pri}\r\n")),
             (7, Some((body, id))) => (Asked::Touch { body }, format!("touch {id}\r\n")),
+            (8, Some((body, id))) if pri < 3 => (Asked::Fail { body }, format!("fail {id} no luck\r\n")),
             (_, Some((body, id))) => (Asked::Delete { body }, format!("delete {id}\r\n")),
         })
+    }
+
+    /// Keys change over time, so that those of which nobody knows what became of them do not stay for ever.
+    fn choose_asks(&mut self, tube: &str) -> Asks {
+        let key = self.puts / 40 * 4 + self.rng.u64(..3);
+        match self.rng.u32(..8) {
+            0 => Asks { key: Some((key, [1, 60, 3600][self.rng.usize(..3)])), ..Asks::default() },
+            1 if tube != TRIES => Asks { unique: Some(key), ..Asks::default() },
+            2 if tube != TRIES => Asks { order: Some(key), ..Asks::default() },
+            _ => Asks::default(),
+        }
+    }
+
+    /// Somebody brings the dead back.
+    fn replay_the_dead(&mut self) {
+        let now = self.now();
+        let filter = DeadFilter::default();
+        self.queue.broker.replay(&Namespace::SHARED, &filter, 5, false, now);
+        self.memory.anybody_may_have_moved();
     }
 
     /// The committer gets a batch, or is done with one.
@@ -211,8 +241,10 @@ impl<D: Io> World<D> {
     /// A checkpoint that is due is written.
     fn checkpoint(&mut self) {
         if let Some(mut due) = self.queue.broker.due_checkpoint() {
-            if self.bug == Some(Bug::CheckpointAheadOfLog) {
-                due.checkpoint.lsn.0 += 2;
+            match self.bug {
+                Some(Bug::CheckpointAheadOfLog) => due.checkpoint.lsn.0 += 2,
+                Some(Bug::KeysNotInCheckpoint) => due.checkpoint.keys.clear(),
+                _ => {}
             }
             self.queue.broker.checkpoint_written(due.write());
         }
@@ -223,7 +255,7 @@ impl<D: Io> World<D> {
         self.clock.advance(Duration::from_millis(by));
         if self.rng.u32(..40) == 0 {
             self.clock.advance(Duration::from_secs(TTR_S + 1));
-            self.memory.everybody_left();
+            self.memory.leases_ran_out();
         }
         let now = self.now();
         while self.queue.broker.tick(now) {}
@@ -276,46 +308,6 @@ impl<D: Io> World<D> {
             }
         }
     }
-
-    /// The power is cut, the queue starts again, and what was promised is looked for.
-    fn crash(&mut self) {
-        self.moved += self.queue.broker.moved();
-        if !self.may_be_dark && self.rng.u32(..4) == 0 {
-            // Only the process dies: what it wrote is in the cache, synced or not.
-            self.disk.heal();
-        } else {
-            self.disk.power_cut();
-        }
-        self.may_be_dark = false;
-        self.disk.set_capacity(None);
-        if self.rng.u32(..6) == 0 {
-            self.spoil_a_checkpoint();
-        }
-        if self.bug == Some(Bug::TornTailAccepted) {
-            torn::accept(&self.disk, Path::new(FOLDER));
-        }
-        self.queue = Queue::open(&self.io);
-        if self.bug == Some(Bug::IdsOfGoneJobsForgotten) {
-            self.queue.broker.forget_ids();
-        }
-        self.memory.everybody_left();
-        for (who, client) in self.clients.iter_mut().enumerate() {
-            *client = SimClient::new(self.queue.broker.connect(), who);
-        }
-        let broker = &mut self.queue.broker;
-        self.memory.check(|id| broker.look(JobId(id)));
-    }
-}
-
-impl<D: Io> World<D> {
-    /// The newest checkpoint gets a flipped bit: the one before has to do, or the log alone.
-    fn spoil_a_checkpoint(&mut self) {
-        let paths = self.disk.paths();
-        if let Some(path) = paths.iter().rfind(|path| path.extension().is_some_and(|kind| kind == "index")) {
-            let len = self.disk.contents(path).map_or(0, |bytes| bytes.len());
-            self.disk.flip_bit(path, self.rng.usize(..len.max(1)), self.rng.u8(..8));
-        }
-    }
 }
 
 impl<D: Io> Queue<D> {
@@ -335,9 +327,21 @@ impl<D: Io> Queue<D> {
             Class::Soon => Durability::Interval { ms: 50 },
             Class::Memory => Durability::Memory,
         };
-        let tubes = TUBES
-            .map(|(name, class)| (name.into(), TubeConfig { durability: durability(class), ..TubeConfig::default() }));
-        broker.configure(&Namespace::SHARED, tubes.into());
+        let mut tubes = BTreeMap::new();
+        for (name, class) in TUBES {
+            let mut config = TubeConfig { durability: durability(class), ..TubeConfig::default() };
+            if name == TRIES {
+                config = TubeConfig { attempts_max: 2, dead_letter: Some(DEAD.into()), ..config };
+            }
+            tubes.insert(name.into(), config);
+        }
+        broker.configure(&Namespace::SHARED, tubes);
         Queue { broker, committer, in_flight: None, is_over: false }
+    }
+
+    /// All that it knows, once what is due has happened.
+    fn dump(&mut self, now: Now) -> Vec<String> {
+        while self.broker.tick(now) {}
+        self.broker.dump(now)
     }
 }

@@ -1,5 +1,6 @@
 //! The router over real sockets: two workers, raw clients, and endpoints that record every byte.
 
+mod balance;
 mod basics;
 mod breakers;
 mod by_hand;
@@ -12,9 +13,13 @@ mod idempotency;
 mod kept;
 mod lifecycle;
 mod limits;
+mod name_server;
 mod overload;
+mod own_writes;
 mod rates;
+mod reserved;
 mod retry;
 mod rig;
 mod smuggling;
+mod standalone;
 mod tries;

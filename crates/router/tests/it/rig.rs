@@ -9,7 +9,9 @@ use control::wire::router::{BreakerByHand, OverrideRequest, Setting};
 use router::access::{AccessRecord, AccessRing, AccessSink, BoundedRing};
 use router::config::{Config, RoutePolicy, UpstreamPolicy};
 use router::standalone::StaticSource;
-use router::{Deps, EndpointSpec, Handle, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec};
+use router::{
+    Deps, EndpointSpec, Handle, HealthSource, NoHealth, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec,
+};
 use stdx::clock::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -27,6 +29,7 @@ pub(crate) struct Proxy {
     upstream: UpstreamPolicy,
     endpoints: Vec<EndpointSpec>,
     overrides: Overrides,
+    health: Arc<dyn HealthSource>,
     data: Option<PathBuf>,
 }
 
@@ -39,6 +42,7 @@ pub(crate) fn proxy() -> Proxy {
         upstream: UpstreamPolicy::default(),
         endpoints: Vec::new(),
         overrides: Overrides::in_memory(),
+        health: Arc::new(NoHealth),
         data: None,
     }
 }
@@ -86,12 +90,19 @@ impl Proxy {
         self.config(|config| config.trusted_peers.clear())
     }
 
+    /// What checks have found.
+    pub(crate) fn health(mut self, health: impl HealthSource + 'static) -> Proxy {
+        self.health = Arc::new(health);
+        self
+    }
+
     pub(crate) fn start(self) -> Rig {
         let rings = Arc::new(Rings::default());
         let source = Arc::new(StaticSource::new(routing(&self.policy, &self.upstream, self.endpoints)));
         let sink: Arc<dyn AccessSink> = Arc::clone(&rings) as _;
         let deps = Deps {
             overrides: self.overrides,
+            health: self.health,
             data: self.data,
             ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared())
         };
@@ -116,6 +127,7 @@ fn routing(policy: &RoutePolicy, upstream_policy: &UpstreamPolicy, endpoints: Ve
         path_prefix: "/".into(),
         upstream: upstream.clone(),
         fallback: None,
+        primary: None,
         scope: Some("shop".parse().unwrap()),
         policy: policy.clone(),
     };
@@ -168,7 +180,7 @@ impl Rig {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        Client { stream: TcpStream::connect(self.addr).await.unwrap(), buffer: Vec::new() }
+        Client::to(self.addr).await
     }
 
     /// One request on a connection of its own.
@@ -246,6 +258,11 @@ impl Reply {
 }
 
 impl Client {
+    /// A connection to whoever listens there.
+    pub(crate) async fn to(addr: SocketAddr) -> Client {
+        Client { stream: TcpStream::connect(addr).await.unwrap(), buffer: Vec::new() }
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }

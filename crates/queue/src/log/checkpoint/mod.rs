@@ -33,7 +33,11 @@ enum Kind {
     Jobs = 5,
     Facts = 6,
     End = 7,
+    Keys = 8,
 }
+
+/// The end of a key that is its job's until that is done.
+const UNTIL_DONE: u64 = u64::MAX;
 
 /// A checkpoint is not whole, or not one.
 #[derive(Debug, thiserror::Error)]

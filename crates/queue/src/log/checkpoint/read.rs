@@ -6,8 +6,8 @@ use stdx::io::Io;
 use wal::{Lsn, Position, Resume};
 
 use super::blocks::In;
-use super::{Kind, MAGIC, Unusable, VERSION, path_of};
-use crate::engine::{Engine, Job, JobState, Pause, TubeIx};
+use super::{Kind, MAGIC, UNTIL_DONE, Unusable, VERSION, path_of};
+use crate::engine::{Engine, Job, JobState, Pause, SpaceIx, TubeIx, Window};
 use crate::log::record::{Attrs, Input, Malformed, decode_totals, space_from_text};
 use crate::log::replay::{Replay, fits_a_row};
 
@@ -37,6 +37,7 @@ pub(crate) fn read<D: Io>(io: &D, folder: &Path, lsn: Lsn, engine: Engine) -> Re
                 kind if kind == Kind::Spaces as u8 => state.space(&mut input)?,
                 kind if kind == Kind::Tubes as u8 => state.tube(&mut input)?,
                 kind if kind == Kind::Segments as u8 => state.segment(&mut input)?,
+                kind if kind == Kind::Keys as u8 => state.key(&mut input)?,
                 kind if kind == Kind::Jobs as u8 => state.job(&mut input)?,
                 kind if kind == Kind::Facts as u8 => state.facts(&mut input)?,
                 kind if kind == Kind::End as u8 && input.u64()? == state.jobs => return Ok((state.replay, resume)),
@@ -98,6 +99,20 @@ impl State {
         Ok(())
     }
 
+    fn key(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let (space, id, until_ms) = (SpaceIx(input.u32()?), input.id()?, input.u64()?);
+        let key = std::str::from_utf8(list(input)?).map_err(|_| Malformed)?.into();
+        if space.0 as usize >= self.replay.engine.spaces().len() {
+            return Err(Malformed);
+        }
+        let keys = self.replay.engine.keys_mut();
+        match until_ms {
+            UNTIL_DONE => keys.claim(space, key, id),
+            until_ms => keys.keep(space, key, Window { id, until_ms, is_logged: true }),
+        }
+        Ok(())
+    }
+
     fn job(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
         let (id, created_ms, segment, when) = (input.id()?, input.u64()?, input.u64()?, input.u64()?);
         let (offset, len, body_len) = (input.u32()?, input.u32()?, input.u32()?);
@@ -125,6 +140,8 @@ impl State {
         let attrs = Attrs::decode(list(input)?)?;
         let facts = self.replay.engine.facts_mut(id).ok_or(Malformed)?;
         *facts = attrs.facts().unwrap_or_default();
+        let tube = self.replay.engine.job(id).ok_or(Malformed)?.tube;
+        self.replay.engine.take_up(id, tube);
         Ok(())
     }
 }

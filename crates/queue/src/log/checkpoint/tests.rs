@@ -9,13 +9,25 @@ use wal::Position;
 
 use super::*;
 use crate::config::Config;
-use crate::engine::{Counts, Engine, Facts, Job, JobState, Limits, Now, Pause, SpaceIx};
+use crate::engine::{
+    AttemptEnd, Counts, Dead, Engine, Facts, Job, JobState, Limits, More, Now, Pause, PutTerms, SpaceIx, Window,
+    scoped_key,
+};
 use crate::names::JobId;
 
 const LOG: [u8; 16] = *b"the log's number";
 
 fn engine() -> Engine {
     Engine::new(Limits::from(&Config::default()))
+}
+
+/// Keys and a death, of some.
+fn more(id: u64) -> Option<Box<More>> {
+    let name = |kind| Some(scoped_key("t", &format!("{kind}{id}")));
+    let (key, unique, order) = (name("k"), name("u"), Some("o".into()));
+    let terms = PutTerms { key, key_until_ms: 1_900_000_000_000 + id, unique, order, ..PutTerms::default() };
+    let dead = id.is_multiple_of(3).then(|| Dead { at_ms: id, end: AttemptEnd::Failed, from: "elsewhere".into() });
+    id.is_multiple_of(2).then(|| Box::new(More { terms, dead, ..More::default() }))
 }
 
 /// Jobs of all states in two namespaces.
@@ -35,14 +47,16 @@ fn full() -> Engine {
             _ => JobState::Ready,
         };
         let counts = Counts { reserves: id as u32, ..Counts::default() };
-        let facts = (id % 5 == 0).then(|| Facts { counts, ..Facts::default() });
         let tube = tubes[id as usize % 2];
+        let facts = (id % 5 == 0).then(|| Facts { counts, more: more(id), ..Facts::default() });
         let (lsn, body_len) = (wal::Lsn(id), 40);
         engine.insert(
             Job { id: JobId(id), created_ms: id, lsn, at, body_len, pri: 9, ttr_s: 60, delay_s: 1, tube, state },
             facts,
         );
     }
+    let window = Window { id: JobId(0), until_ms: 1_900_000_000_000, is_logged: true };
+    engine.keys_mut().keep(SpaceIx::SHARED, scoped_key("t", "of a job that is gone"), window);
     engine.reserve(client, JobId(2), Now { mono: Mono(1), wall: Wall::from_millis(1) });
     engine
 }
@@ -70,7 +84,15 @@ fn what_was_written_is_read() {
         assert_eq!((is.at, is.body_len, is.pri, is.state), (was.at, was.body_len, was.pri, state));
         assert_eq!(after.tube(is.tube).name, before.tube(was.tube).name);
         assert_eq!(after.counts(id), before.counts(id));
+        assert_eq!(after.facts(id).and_then(|f| f.more.clone()), before.facts(id).and_then(|f| f.more.clone()));
+        assert_eq!(after.is_held_back(id, is.tube), before.is_held_back(id, was.tube));
     }
+    assert!(after.dead().eq(before.dead()) && before.dead().count() > 0);
+    let windows =
+        |engine: &Engine| engine.keys().windows().map(|key| (key.1.clone(), key.2)).collect::<BTreeMap<_, _>>();
+    let unique = |engine: &Engine| engine.keys().unique().map(|key| (key.1.clone(), key.2)).collect::<BTreeMap<_, _>>();
+    assert_eq!((windows(&after), unique(&after)), (windows(&before), unique(&before)));
+    assert!(unique(&after).len() < windows(&after).len(), "the dead have let theirs go, and a window stays");
     for (one, other) in before.tubes().zip(after.tubes()) {
         assert_eq!((&one.name, one.totals, one.pause), (&other.name, other.totals, other.pause));
     }

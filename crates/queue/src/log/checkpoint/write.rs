@@ -8,7 +8,7 @@ use stdx::io::Io;
 use wal::Lsn;
 
 use super::blocks::Out;
-use super::{KEPT, Kind, MAGIC, VERSION, list, path_of, remove};
+use super::{KEPT, Kind, MAGIC, UNTIL_DONE, VERSION, list, path_of, remove};
 use crate::engine::{Chunk, Engine, Facts, Job, JobState, Pause, Totals};
 use crate::log::journal::SegmentUse;
 use crate::log::record::{Attrs, encode_totals, put_text, put_u32, put_u64};
@@ -25,7 +25,16 @@ pub(crate) struct Checkpoint {
     /// The place of each of the engine's tubes among these.
     numbers: Vec<u32>,
     segments: Vec<(u64, u64)>,
+    pub(crate) keys: Vec<Key>,
     jobs: Vec<Arc<Chunk>>,
+}
+
+/// A key of deduplication, with the place of its namespace.
+pub(crate) struct Key {
+    space: u32,
+    text: Arc<str>,
+    id: JobId,
+    until_ms: u64,
 }
 
 struct Tube {
@@ -44,7 +53,7 @@ impl Checkpoint {
         (log, lsn): ([u8; 16], Lsn),
     ) -> Checkpoint {
         let mut order: Vec<_> = engine.tubes_with_ix().collect();
-        order.sort_unstable_by_key(|(_, tube)| tube.born);
+        order.sort_unstable_by_key(|(_, tube)| (tube.space, tube.place));
         let slots = order.iter().map(|(ix, _)| ix.0 as usize + 1).max().unwrap_or(0);
         let mut numbers = vec![u32::MAX; slots];
         for (number, (ix, _)) in order.iter().enumerate() {
@@ -64,6 +73,7 @@ impl Checkpoint {
             tubes: tubes.collect(),
             numbers,
             segments: segments.map(|(number, used)| (*number, used.bytes)).collect(),
+            keys: keys_of(engine).collect(),
             jobs: engine.share_jobs(),
         }
     }
@@ -104,6 +114,9 @@ impl Checkpoint {
             let entry = out.entry(Kind::Segments)?;
             put_u64(entry, *number);
             put_u64(entry, *bytes);
+        }
+        for key in &self.keys {
+            key.write(out.entry(Kind::Keys)?);
         }
         let mut jobs = 0;
         for chunk in &self.jobs {
@@ -146,6 +159,23 @@ impl Checkpoint {
             put_u32(out, number);
         }
         out.push(state);
+    }
+}
+
+fn keys_of(engine: &Engine) -> impl Iterator<Item = Key> {
+    let windows = engine.keys().windows().map(|(space, text, window)| (space, text, window.id, window.until_ms));
+    let is_logged = |id: JobId| engine.job(id).is_some_and(|job| !job.is_volatile());
+    let unique = engine.keys().unique().filter(move |(_, _, id)| is_logged(*id));
+    let all = windows.chain(unique.map(|(space, text, id)| (space, text, id, UNTIL_DONE)));
+    all.map(|(space, text, id, until_ms)| Key { space: space.0, text: Arc::clone(text), id, until_ms })
+}
+
+impl Key {
+    fn write(&self, out: &mut Vec<u8>) {
+        put_u32(out, self.space);
+        put_u64(out, self.id.0);
+        put_u64(out, self.until_ms);
+        put_list(out, |out| out.extend_from_slice(self.text.as_bytes()));
     }
 }
 

@@ -3,14 +3,13 @@
 use stdx::trace::{SpanId, TraceContext, TraceId};
 use wal::attr::{self, Encoder};
 
-use super::{Input, Malformed, TubeRef, put_u32, put_u64};
-use crate::engine::{Counts, Facts};
+use super::{Input, Malformed, TubeRef, more, put_u32, put_u64};
+use crate::engine::{Counts, Facts, More};
 use crate::names::JobId;
 
-/// Tags of the attributes of a job. 2 to 4 are kept for issue 5: they are written and copied already when a door sets them.
+/// Tags of the attributes of a job. 3, 4 and 11 to 18 stand in [`super::more`]; 2 is kept for a deadline.
 mod tag {
     pub(super) const TRACE: u8 = 1;
-    // 2: deadline, 3: key of deduplication, 4: ordering key.
     pub(super) const RESERVES: u8 = 5;
     pub(super) const TIMEOUTS: u8 = 6;
     pub(super) const RELEASES: u8 = 7;
@@ -46,6 +45,7 @@ pub(crate) struct Attrs<'a> {
     pub(crate) buried_turn: Option<u64>,
     /// The body was lost to damage.
     pub(crate) is_damaged: bool,
+    pub(crate) more: Option<Box<More>>,
     /// Encoded attributes that are not understood here and only passed on.
     pub(crate) others: &'a [u8],
 }
@@ -85,15 +85,16 @@ impl JobRecord<'_> {
 impl Attrs<'static> {
     /// What a record says of a job's facts.
     pub(crate) fn of(facts: &Facts) -> Attrs<'static> {
-        let Facts { counts, trace, is_damaged, .. } = *facts;
-        Attrs { trace, counts, is_damaged, ..Attrs::default() }
+        let Facts { counts, trace, is_damaged, more, .. } = facts;
+        Attrs { trace: *trace, counts: *counts, is_damaged: *is_damaged, more: more.clone(), ..Attrs::default() }
     }
 }
 
 impl Attrs<'_> {
     /// The facts that a record tells of, if there are any.
     pub(crate) fn facts(&self) -> Option<Facts> {
-        let facts = Facts { counts: self.counts, trace: self.trace, is_damaged: self.is_damaged, ..Facts::default() };
+        let (more, counts, trace, is_damaged) = (self.more.clone(), self.counts, self.trace, self.is_damaged);
+        let facts = Facts { counts, trace, is_damaged, more, ..Facts::default() };
         (facts != Facts::default()).then_some(facts)
     }
 
@@ -121,6 +122,9 @@ impl Attrs<'_> {
         if self.is_damaged {
             attrs.bytes(tag::DAMAGED, &[]);
         }
+        if let Some(more) = &self.more {
+            more::encode(more, out);
+        }
         out.extend_from_slice(self.others);
     }
 
@@ -138,7 +142,7 @@ impl Attrs<'_> {
                 tag::KICKS => counts.kicks = number(&attr)?,
                 tag::DAMAGED => attrs.is_damaged = true,
                 tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
-                _ => {}
+                _ => more::decode(&attr, &mut attrs.more)?,
             }
         }
         Ok(attrs)
@@ -159,7 +163,8 @@ pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut others = Vec::new();
     for attr in attr::decode(input.take(attrs_len)?) {
         let attr = attr?;
-        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN | tag::DAMAGED) {
+        let is_known = matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN | tag::DAMAGED);
+        if !is_known && !more::is_one(attr.tag) {
             Encoder::new(&mut others).bytes(attr.tag, attr.value);
         }
     }

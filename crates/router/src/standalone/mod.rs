@@ -1,4 +1,12 @@
-//! The router alone: a routing that somebody else reads from a file.
+//! The router alone: upstreams that a file names, by address or by name, and checks them itself.
+//!
+//! `plan.rs`: what it is told. `lookup.rs`: when a name is asked for, and what holds meanwhile (pure). `desk.rs`: from members
+//! and verdicts to the routing (pure). `drive.rs`: the task that asks names and endpoints.
+
+mod desk;
+mod drive;
+mod lookup;
+mod plan;
 
 use std::sync::Arc;
 
@@ -6,7 +14,10 @@ use tokio::sync::watch;
 
 use crate::routing::{EndpointSource, Routing};
 
-/// A routing that comes from a file, and from the file again when it is read anew.
+pub use drive::{Alone, Driving};
+pub use plan::{Check, Origin, Plan, UpstreamPlan};
+
+/// A routing that somebody else puts together.
 #[derive(Debug)]
 pub struct StaticSource(watch::Sender<Arc<Routing>>);
 
