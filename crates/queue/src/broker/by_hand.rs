@@ -5,10 +5,7 @@ use stdx::io::Io;
 use stdx::trace::TraceContext;
 
 use super::Broker;
-use super::promise::Noted;
 use crate::engine::{ClientId, Job, JobState, Now, Refused, StateName};
-use crate::event::JobChange;
-use crate::log::record::Record;
 use crate::names::{JobId, Namespace};
 use crate::proto::reply::Reply;
 
@@ -75,13 +72,8 @@ impl<D: Io> Broker<D> {
         let Some(job) = self.engine.job_in(space, id).filter(may) else {
             return self.tell_state(client, Reply::NotFound);
         };
-        match self.note(&job, &Record::Buried { id, pri: job.pri }) {
-            Ok(Noted { lsn, turn }) => {
-                self.engine.bury(id, turn);
-                self.change(id, lsn, |counts| counts.buries += 1);
-                self.tell_job(id, JobChange::Buried, lsn, now);
-                self.answer(client, Reply::Buried, lsn);
-            }
+        match self.put_aside(&job, job.pri, now) {
+            Ok(lsn) => self.answer(client, Reply::Buried, lsn),
             Err(cause) => self.not_appended(client, &cause),
         }
     }

@@ -89,8 +89,7 @@ impl<D: Io> Broker<D> {
     pub(super) fn release_job(&mut self, client: ClientId, id: JobId, pri: u32, delay_s: u32, now: Now) {
         let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
         if self.engine.is_spent(id, job.tube) {
-            self.bury(client, id, pri, now);
-            return self.attempt_over(id, client, AttemptEnd::Released, true, now);
+            return self.release_for_the_last_time(client, &job, pri, now);
         }
         let due = due_ms(now.wall, delay_s);
         let lsn = match self.note(&job, &Record::Released { id, pri, delay_s, due_ms: due }) {
@@ -112,14 +111,32 @@ impl<D: Io> Broker<D> {
 
     pub(super) fn bury(&mut self, client: ClientId, id: JobId, pri: u32, now: Now) {
         let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
-        let Noted { lsn, turn } = match self.note(&job, &Record::Buried { id, pri }) {
-            Ok(noted) => noted,
-            Err(cause) => return self.not_appended(client, &cause),
-        };
-        self.engine.set_pri(id, pri);
+        match self.put_aside(&job, pri, now) {
+            Ok(lsn) => self.answer(client, Reply::Buried, lsn),
+            Err(cause) => self.not_appended(client, &cause),
+        }
+    }
+
+    /// Buries a job; returns what an answer that says so waits for.
+    pub(super) fn put_aside(&mut self, job: &Job, pri: u32, now: Now) -> Result<Lsn, AppendError> {
+        let id = job.id;
+        let Noted { lsn, turn } = self.note(job, &Record::Buried { id, pri })?;
+        // Out of the order of priorities before the priority changes.
         self.engine.bury(id, turn);
+        self.engine.set_pri(id, pri);
         self.change(id, lsn, |counts| counts.buries += 1);
         self.tell_job(id, JobChange::Buried, lsn, now);
+        Ok(lsn)
+    }
+
+    /// The job is dead; whoever hears of it waits for that, too.
+    fn release_for_the_last_time(&mut self, client: ClientId, job: &Job, pri: u32, now: Now) {
+        let lsn = match self.put_aside(job, pri, now) {
+            Ok(lsn) => lsn,
+            Err(cause) => return self.not_appended(client, &cause),
+        };
+        self.attempt_over(job.id, client, AttemptEnd::Released, true, now);
+        let lsn = self.engine.job(job.id).map_or(lsn, |job| job.lsn.max(lsn));
         self.answer(client, Reply::Buried, lsn);
     }
 

@@ -30,7 +30,7 @@ const FOLDER: &str = "/queue";
 const CLIENTS: usize = 5;
 const STEPS: usize = 3000;
 /// Leases last longer than any run, unless time is advanced by as much.
-const TTR_S: u64 = 1000;
+const TTR_S: u64 = 10_000;
 
 /// What goes wrong in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl<D: Io> World<D> {
     fn choose_asks(&mut self, tube: &str) -> Asks {
         let key = self.puts / 40 * 4 + self.rng.u64(..3);
         match self.rng.u32(..8) {
-            0 => Asks { key: Some((key, [1, 60, 3600][self.rng.usize(..3)])), ..Asks::default() },
+            0 => Asks { key: Some((key, [1, 60, 50_000][self.rng.usize(..3)])), ..Asks::default() },
             1 if tube != TRIES => Asks { unique: Some(key), ..Asks::default() },
             2 if tube != TRIES => Asks { order: Some(key), ..Asks::default() },
             _ => Asks::default(),
