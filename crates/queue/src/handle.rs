@@ -160,7 +160,7 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     let (listen, unix_socket) = (config.listen.clone(), config.unix_socket.clone());
     let (job_bytes_max, tokens, clock) = (config.job_bytes_max, Arc::clone(&deps.tokens), deps.clock.clone());
     let settings = config.clone();
-    let opened = Broker::open(io, config, &folder.join("log"), deps.tokens, deps.sink)?;
+    let opened = Broker::open(io, config, &folder, deps.tokens, deps.sink)?;
     let Opened { broker, committer, report } = opened;
     for damage in &report.damage {
         tracing::error!(%damage, "the queue's log is damaged; jobs are missing");

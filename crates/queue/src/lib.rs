@@ -12,6 +12,7 @@ pub mod config;
 pub mod cron;
 mod dead;
 pub mod door;
+pub mod durability;
 mod engine;
 mod event;
 mod handle;

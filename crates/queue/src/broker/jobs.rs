@@ -9,6 +9,7 @@ use wal::{AppendError, Lsn, ReadError};
 
 use super::Broker;
 use super::commands::due_ms;
+use super::promise::Noted;
 use crate::engine::{After, Asked, AttemptEnd, ClientId, Counts, Event, Job, JobState, Now, WaitEnd};
 use crate::event::JobChange;
 use crate::log::record::{Ids, Record};
@@ -51,8 +52,7 @@ impl<D: Io> Broker<D> {
                 self.note_reservation(id, now);
             }
             Err(cause) => {
-                tracing::error!(job = id.0, %cause, "a job's body cannot be read; the job is buried");
-                self.engine.bury(id, self.journal.newest().0);
+                self.unreadable(id, &cause);
                 self.say(client, Reply::InternalError);
             }
         }
@@ -61,11 +61,12 @@ impl<D: Io> Broker<D> {
     /// The count of a reservation must be on disk before the next delivery of the job, not before this one.
     fn note_reservation(&mut self, id: JobId, now: Now) {
         let delivered = self.engine.delivery_lsn(id);
+        let Some(job) = self.engine.job(id) else { return };
         let record = Record::Reserved { id, times: self.engine.counts(id).reserves };
-        match self.journal.append_lazily(&record) {
-            Ok(lsn) => {
+        match self.note_lazily(&job, &record) {
+            Ok(noted) => {
                 if let Some(facts) = self.engine.facts_mut(id) {
-                    facts.reserved_lsn = lsn;
+                    facts.reserved_lsn = noted.lsn;
                 }
             }
             Err(cause) => tracing::warn!(job = id.0, %cause, "a reservation is not in the log"),
@@ -76,10 +77,10 @@ impl<D: Io> Broker<D> {
     pub(super) fn delete(&mut self, client: ClientId, id: JobId, now: Now) {
         let space = self.space_of(client);
         let may = |job: &Job| !matches!(job.state, JobState::Reserved { by, .. } if by != client);
-        if self.engine.job_in(space, id).filter(may).is_none() {
+        let Some(job) = self.engine.job_in(space, id).filter(may) else {
             return self.tell_state(client, Reply::NotFound);
-        }
-        match self.remove(id, JobChange::Deleted, now) {
+        };
+        match self.remove(&job, JobChange::Deleted, now) {
             Ok(lsn) => self.answer(client, Reply::Deleted, lsn),
             Err(cause) => self.not_appended(client, &cause),
         }
@@ -88,12 +89,11 @@ impl<D: Io> Broker<D> {
     pub(super) fn release_job(&mut self, client: ClientId, id: JobId, pri: u32, delay_s: u32, now: Now) {
         let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
         if self.engine.is_spent(id, job.tube) {
-            self.bury(client, id, pri, now);
-            return self.attempt_over(id, client, AttemptEnd::Released, true, now);
+            return self.release_for_the_last_time(client, &job, pri, now);
         }
         let due = due_ms(now.wall, delay_s);
-        let lsn = match self.journal.append(&Record::Released { id, pri, delay_s, due_ms: due }) {
-            Ok(lsn) => lsn,
+        let lsn = match self.note(&job, &Record::Released { id, pri, delay_s, due_ms: due }) {
+            Ok(noted) => noted.lsn,
             Err(cause) => return self.not_appended(client, &cause),
         };
         self.engine.set_pri(id, pri);
@@ -110,17 +110,33 @@ impl<D: Io> Broker<D> {
     }
 
     pub(super) fn bury(&mut self, client: ClientId, id: JobId, pri: u32, now: Now) {
-        if self.held(client, id).is_none() {
-            return self.tell_state(client, Reply::NotFound);
+        let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
+        match self.put_aside(&job, pri, now) {
+            Ok(lsn) => self.answer(client, Reply::Buried, lsn),
+            Err(cause) => self.not_appended(client, &cause),
         }
-        let lsn = match self.journal.append(&Record::Buried { id, pri }) {
+    }
+
+    /// Buries a job; returns what an answer that says so waits for.
+    pub(super) fn put_aside(&mut self, job: &Job, pri: u32, now: Now) -> Result<Lsn, AppendError> {
+        let id = job.id;
+        let Noted { lsn, turn } = self.note(job, &Record::Buried { id, pri })?;
+        // Out of the order of priorities before the priority changes.
+        self.engine.bury(id, turn);
+        self.engine.set_pri(id, pri);
+        self.change(id, lsn, |counts| counts.buries += 1);
+        self.tell_job(id, JobChange::Buried, lsn, now);
+        Ok(lsn)
+    }
+
+    /// The job is dead; whoever hears of it waits for that, too.
+    fn release_for_the_last_time(&mut self, client: ClientId, job: &Job, pri: u32, now: Now) {
+        let lsn = match self.put_aside(job, pri, now) {
             Ok(lsn) => lsn,
             Err(cause) => return self.not_appended(client, &cause),
         };
-        self.engine.set_pri(id, pri);
-        self.engine.bury(id, lsn.0);
-        self.change(id, lsn, |counts| counts.buries += 1);
-        self.tell_job(id, JobChange::Buried, lsn, now);
+        self.attempt_over(job.id, client, AttemptEnd::Released, true, now);
+        let lsn = self.engine.job(job.id).map_or(lsn, |job| job.lsn.max(lsn));
         self.answer(client, Reply::Buried, lsn);
     }
 
@@ -162,13 +178,21 @@ impl<D: Io> Broker<D> {
     }
 
     fn kick_all(&mut self, ids: &[JobId], now: Now) -> Result<Lsn, AppendError> {
-        let lsn = self.journal.append(&Record::Kicked { ids: Ids::List(ids) })?;
-        for &id in ids {
-            self.change(id, lsn, |counts| counts.kicks += 1);
-            self.tell_job(id, JobChange::Kicked, lsn, now);
-            self.engine.make_ready(id);
+        let (volatile, logged): (Vec<JobId>, Vec<JobId>) =
+            ids.iter().partition(|&&id| self.engine.job(id).is_some_and(|job| job.is_volatile()));
+        // All of one tube, so that one stands for all.
+        let noted = match logged.first().and_then(|&id| self.engine.job(id)) {
+            Some(job) => self.note(&job, &Record::Kicked { ids: Ids::List(&logged) })?,
+            None => Noted { lsn: Lsn(0), turn: 0 },
+        };
+        for (ids, lsn) in [(&logged, noted.lsn), (&volatile, Lsn(0))] {
+            for &id in ids {
+                self.change(id, lsn, |counts| counts.kicks += 1);
+                self.tell_job(id, JobChange::Kicked, lsn, now);
+            }
         }
-        Ok(lsn)
+        ids.iter().for_each(|&id| self.engine.make_ready(id));
+        Ok(noted.lsn)
     }
 
     /// Deals with what happened by itself in the engine: waiting clients get their answers, leases that ran out their
@@ -199,16 +223,14 @@ impl<D: Io> Broker<D> {
     }
 
     fn lease_over(&mut self, id: JobId, after: After, now: Now) {
-        if self.engine.job(id).is_none() {
-            return;
-        }
+        let Some(job) = self.engine.job(id) else { return };
         let record = Record::LeaseOver { id, times: self.engine.counts(id).timeouts, after };
-        match self.journal.append_lazily(&record) {
+        match self.note_lazily(&job, &record) {
             // Nobody was promised that it timed out, but a delivery that follows from it must not be forgotten.
-            Ok(lsn) => {
-                self.engine.update(id, |job| job.lsn = lsn);
+            Ok(Noted { lsn, turn }) => {
+                self.engine.update(id, |job| job.lsn = job.lsn.max(lsn));
                 if after == After::Buried {
-                    self.engine.bury(id, lsn.0);
+                    self.engine.bury(id, turn);
                     self.change(id, lsn, |counts| counts.buries += 1);
                 }
                 self.tell_job(id, JobChange::TimedOut, lsn, now);
@@ -222,8 +244,12 @@ impl<D: Io> Broker<D> {
         if let Some(body) = self.bodies.get(id) {
             return Ok(body);
         }
+        debug_assert!(self.engine.job(id).is_none_or(|job| !job.is_volatile()), "a volatile body is kept");
         let Some(job) = self.engine.job(id) else { return Ok(Bytes::new()) };
         let (at, len) = (job.at, job.body_len as usize);
+        if self.is_damaged(id) {
+            return Err(ReadError::Damaged { at });
+        }
         self.reader.read(at, &mut self.body_scratch)?;
         let start = self.body_scratch.len().checked_sub(len).ok_or(ReadError::Damaged { at })?;
         Ok(Bytes::copy_from_slice(&self.body_scratch[start..]))
@@ -233,9 +259,9 @@ impl<D: Io> Broker<D> {
         self.engine.job(id).filter(|job| matches!(job.state, JobState::Reserved { by, .. } if by == client))
     }
 
-    /// A record changed the job, and what is counted of it.
+    /// A record changed the job, and what is counted of it. What had to be waited for before still has to be.
     pub(super) fn change(&mut self, id: JobId, lsn: Lsn, count: impl FnOnce(&mut Counts)) {
-        self.engine.update(id, |job| job.lsn = lsn);
+        self.engine.update(id, |job| job.lsn = job.lsn.max(lsn));
         if let Some(facts) = self.engine.facts_mut(id) {
             count(&mut facts.counts);
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use control::wire::CronRow;
 use stdx::io::Io;
-use wal::AppendError;
+use wal::{AppendError, Lsn};
 
 use super::Broker;
-use crate::engine::{ClientId, Now};
+use crate::engine::{ClientId, Now, TubeIx};
 use crate::log::record::{Record, TickRecord};
 
 impl<D: Io> Broker<D> {
@@ -54,6 +54,12 @@ impl<D: Io> Broker<D> {
     /// The client's next `put` is for this tick.
     pub(crate) fn set_next_tick(&mut self, client: ClientId, name: String, tick_ms: u64) {
         self.conns[client.0 as usize].aside.tick = Some((name, tick_ms));
+    }
+
+    /// A job for a tick has no record: the tick needs one of its own.
+    pub(super) fn log_tick(&mut self, tube: TubeIx, (name, tick_ms): (&str, u64)) -> Result<Lsn, AppendError> {
+        let space = &self.engine.space(self.engine.tube(tube).space).text;
+        self.journal.append_lazily(&Record::Ticked(TickRecord { space, name, tick_ms }))
     }
 
     /// All last ticks again, when the records that said them are about to go.
