@@ -22,4 +22,5 @@ mod retry;
 mod rig;
 mod smuggling;
 mod standalone;
+mod storm;
 mod tries;
