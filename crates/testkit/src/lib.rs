@@ -1,10 +1,11 @@
 //! What tests put in the place of the machine: a disk that loses power, fills up and lies, a disk with a set pace, and a
-//! clock that is turned by hand.
+//! clock that is turned by hand. And readers that share no code with what they judge.
 
 mod clock;
 mod disk;
 pub mod prometheus;
 mod slow;
+pub mod strict;
 
 pub use clock::FakeClock;
 pub use disk::{Call, FakeDisk, FakeFile, SECTOR};
