@@ -122,7 +122,9 @@ async fn what_the_gate_lets_through_is_one_sound_request_whatever_was_sent() {
     println!("FOREBAY_FUZZ_SEED={seed} FOREBAY_FUZZ_RUNS={runs}");
     let numbered = Numbered::default();
     let a = numbering(&numbered).await;
+    // Nobody is believed who says that a request has no time left.
     let rig = proxy()
+        .untrusting()
         .endpoint(&a)
         .policy(|policy| (policy.retries_max, policy.deadline_ms) = (0, 600_000))
         // What waits for more than was sent is not waited for; and nothing is cut off that has come whole.
@@ -151,7 +153,7 @@ async fn what_the_gate_lets_through_is_one_sound_request_whatever_was_sent() {
     let untold: Vec<&Received> =
         requests.iter().enumerate().filter(|(number, _)| !told.contains(number)).map(|(_, request)| request).collect();
     assert!(untold.is_empty(), "{} of {} requests have no client: {untold:#?}", untold.len(), requests.len());
-    assert!(requests.len() > runs / 4, "{} of {runs} came through", requests.len());
+    assert!(requests.len() > runs / 8, "{} of {runs} came through", requests.len());
     assert_eq!(rig.get("/").await.status, 200);
     assert!(!rig.handle.status().is_failed());
 }
