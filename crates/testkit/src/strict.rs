@@ -32,7 +32,7 @@ pub fn doubt(head: &str) -> Option<&'static str> {
             "content-length" => lengths += 1,
             "transfer-encoding" if value != "chunked" => return Some("its coding is not `chunked`"),
             "transfer-encoding" => codings += 1,
-            "te" | "trailer" | "keep-alive" | "proxy-connection" | "upgrade" => return Some("a hop-by-hop field"),
+            "te" | "keep-alive" | "proxy-connection" | "upgrade" => return Some("a hop-by-hop field"),
             _ => {}
         }
     }
