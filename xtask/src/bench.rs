@@ -13,6 +13,10 @@ use crate::workspace;
 pub(crate) struct Args {
     /// `node`, `router` or `queue`; all when absent.
     name: Option<String>,
+    /// Of the router only one scenario: `small`, `100kB`, `connect`, `idle`, `overload`, `tail`, `storm`, `own-writes` or
+    /// `idempotency`.
+    #[arg(requires = "name")]
+    scenario: Option<String>,
     /// Fewer and shorter rounds: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
@@ -45,6 +49,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", ")
         );
     }
+    if args.scenario.is_some() && args.name.as_deref() != Some("router") {
+        bail!("only the router has scenarios of their own");
+    }
     let benchsuite = build()?;
     for bench in wanted {
         for peer in bench.peers {
@@ -72,6 +79,7 @@ fn build() -> Result<PathBuf> {
 fn measure(benchsuite: &PathBuf, name: &str, args: &Args) -> Result<()> {
     let mut command = Command::new(benchsuite);
     command.arg(name).arg("--forebay").arg(workspace::target().join("dist/forebay"));
+    command.args(&args.scenario);
     if args.quick {
         command.arg("--quick");
     }

@@ -18,3 +18,4 @@ mod secrets;
 mod seen;
 mod signals;
 mod traffic;
+mod traffic_alone;
