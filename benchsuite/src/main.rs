@@ -42,8 +42,14 @@ enum Verb {
     Node(Bench),
     /// The router beside haproxy and nginx: CPU time per request.
     Router(Bench),
-    /// The queue beside beanstalkd and redis: durable puts per second.
-    Queue(Bench),
+    /// The queue beside beanstalkd, redis and RabbitMQ: jobs per second, memory, start, disk.
+    Queue {
+        #[command(flatten)]
+        bench: Bench,
+        /// Only scenarios whose names begin so: `drain`, `put-64`.
+        #[arg(long)]
+        only: Option<String>,
+    },
 }
 
 #[derive(clap::Args)]
@@ -96,6 +102,8 @@ fn run(verb: Verb) -> Result<bool> {
         }
         Verb::Node(bench) => node::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
         Verb::Router(bench) => router::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
-        Verb::Queue(bench) => queue::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
+        Verb::Queue { bench, only } => {
+            queue::run(&bench.forebay, bench.quick, only.as_deref(), bench.format()).map(|()| true)
+        }
     }
 }

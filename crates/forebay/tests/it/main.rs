@@ -11,6 +11,8 @@ mod metrics;
 mod output;
 mod planes;
 mod procfile;
+mod queue_crash;
+mod queue_disk;
 mod queue_verbs;
 mod rejected;
 mod rig;

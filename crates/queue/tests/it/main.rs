@@ -3,14 +3,17 @@
 mod admin;
 mod bad_input;
 mod clients;
+mod clock_jump;
 mod differential;
 mod failing_disk;
 mod figures;
 mod fixtures;
+mod garbage;
 mod http_api;
 mod namespaces;
 mod pressure;
 mod restart;
 mod retries;
 mod rig;
+mod scale;
 mod transcripts;
