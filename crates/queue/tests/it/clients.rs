@@ -1,6 +1,6 @@
 //! Clients that people have, unchanged. They are fetched from their registries once, into a folder below `target`; where
-//! that does not work the test says so and is skipped. `FOREBAY_TEST_PYTHON` names an interpreter that has greenstalk,
-//! pystalk and aiostalk already.
+//! that does not work the test says so and is skipped. `FOREBAY_TEST_PYTHON` names an interpreter to use where it has
+//! greenstalk, pystalk and aiostalk already.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,13 +30,13 @@ fn scenario(program: &mut Command, script: &str) -> Vec<String> {
 
 /// An interpreter that has the clients.
 fn python() -> Result<PathBuf, String> {
-    if let Ok(named) = std::env::var("FOREBAY_TEST_PYTHON") {
-        return Ok(named.into());
+    let has_all =
+        |interpreter: &Path| run(Command::new(interpreter).args(["-c", "import greenstalk, pystalk, aiostalk"]));
+    if let Some(named) = std::env::var_os("FOREBAY_TEST_PYTHON").map(PathBuf::from).filter(|p| has_all(p).is_ok()) {
+        return Ok(named);
     }
     let venv = folder("python-clients");
     let interpreter = venv.join("bin/python");
-    let has_all =
-        |interpreter: &Path| run(Command::new(interpreter).args(["-c", "import greenstalk, pystalk, aiostalk"]));
     if has_all(&interpreter).is_err() {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
         run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--retries", "1"]).args(PYTHON))?;
