@@ -4,6 +4,7 @@
 //! The disk's own rate of small syncs is measured beside, because it is what everybody is up against. Forebay runs as
 //! `queue serve`, without a node: it writes no job records.
 
+mod backlog;
 mod churn;
 mod client;
 mod disk;
@@ -40,6 +41,7 @@ struct Effort {
     /// Jobs that are due within one second.
     due: u64,
     churn: Duration,
+    backlog_bytes: u64,
 }
 
 const FULL: Effort = Effort {
@@ -50,6 +52,7 @@ const FULL: Effort = Effort {
     many: 1_000_000,
     due: 100_000,
     churn: Duration::from_secs(30),
+    backlog_bytes: 5_000_000_000,
 };
 const QUICK: Effort = Effort {
     rounds: 3,
@@ -59,7 +62,11 @@ const QUICK: Effort = Effort {
     many: 100_000,
     due: 10_000,
     churn: Duration::from_secs(5),
+    backlog_bytes: 500_000_000,
 };
+
+/// Only when asked for: it takes five gigabytes of disk.
+const BACKLOG: &str = "backlog-5G";
 
 /// Pairs of producers and workers in `mixed`.
 const PAIRS: usize = 16;
@@ -80,7 +87,7 @@ pub fn run(forebay: &Path, quick: bool, only: Option<&str>, format: Format) -> R
     let folder = folder.path();
     let measured = scenarios(&subjects, &effort, folder)
         .into_iter()
-        .filter(|(name, _)| only.is_none_or(|only| name.starts_with(only)))
+        .filter(|(name, _)| only.map_or(name != BACKLOG, |only| name.starts_with(only)))
         .map(|(_, measure)| figures::print(measure()?, format))
         .collect::<Result<Vec<()>>>()?;
     ensure!(!measured.is_empty(), "there is no scenario whose name begins with {}", only.unwrap_or_default());
@@ -107,6 +114,7 @@ fn scenarios<'a>(subjects: &'a [Subject], effort: &'a Effort, folder: &'a Path) 
     all.push(("delayed-1M".into(), Box::new(|| many::delayed(subjects, effort, folder))));
     all.push(("recovery-1M".into(), Box::new(|| many::recovery(subjects, effort, folder))));
     all.push(("churn".into(), Box::new(|| churn::measure(subjects, effort, folder))));
+    all.push((BACKLOG.into(), Box::new(|| backlog::measure(subjects, effort, folder))));
     all
 }
 

@@ -64,12 +64,22 @@ pub(super) fn drain(to: Target<'_>, workers: usize, most: u64, filling: Duration
         let full = Instant::now() + filling;
         let tasks = (0..).zip(producers).map(|(n, client)| produce(client, full, Some(share(n))));
         let jobs = together(tasks).await?.len();
-        let left = Rc::new(Cell::new(jobs));
-        let clients = connect(to, workers).await?;
-        let began = Instant::now();
-        let acks_us = together(clients.into_iter().map(|client| work(client, Rc::clone(&left), began + NEVER))).await?;
-        Ok(Outcome { jobs, took: began.elapsed(), acks_us })
+        finish_all(to, workers, jobs).await
     })
+}
+
+/// Has workers finish this many jobs.
+pub(super) fn finish(to: Target<'_>, workers: usize, jobs: u64) -> Result<Outcome> {
+    run(finish_all(to, workers, jobs))
+}
+
+async fn finish_all(to: Target<'_>, workers: usize, jobs: u64) -> Result<Outcome> {
+    let left = Rc::new(Cell::new(jobs));
+    let clients = connect(to, workers).await?;
+    let began = Instant::now();
+    let tasks = clients.into_iter().map(|client| work(client, Rc::clone(&left), began + NEVER));
+    let acks_us = together(tasks).await?;
+    Ok(Outcome { jobs: acks_us.len(), took: began.elapsed(), acks_us })
 }
 
 /// As many producers as workers, for a time. What is counted is finished; what is timed are the puts.

@@ -60,7 +60,7 @@ fn one(subject: &Subject, scenario: &str, delay_s: u32, effort: &Effort, folder:
     let running = subject.start(class, &data.folder)?;
     let empty_bytes = running.server.resident_bytes();
     let began = Instant::now();
-    fill(to(subject, &running), effort.many, delay_s)?;
+    fill(to(subject, &running), effort.many, delay_s, BODY_BYTES)?;
     let loaded = began.elapsed().as_secs_f64();
     let resident_bytes = running.server.resident_bytes();
     let cpu = running.server.cpu_time()?;
@@ -92,12 +92,12 @@ fn to<'a>(subject: &Subject, running: &Running) -> Target<'a> {
 }
 
 /// Puts jobs in batches over several connections.
-fn fill(to: Target<'_>, jobs: u64, delay_s: u32) -> Result<()> {
+pub(super) fn fill(to: Target<'_>, jobs: u64, delay_s: u32, body_bytes: usize) -> Result<()> {
     load::run(async {
         let mut tasks = tokio::task::JoinSet::new();
         for (n, client) in (0..).zip(load::connect(to, CONNECTIONS).await?) {
             let share = jobs / CONNECTIONS as u64 + u64::from(n < jobs % CONNECTIONS as u64);
-            tasks.spawn_local(put_share(client, share, delay_s));
+            tasks.spawn_local(put_share(client, share, delay_s, body_bytes));
         }
         while let Some(ended) = tasks.join_next().await {
             ended.context("a client panicked")??;
@@ -106,8 +106,8 @@ fn fill(to: Target<'_>, jobs: u64, delay_s: u32) -> Result<()> {
     })
 }
 
-async fn put_share(mut client: Client, share: u64, delay_s: u32) -> Result<()> {
-    let mut bodies = Bodies::of(BODY_BYTES);
+async fn put_share(mut client: Client, share: u64, delay_s: u32, body_bytes: usize) -> Result<()> {
+    let mut bodies = Bodies::of(body_bytes);
     let mut sent = 0;
     while sent < share {
         let batch: Vec<Vec<u8>> = (sent..share.min(sent + BATCH as u64)).map(|n| bodies.number(n).to_vec()).collect();

@@ -13,6 +13,7 @@ mod planes;
 mod procfile;
 mod queue_crash;
 mod queue_disk;
+mod queue_scale;
 mod queue_verbs;
 mod rejected;
 mod rig;

@@ -10,6 +10,7 @@ mod figures;
 mod fixtures;
 mod garbage;
 mod http_api;
+mod memory;
 mod namespaces;
 mod pressure;
 mod restart;
