@@ -48,8 +48,14 @@ enum Verb {
         /// `idempotency`.
         scenario: Option<String>,
     },
-    /// The queue beside beanstalkd and redis: durable puts per second.
-    Queue(Bench),
+    /// The queue beside beanstalkd, redis and RabbitMQ: jobs per second, memory, start, disk.
+    Queue {
+        #[command(flatten)]
+        bench: Bench,
+        /// Only scenarios whose names begin so: `drain`, `put-64`.
+        #[arg(long)]
+        only: Option<String>,
+    },
 }
 
 #[derive(clap::Args)]
@@ -104,6 +110,8 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Router { bench, scenario } => {
             router::run(&bench.forebay, scenario.as_deref(), bench.quick, bench.format()).map(|()| true)
         }
-        Verb::Queue(bench) => queue::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
+        Verb::Queue { bench, only } => {
+            queue::run(&bench.forebay, bench.quick, only.as_deref(), bench.format()).map(|()| true)
+        }
     }
 }

@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Fewer and shorter rounds: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
+    /// Of the queue's scenarios only those whose names begin so: `drain`, `put-64`.
+    #[arg(long, requires = "name")]
+    only: Option<String>,
     /// One JSON object per line on standard output instead of tables.
     #[arg(long)]
     json: bool,
@@ -33,7 +36,7 @@ struct Bench {
 const BENCHES: &[Bench] = &[
     Bench { name: "node", peers: &[packages::PYTHON] },
     Bench { name: "router", peers: &[packages::HAPROXY, packages::NGINX] },
-    Bench { name: "queue", peers: &[packages::BEANSTALKD, packages::REDIS] },
+    Bench { name: "queue", peers: &[packages::BEANSTALKD, packages::REDIS, packages::RABBITMQ] },
 ];
 
 /// Runs one benchmark or all.
@@ -82,6 +85,9 @@ fn measure(benchsuite: &PathBuf, name: &str, args: &Args) -> Result<()> {
     command.args(&args.scenario);
     if args.quick {
         command.arg("--quick");
+    }
+    if let Some(only) = &args.only {
+        command.args(["--only", only]);
     }
     if args.json {
         command.arg("--json");
