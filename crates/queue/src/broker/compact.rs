@@ -126,7 +126,7 @@ impl<D: Io> Broker<D> {
             attrs: Attrs { buried_turn, others: &others, ..attrs },
         });
         let (lsn, at) = self.journal.append_job(&record, body)?;
-        self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
+        self.bodies.pass(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
         self.journal.let_go(old);
         self.journal.records_moved += 1;
         self.engine.update(id, |job| job.at = at);
