@@ -54,7 +54,7 @@ pub(super) fn measure(subjects: &[Subject], effort: &Effort, folder: &Path) -> R
 
 /// The most memory that the server had while something was done.
 fn watched(running: &Running, work: impl FnOnce() -> Result<()>) -> Result<u64> {
-    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let (done, is_done) = std::sync::mpsc::sync_channel::<()>(0);
     let server = &running.server;
     std::thread::scope(|scope| {
         let watcher = scope.spawn(move || {

@@ -29,12 +29,12 @@ fn ten_thousand_tubes_with_a_thousand_watchers() {
         let tube = format!("tube-{}", n + (n % (TUBES / WATCHERS)) * WATCHERS);
         producer.send(format!("use {tube}\r\nput 0 0 60 {}\r\n{tube}\r\n", tube.len()).as_bytes());
     }
-    for n in 0..WATCHERS {
+    for (n, watcher) in watchers.iter_mut().enumerate() {
         let tube = format!("tube-{}", n + (n % (TUBES / WATCHERS)) * WATCHERS);
         assert_eq!(producer.hear(), format!("USING {tube}"));
         let id = producer.hear().strip_prefix("INSERTED ").unwrap().to_owned();
-        assert_eq!(watchers[n].hear_all(), format!("RESERVED {id} {}\n{tube}", tube.len()));
-        assert_eq!(watchers[n].ask(&format!("delete {id}")), "DELETED");
+        assert_eq!(watcher.hear_all(), format!("RESERVED {id} {}\n{tube}", tube.len()));
+        assert_eq!(watcher.ask(&format!("delete {id}")), "DELETED");
     }
     drop(watchers);
     producer.ask("use default");
