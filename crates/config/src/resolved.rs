@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rules;
 use control::error::{ApiError, Kind};
+use deploy::DependencyConfig;
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
 use router::config::{RouteConfig, UpstreamPolicy};
@@ -38,6 +39,8 @@ pub struct Resolved {
     pub routes: Vec<RouteConfig>,
     /// What holds for a process's instances as endpoints.
     pub upstreams: BTreeMap<ProcessName, UpstreamPolicy>,
+    /// What it depends on.
+    pub dependencies: BTreeMap<String, DependencyConfig>,
     /// The tubes that have limits of their own.
     pub queues: BTreeMap<String, TubeConfig>,
 }
@@ -71,9 +74,29 @@ impl From<ResolvedError> for ApiError {
 impl Resolved {
     /// What a manifest means in an environment.
     pub fn new(manifest: Manifest, env: EnvName) -> Resolved {
-        let Manifest { schema: _, app, owner, env: variables, secrets, processes, routes, upstreams, queues } =
-            manifest;
-        Resolved { scope: Scope { app, env }, owner, env: variables, secrets, processes, routes, upstreams, queues }
+        let Manifest {
+            schema: _,
+            app,
+            owner,
+            env: variables,
+            secrets,
+            processes,
+            routes,
+            upstreams,
+            dependencies,
+            queues,
+        } = manifest;
+        Resolved {
+            scope: Scope { app, env },
+            owner,
+            env: variables,
+            secrets,
+            processes,
+            routes,
+            upstreams,
+            dependencies,
+            queues,
+        }
     }
 
     /// The application.

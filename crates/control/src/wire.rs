@@ -61,6 +61,24 @@ pub struct InstanceRow {
     pub reason: Option<String>,
 }
 
+/// Something outside that an application depends on, as `forebay ps` says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DependencyRow {
+    /// The application.
+    pub app: AppName,
+    /// Its environment.
+    pub environment: EnvName,
+    /// The name in the manifest.
+    pub dependency: String,
+    /// `healthy`, `unhealthy`, `unknown`, or `unchecked` when nobody has checked it for three intervals.
+    pub health: String,
+    /// Seconds since the last result.
+    pub checked_s_ago: u64,
+    /// Why it is not well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// One plane as `forebay ps` and health say it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlaneRow {

@@ -18,6 +18,7 @@ use stdx::ids::{ReleaseNo, Scope};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
+use crate::dependency::{Dependencies, DependencyState};
 use crate::errors;
 use crate::ports::Ports;
 use crate::rollout::Serial;
@@ -88,6 +89,7 @@ pub(crate) struct Node {
     pub(crate) patience: Patience,
     pub(crate) health: HealthCache<Serial>,
     pub(crate) suspicions: Suspicions,
+    pub(crate) dependencies: Dependencies,
     pub(crate) status: PlaneStatus,
     pub(crate) runtime_folder: PathBuf,
     pub(crate) exe: PathBuf,
@@ -135,6 +137,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         sink: deps.sink,
         health: HealthCache::default(),
         suspicions: Suspicions::default(),
+        dependencies: Dependencies::default(),
         status: PlaneStatus::running("deploy"),
         runtime_folder: deps.runtime_folder,
         exe: deps.exe,
@@ -173,6 +176,11 @@ impl Handle {
     /// What the checks of the instance with this serial have found; `None` for one that is not checked.
     pub fn verdict(&self, serial: u64) -> Option<health::Verdict> {
         self.node.health.get(&serial)
+    }
+
+    /// What an application depends on, or all of them.
+    pub fn dependencies(&self, of: Option<&Scope>) -> Vec<DependencyState> {
+        self.node.dependencies.states(of, self.node.clock.mono())
     }
 
     /// Stops the plane. A change that has not switched is given up and its instances stopped; what serves is stopped or

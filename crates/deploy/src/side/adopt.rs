@@ -75,6 +75,7 @@ impl Side {
                 }
             }
         }
+        self.watch_dependencies().await;
         self.stop_without_place().await;
         self.fill_places();
         self.restart_due().await;
@@ -171,6 +172,7 @@ impl Side {
             app: self.scope.app.clone(),
             owner: None,
             processes: Default::default(),
+            dependencies: Default::default(),
             routed: BTreeSet::new(),
             env: Default::default(),
             secrets: BTreeSet::new(),
