@@ -6,6 +6,8 @@
 
 mod backend;
 mod clients;
+mod idle;
+mod overload;
 mod proxies;
 
 use std::path::Path;
@@ -16,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use crate::figures::{self, Figure, Format, round};
 use crate::machine::{self, Half};
 use crate::router::backend::Backend;
+use crate::router::clients::Keep;
 use crate::router::proxies::{Log, Proxy};
 use crate::server::{self, Server};
 
@@ -23,10 +26,14 @@ use crate::server::{self, Server};
 struct Scenario {
     name: &'static str,
     target: &'static str,
+    keep: Keep,
 }
 
-const SCENARIOS: &[Scenario] =
-    &[Scenario { name: "small", target: "/100" }, Scenario { name: "100kB", target: "/100000" }];
+const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "small", target: "/100", keep: Keep::Alive },
+    Scenario { name: "100kB", target: "/100000", keep: Keep::Alive },
+    Scenario { name: "connect", target: "/100", keep: Keep::Close },
+];
 
 const CONNECTIONS: usize = 32;
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -65,7 +72,11 @@ pub fn run(forebay: &Path, quick: bool, format: Format) -> Result<()> {
         for scenario in SCENARIOS {
             figures.extend(measure(&proxies, scenario, log, &effort)?);
         }
+        if log == Log::Off {
+            figures.extend(idle::measure(&proxies, log.variant())?);
+        }
     }
+    figures.extend(overload::measure(forebay, folder.path(), effort.round * 3)?);
     figures::print(figures, format)
 }
 
@@ -88,7 +99,7 @@ fn start_all(
 fn measure(proxies: &[(&'static str, Server)], scenario: &Scenario, log: Log, effort: &Effort) -> Result<Vec<Figure>> {
     let mut rounds: Vec<Vec<Round>> = vec![Vec::new(); proxies.len()];
     for (_, server) in proxies {
-        clients::closed_loop(server.addr, scenario.target, CONNECTIONS, WARM_UP)?;
+        clients::closed_loop(server.addr, scenario.target, CONNECTIONS, scenario.keep, WARM_UP)?;
     }
     for _ in 0..effort.rounds {
         for (of_proxy, (name, server)) in rounds.iter_mut().zip(proxies) {
@@ -100,7 +111,7 @@ fn measure(proxies: &[(&'static str, Server)], scenario: &Scenario, log: Log, ef
 
 fn one_round(server: &Server, scenario: &Scenario, effort: &Effort) -> Result<Round> {
     let before = server.cpu_time()?;
-    let load = clients::closed_loop(server.addr, scenario.target, CONNECTIONS, effort.round)?;
+    let load = clients::closed_loop(server.addr, scenario.target, CONNECTIONS, scenario.keep, effort.round)?;
     let cpu = server.cpu_time()?.saturating_sub(before);
     Ok(Round {
         cpu_us_per_request: cpu.as_secs_f64() * 1e6 / load.requests.max(1) as f64,

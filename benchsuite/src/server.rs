@@ -53,6 +53,11 @@ impl Server {
         bail!("it did not accept on {} within {} s", self.addr, READY_TIMEOUT.as_secs())
     }
 
+    /// Bytes of memory that it has resident.
+    pub fn resident_bytes(&self) -> u64 {
+        crate::processes::resident_bytes(self.child.id())
+    }
+
     /// CPU time so far.
     ///
     /// # Errors

@@ -40,18 +40,27 @@ impl Proxy {
         }
     }
 
+    /// Where it is, if it is installed.
+    pub(super) fn program(&self) -> Option<PathBuf> {
+        match self {
+            Proxy::Forebay(path) => Some(path.clone()).filter(|path| path.is_file()),
+            Proxy::Haproxy => server::find("haproxy"),
+            Proxy::Nginx => server::find("nginx"),
+        }
+    }
+
     /// Starts it in front of `backend`; `None` when it is not installed.
     pub(super) fn start(&self, backend: SocketAddr, log: Log, folder: &Path) -> Result<Option<Server>> {
         let listen = server::free_addr()?;
         let home = folder.join(format!("{}-{}", self.name(), log.variant()));
         std::fs::create_dir_all(&home).context("cannot make a folder for a proxy")?;
         let config = home.join("config");
-        let (program, text) = match self {
-            Proxy::Forebay(path) => (Some(path.clone()).filter(|path| path.is_file()), forebay(listen, backend)),
-            Proxy::Haproxy => (server::find("haproxy"), haproxy(listen, backend, log)),
-            Proxy::Nginx => (server::find("nginx"), nginx(listen, backend, log, &home)),
+        let text = match self {
+            Proxy::Forebay(_) => forebay(listen, backend),
+            Proxy::Haproxy => haproxy(listen, backend, log),
+            Proxy::Nginx => nginx(listen, backend, log, &home),
         };
-        let Some(program) = program else { return Ok(None) };
+        let Some(program) = self.program() else { return Ok(None) };
         std::fs::write(&config, text).context("cannot write a proxy's configuration")?;
         let mut command = Command::new(program);
         match self {

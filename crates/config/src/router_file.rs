@@ -150,7 +150,12 @@ fn rules_of(file: &RouterFile) -> Vec<Finding> {
     for (n, route) in file.routes.iter().enumerate() {
         let at = KeyPath::root().key("routes").index(n);
         let instead = route.policy.fallback.as_ref().and_then(|fallback| fallback.upstream.as_ref());
-        let named = [(at.key("upstream"), Some(&route.upstream)), (at.key("fallback").key("upstream"), instead)];
+        let primary = route.policy.read_your_writes.as_ref().map(|own| &own.primary);
+        let named = [
+            (at.key("upstream"), Some(&route.upstream)),
+            (at.key("fallback").key("upstream"), instead),
+            (at.key("read_your_writes").key("primary"), primary),
+        ];
         for (at, name) in named.into_iter().filter_map(|(at, name)| Some((at, name?))) {
             findings.extend(unknown_upstream(file, at, name));
         }

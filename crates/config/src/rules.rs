@@ -134,6 +134,10 @@ fn routes(manifest: &Manifest, findings: &mut Vec<Finding>) {
         if let Some(name) = instead.filter(|name| !manifest.processes.keys().any(|one| one.as_str() == *name)) {
             findings.push(unknown_process(&at.key("fallback").key("upstream"), name, manifest));
         }
+        let primary = route.policy.read_your_writes.as_ref().map(|own| own.primary.as_str());
+        if let Some(name) = primary.filter(|name| !manifest.processes.keys().any(|one| one.as_str() == *name)) {
+            findings.push(unknown_process(&at.key("read_your_writes").key("primary"), name, manifest));
+        }
         pages::rules(&at, &route.policy, findings);
         if let Some(first) = seen.insert(route_key(route.host.as_deref(), &route.path_prefix, &route.policy), n) {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));
@@ -148,10 +152,11 @@ fn unknown_process(at: &KeyPath, process: &str, manifest: &Manifest) -> Finding 
     Finding::invalid(at.clone(), format!("there is no process `{process}`")).hint(hint)
 }
 
-/// The processes that a route asks: its own, and the one that it falls back to.
+/// The processes that a route asks: its own, the one that it falls back to, and the one that takes its writes.
 pub(crate) fn asked(route: &RouteConfig) -> impl Iterator<Item = ProcessName> {
     let instead = route.policy.fallback.as_ref().and_then(|fallback| fallback.upstream.as_ref()?.parse().ok());
-    [route.process.clone()].into_iter().chain(instead)
+    let primary = route.policy.read_your_writes.as_ref().and_then(|own| own.primary.parse().ok());
+    [route.process.clone()].into_iter().chain(instead).chain(primary)
 }
 
 /// What makes a route distinct: `/shop/` and `/shop` take the same requests, unless at other degrade levels.

@@ -20,8 +20,11 @@ struct Pool {
 }
 
 impl Ports {
+    /// The search starts anywhere in the range: two nodes on one machine that start together would otherwise try the same
+    /// ports, and find them free, before the instances of either listen.
     pub(crate) fn new(range: (u16, u16)) -> Ports {
-        Ports { range, pool: Arc::new(Mutex::new(Pool { taken: BTreeSet::new(), next: range.0 })) }
+        let next = stdx::rng::from_kernel().u16(range.0..=range.1);
+        Ports { range, pool: Arc::new(Mutex::new(Pool { taken: BTreeSet::new(), next })) }
     }
 
     /// Notes a port that an adopted instance has.
@@ -70,7 +73,8 @@ mod tests {
         let first = three_free();
         let busy = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, first + 1))).unwrap();
         let ports = Ports::new((first, first + 2));
-        assert_eq!([ports.take(), ports.take(), ports.take()], [Some(first), Some(first + 2), None]);
+        let given = BTreeSet::from([ports.take(), ports.take()]);
+        assert_eq!((given, ports.take()), (BTreeSet::from([Some(first), Some(first + 2)]), None));
         drop(busy);
         ports.give_back(first);
         ports.note(first + 1);

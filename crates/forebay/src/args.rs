@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
-pub(crate) use by_hand::{BreakerArgs, BreakerVerb, FaultArgs, FaultVerb};
+pub(crate) use by_hand::{BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level};
 pub(crate) use queue::{
     JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueVerb, ScopeFlags, ShowArgs, TubeArgs, TubesOf,
 };
-pub(crate) use router::{RouterServeArgs, RouterVerb};
+pub(crate) use router::{AccessLogFormat, LiveArgs, RouterServeArgs, RouterVerb, WhyArgs};
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
@@ -83,6 +83,12 @@ pub(crate) enum Verb {
     Logs(LogsArgs),
     /// Show everything that belongs to one trace: request, tries, job, log lines
     Trace(TraceArgs),
+    /// Explain one request: route, tries, hedges, waits, times, and what else decided
+    Why(WhyArgs),
+    /// The router's routes: rate, latency, errors, breaker, limit
+    Routes(LiveArgs),
+    /// The router's endpoints: state, rate, latency, failures
+    Upstreams(LiveArgs),
     /// The queue: look at tubes and jobs, put, kick, pause; or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),
@@ -95,6 +101,8 @@ pub(crate) enum Verb {
     /// Breakers of routes, by hand: trip, close, list, log
     #[command(subcommand, arg_required_else_help = true)]
     Breaker(BreakerVerb),
+    /// Set the degrade level of an application
+    Degrade(DegradeArgs),
     /// Faults on demand: add, list, remove
     #[command(subcommand, arg_required_else_help = true)]
     Fault(FaultVerb),

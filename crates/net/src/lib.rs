@@ -1,5 +1,7 @@
-//! Listeners, accept limits, names and the small HTTP client that all but the router share.
+//! Listeners, accept limits, TLS, the PROXY protocol, names, and the small HTTP client that all but the router share.
 
 pub mod accept;
 pub mod dns;
 pub mod listen;
+pub mod proxy_protocol;
+pub mod tls;

@@ -30,6 +30,8 @@ pub struct Config {
     /// Tubes that may exist at once.
     #[schemars(range(min = 1))]
     pub tubes_max: u32,
+    /// Keys of deduplication (`put-with key=`, `unique=`) remembered at once; beyond it such a `put` is refused.
+    pub keys_max: u32,
     /// Bytes of one segment of the log.
     #[schemars(range(min = 8_192, max = 4_294_967_295_i64))]
     pub segment_bytes_max: u64,
@@ -62,6 +64,7 @@ impl Default for Config {
             bytes_max: 8 << 30,
             job_bytes_max: 65_535,
             tubes_max: 50_000,
+            keys_max: 100_000,
             segment_bytes_max: 64 << 20,
             index_bytes_max: 768 << 20,
             body_cache_bytes_max: 16 << 20,
@@ -75,6 +78,20 @@ impl Default for Config {
     }
 }
 
+/// What becomes of a `put` for which its tube has no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(with = "String")]
+pub enum WhenFull {
+    /// It is refused at once.
+    #[default]
+    Refuse,
+    /// The oldest ready jobs of the tube are deleted until there is room.
+    DropOldest,
+    /// Its answer waits until there is room. Producers that wait get it in turn.
+    Wait,
+}
+
 /// Limits and retry policy of one tube.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -85,14 +102,46 @@ pub struct TubeConfig {
     /// Bytes of job bodies in the tube; beyond it `put` is refused.
     #[schemars(range(min = 1))]
     pub bytes_max: u64,
-    /// Times a job may be reserved; when the last of them times out or is released, the job is buried. 0: no limit.
+    /// Age of the oldest ready job beyond which a `put` is refused: workers do not keep up. 0: no limit.
+    pub age_max_ms: u64,
+    /// What becomes of a `put` beyond one of these three: `refuse`, `drop-oldest` (the oldest ready jobs go), or `wait` (the
+    /// answer comes when there is room).
+    pub when_full: WhenFull,
+    /// Jobs of the tube that may be reserved at once. 0: no limit.
+    pub in_flight_max: u32,
+    /// Jobs of the tube handed out per second; after a rest, those of one second at once. 0: no limit.
+    #[schemars(range(max = 1_000_000))]
+    pub rate_per_s: u32,
+    /// Times a job may be reserved; when the last of them times out, is released or fails, the job is dead. 0: no limit.
     pub attempts_max: u32,
-    /// How long a job whose time ran out waits before it is ready again.
+    /// How long a job whose time ran out or whose attempt failed waits before it is ready again: after the first
+    /// attempt; twice as long after each further one.
     pub retry_delay_ms: u64,
+    /// The longest of these waits.
+    pub retry_delay_max_ms: u64,
+    /// How far the waits are spread around that, so that jobs which failed together do not come back together.
+    #[schemars(range(max = 100))]
+    pub retry_jitter_percent: u32,
+    /// The tube into which dead jobs go; without it they stay in this one, buried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "tube-name"))]
+    pub dead_letter: Option<String>,
 }
 
 impl Default for TubeConfig {
     fn default() -> TubeConfig {
-        TubeConfig { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0 }
+        TubeConfig {
+            jobs_max: 1_000_000,
+            bytes_max: 2 << 30,
+            age_max_ms: 0,
+            when_full: WhenFull::Refuse,
+            in_flight_max: 0,
+            rate_per_s: 0,
+            attempts_max: 0,
+            retry_delay_ms: 0,
+            retry_delay_max_ms: 3_600_000,
+            retry_jitter_percent: 20,
+            dead_letter: None,
+        }
     }
 }

@@ -69,6 +69,8 @@ pub enum JobChange {
     Reserved,
     /// It was deleted.
     Deleted,
+    /// Its tube was full, and newer ones took its place.
+    Dropped,
     /// Its holder gave it back.
     Released,
     /// It was put aside.
@@ -77,6 +79,10 @@ pub enum JobChange {
     TimedOut,
     /// It was kicked out of its delay or its grave.
     Kicked,
+    /// It had all its attempts.
+    Died,
+    /// It was brought back from the dead.
+    Replayed,
 }
 
 impl JobChange {
@@ -86,10 +92,13 @@ impl JobChange {
             JobChange::Put => "put",
             JobChange::Reserved => "reserved",
             JobChange::Deleted => "deleted",
+            JobChange::Dropped => "dropped",
             JobChange::Released => "released",
             JobChange::Buried => "buried",
             JobChange::TimedOut => "timed out",
             JobChange::Kicked => "kicked",
+            JobChange::Died => "died",
+            JobChange::Replayed => "replayed",
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod admin;
 mod broker;
 pub mod config;
+mod dead;
 pub mod door;
 mod engine;
 mod event;
@@ -24,6 +25,7 @@ mod simulation;
 /// The version of the protocol and of this server, as `stats` tells it.
 pub const PROTOCOL_VERSION: &str = concat!("1.13+forebay-", env!("CARGO_PKG_VERSION"));
 
+pub use engine::{Attempt, AttemptEnd};
 pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
 pub use handle::{Deps, Handle, StartError, start, start_on};
 pub use names::{JobId, Namespace, TubeName};

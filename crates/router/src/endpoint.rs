@@ -2,7 +2,7 @@
 //! It outlives snapshots; a swap of the routing forgets nothing.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use stdx::clock::Mono;
 use stdx::ids::ReleaseNo;
 use stdx::rng::Rng;
 
+use crate::capacity::Breaker;
 use crate::figures::EndpointFigures;
 
 /// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
@@ -42,6 +43,10 @@ pub(crate) struct Endpoint {
     told_at: AtomicU64,
     down_until: AtomicU64,
     refusals: AtomicU32,
+    /// What it has come to by failing.
+    pub(crate) breaker: Breaker,
+    up: AtomicBool,
+    up_since: AtomicU64,
     /// How far its copies of databases have come; only requests that ask for it look.
     positions: Mutex<Arc<[Position]>>,
     pub(crate) figures: EndpointFigures,
@@ -56,6 +61,9 @@ impl Endpoint {
             told_at: AtomicU64::new(now.0),
             down_until: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
+            breaker: Breaker::default(),
+            up: AtomicBool::new(true),
+            up_since: AtomicU64::new(now.0),
             positions: Mutex::default(),
             figures: EndpointFigures::default(),
         }
@@ -90,6 +98,10 @@ impl Endpoint {
     /// A reply's head came `latency` after its request.
     pub(crate) fn answered(&self, now: Mono, latency: Duration) {
         self.observe(now, latency.as_nanos() as f64);
+        self.reached();
+    }
+
+    fn reached(&self) {
         if self.refusals.load(Relaxed) != 0 {
             self.refusals.store(0, Relaxed);
             self.down_until.store(0, Relaxed);
@@ -99,6 +111,32 @@ impl Endpoint {
     /// A request that reached it got no reply.
     pub(crate) fn failed(&self, now: Mono) {
         self.observe(now, FAILURE_NANOS);
+    }
+
+    /// It answered, but with an error or that it has too much to do: that is not to look fast.
+    pub(crate) fn answered_badly(&self, now: Mono, retry_after: Option<Duration>) {
+        self.observe(now, retry_after.map_or(FAILURE_NANOS, |pause| FAILURE_NANOS.max(pause.as_nanos() as f64)));
+        self.reached();
+    }
+
+    /// It is given requests again: what it did before it failed says nothing any more.
+    pub(crate) fn begins_anew(&self, now: Mono, latency: Duration) {
+        self.latency.store((latency.as_nanos() as f64).to_bits(), Relaxed);
+        self.told_at.store(now.0, Relaxed);
+        self.up_since.store(now.0, Relaxed);
+    }
+
+    /// Its place in the rotation, at each change of the routing.
+    pub(crate) fn is_up(&self, up: bool, now: Mono) {
+        if up && !self.up.swap(up, Relaxed) {
+            self.up_since.store(now.0, Relaxed);
+        }
+        self.up.store(up, Relaxed);
+    }
+
+    /// For how long it has been in rotation.
+    pub(crate) fn up_for(&self, now: Mono) -> Duration {
+        now.since(Mono(self.up_since.load(Relaxed)))
     }
 
     /// It could not be connected to: nobody picks it for a short, jittered time while others are up.

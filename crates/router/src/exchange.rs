@@ -4,17 +4,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use stdx::clock::Mono;
 use stdx::trace::TraceContext;
 
-use crate::access::{AccessRecord, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
+use crate::access::{AccessRecord, Agent, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
 use crate::capacity::Taken;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
 use crate::idempotency::Hash;
+use crate::own_writes::Need;
 use crate::reply::ReplyFault;
 use crate::rescue::Failure;
 use crate::route::Routed;
@@ -35,6 +37,8 @@ pub(crate) struct Exchange {
     pub(crate) conn: Rc<Conn>,
     pub(crate) traced: Traced,
     pub(crate) meter: Rc<Meter>,
+    /// What a read's endpoint must have.
+    pub(crate) need: Option<Box<Need>>,
     /// The request has content of its own; then the meter is its own too.
     pub(crate) has_content: bool,
     /// What it holds because its route asks for something.
@@ -52,16 +56,22 @@ impl Exchange {
         let traced = tracing_context::decide(&head.headers, set, conn.trusted, &mut worker.rng.borrow_mut());
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let started = worker.now();
+        let mut record = record(worker, conn, &traced, Some(head.method.clone()), cut(target));
+        if worker.wants_agents {
+            let field = |name| head.headers.get(name).cloned();
+            record.agent = Some(Box::new(Agent { referer: field(REFERER), user_agent: field(USER_AGENT) }));
+        }
         Exchange {
             worker: Rc::clone(worker),
             conn: Rc::clone(conn),
             meter: Rc::clone(&worker.no_content),
+            need: None,
             has_content: false,
             taken: Taken::default(),
             started,
             deadline: started,
             route: None,
-            record: Some(Box::new(record(worker, conn, &traced, Some(head.method.clone()), cut(target)))),
+            record: Some(Box::new(record)),
             traced,
         }
     }
@@ -126,10 +136,15 @@ impl Exchange {
         }
     }
 
-    /// Whether an endpoint has been tried.
+    /// Whether an endpoint has been tried, or need not be.
     pub(crate) fn has_tried(&self, target: &Target) -> bool {
         let same = |one: &Try| one.target.addr == target.facts.addr && one.target.release == target.facts.release;
-        self.record.as_ref().is_some_and(|record| record.tries.iter().any(same))
+        !self.suits(target) || self.record.as_ref().is_some_and(|record| record.tries.iter().any(same))
+    }
+
+    /// Whether an endpoint has what its client wrote.
+    pub(crate) fn suits(&self, target: &Target) -> bool {
+        self.need.as_ref().is_none_or(|need| need.is_met_by(target))
     }
 
     /// How long it has been held.
@@ -152,6 +167,15 @@ impl Exchange {
             record.cause = cause.map(ToString::to_string);
             record.to_head = took;
         }
+    }
+
+    /// What the client is told of the times, where its route wants that; the head of the reply is decided.
+    pub(crate) fn server_timing(&self) -> Option<HeaderValue> {
+        let (route, record) = (self.route.as_ref()?, self.record.as_ref()?);
+        if !route.policy.server_timing {
+            return None;
+        }
+        HeaderValue::try_from(server_timing(record)).ok()
     }
 
     /// Content of the reply went out.
@@ -207,6 +231,19 @@ impl Drop for Exchange {
     }
 }
 
+/// `Server-Timing` (W3C): milliseconds from head to head, at the endpoint that answered, and held before it.
+fn server_timing(record: &AccessRecord) -> String {
+    let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
+    let mut text = format!("total;dur={}", ms(record.to_head));
+    if let Some(one) = record.decisive() {
+        text.push_str(&format!(", endpoint;dur={}, tries;desc=\"{}\"", ms(one.took), record.tries.len()));
+    }
+    if !record.held.is_zero() {
+        text.push_str(&format!(", held;dur={}", ms(record.held)));
+    }
+    text
+}
+
 fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Option<Method>, target: &str) -> AccessRecord {
     AccessRecord {
         time: worker.clock.wall(),
@@ -217,6 +254,7 @@ fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Option<Method>,
         method,
         host: Box::default(),
         target: target.into(),
+        agent: None,
         route: None,
         status: CLIENT_GONE,
         cause: None,

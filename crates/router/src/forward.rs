@@ -11,6 +11,7 @@ use stdx::clock::Mono;
 
 use crate::access::{Outcome, Strike, StrikeEnd};
 use crate::body::{ClientBody, ContentFault};
+use crate::capacity::{self, Visit};
 use crate::conn::Conn;
 use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
@@ -200,6 +201,7 @@ pub(crate) async fn one_try(
 ) -> Result<Answer, Outcome> {
     let in_flight = InFlight::begin(&target.endpoint);
     let started = worker.now();
+    let visit = Visit::begin(target, started);
     let met = match time.fault {
         None => Ok(()),
         Some(strike) => meet(strike, time.head).await,
@@ -211,7 +213,10 @@ pub(crate) async fn one_try(
     let now = worker.now();
     match tried {
         Ok(response) => {
-            target.endpoint.answered(now, now.since(started));
+            capacity::answered(worker, &target.endpoint, response.status(), response.headers(), started);
+            if let Some(visit) = visit {
+                visit.ends(worker, Outcome::Answered(response.status().as_u16()), Some(response.headers()));
+            }
             Ok(Answer { response, in_flight })
         }
         Err(outcome) => {
@@ -225,6 +230,9 @@ pub(crate) async fn one_try(
                     worker.shared.suspects.add(target.endpoint.key.addr);
                 }
                 _ => {}
+            }
+            if let Some(visit) = visit {
+                visit.ends(worker, outcome, None);
             }
             Err(outcome)
         }

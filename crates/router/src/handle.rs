@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::health_source::{HealthSource, NoHealth};
 use crate::idempotency::{Answers, JournalError};
 use crate::overrides::Overrides;
+use crate::own_writes::Signer;
 use crate::peers::{PeerError, TrustedPeers};
 use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
@@ -45,6 +46,9 @@ pub enum StartError {
     /// First answers of an earlier run cannot be read.
     #[error(transparent)]
     Answers(#[from] JournalError),
+    /// The key of the router's cookies cannot be had.
+    #[error("cannot read or make cookie.key in the router's data folder: {0}")]
+    Key(#[source] io::Error),
     /// A worker's thread or runtime cannot be had.
     #[error("cannot start a worker: {0}")]
     Worker(#[from] io::Error),
@@ -57,6 +61,7 @@ impl StartError {
             StartError::Listen(error) => error.code(),
             StartError::Peer(_) => "trusted_peer_malformed",
             StartError::Answers(_) => "router_answers_failed",
+            StartError::Key(_) => "router_key_failed",
             StartError::Worker(_) => "router_worker_failed",
         }
     }
@@ -140,7 +145,8 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
     let answers = Answers::open(&config, data.as_deref())?;
-    let stores = Stores { room: Room::new(&config, data.as_deref()), answers };
+    let signer = Signer::open(data.as_deref()).map_err(StartError::Key)?;
+    let stores = Stores { room: Room::new(&config, data.as_deref()), answers, signer };
     let shared = Shared::new(config, trusted, workers, routing, By { overrides, health, stores }, clock.mono());
     let shared = Arc::new(shared);
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();

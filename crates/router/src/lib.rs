@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod admin;
+mod balance;
 mod body;
 mod budget;
 mod capacity;
@@ -32,6 +33,7 @@ mod idempotency;
 mod kept;
 mod latency;
 pub mod overrides;
+mod own_writes;
 mod peers;
 mod pick;
 mod pool;

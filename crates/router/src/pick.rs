@@ -2,9 +2,13 @@
 //!
 //! Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"; the cost is Finagle's peak EWMA.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use stdx::clock::Mono;
 use stdx::rng::Rng;
 
+use crate::balance::{self, Balance, Choice};
+use crate::config::BalanceMethod;
 use crate::snapshot::Target;
 
 /// What to do next for a request.
@@ -16,12 +20,42 @@ pub(crate) enum Pick {
     NobodyUp { until: Option<Mono> },
 }
 
-/// Picks among `targets` those that are in rotation, did not refuse lately and are not in `tried`; when all that are up
-/// have been tried, one of those again.
-pub(crate) fn pick(targets: &[Target], tried: impl Fn(&Target) -> bool, now: Mono, rng: &mut Rng) -> Pick {
-    let up = |target: &&Target| target.in_rotation && target.endpoint.down(now).is_none();
+/// Those to pick among, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Among<'a> {
+    pub(crate) targets: &'a [Target],
+    /// `None`: the better of two, all of the same weight.
+    pub(crate) balance: Option<&'a Balance>,
+    /// How many per hundred may be left alone because they fail; `None`: nobody is.
+    pub(crate) ejected_percent: Option<u8>,
+    /// How many each is to have under way at the most.
+    pub(crate) each_most: Option<u32>,
+    /// Whose turn it is.
+    pub(crate) turn: &'a AtomicU64,
+    pub(crate) choice: Choice,
+}
+
+/// Picks among those that are in rotation, did not refuse lately, are not left alone and not in `tried`; when all that are
+/// up have been tried, one of those again.
+pub(crate) fn pick(among: Among<'_>, tried: impl Fn(&Target) -> bool, now: Mono, rng: &mut Rng) -> Pick {
+    let targets = among.targets;
+    let believed = among.believes_in_ejection(now);
+    if believed && among.choice.may_probe {
+        let due = |target: &&Target| target.in_rotation && !tried(target) && target.endpoint.breaker.is_due(now);
+        if let Some(index) = targets.iter().position(|target| due(&target)) {
+            return Pick::Target(index);
+        }
+    }
+    let left_alone = |target: &Target| believed && target.endpoint.breaker.is_shut(now);
+    let up = |target: &&Target| target.in_rotation && target.endpoint.down(now).is_none() && !left_alone(target);
     let fresh = |target: &&Target| up(target) && !tried(target);
-    match better_of_two(targets, fresh, now, rng).or_else(|| better_of_two(targets, up, now, rng)) {
+    let roomy =
+        |target: &&Target| fresh(target) && among.each_most.is_none_or(|most| target.endpoint.in_flight() < most);
+    let picked = match among.each_most {
+        None => None,
+        Some(_) => among.one_of(roomy, now, rng),
+    };
+    match picked.or_else(|| among.one_of(fresh, now, rng)).or_else(|| among.one_of(up, now, rng)) {
         Some(index) => Pick::Target(index),
         None => Pick::NobodyUp {
             until: targets.iter().filter(|t| t.in_rotation).filter_map(|t| t.endpoint.down(now)).min(),
@@ -32,6 +66,89 @@ pub(crate) fn pick(targets: &[Target], tried: impl Fn(&Target) -> bool, now: Mon
 /// Whether any target but those tried could be picked now.
 pub(crate) fn another(targets: &[Target], tried: impl Fn(&Target) -> bool, now: Mono) -> bool {
     targets.iter().any(|t| t.in_rotation && t.endpoint.down(now).is_none() && !tried(t))
+}
+
+impl Among<'_> {
+    /// Whether those that fail are left alone: not when so many do that it cannot be their own fault.
+    fn believes_in_ejection(&self, now: Mono) -> bool {
+        let Some(percent) = self.ejected_percent else { return false };
+        let staying = self.targets.iter().filter(|target| target.in_rotation);
+        let (all, shut) = staying.fold((0, 0), |(all, shut), target| {
+            (all + 1, shut + usize::from(target.endpoint.breaker.is_shut(now) || target.endpoint.breaker.is_due(now)))
+        });
+        shut > 0 && shut * 100 <= all * usize::from(percent)
+    }
+
+    fn one_of(&self, eligible: impl Fn(&&Target) -> bool, now: Mono, rng: &mut Rng) -> Option<usize> {
+        let Some(balance) = self.balance else { return better_of_two(self.targets, eligible, now, rng) };
+        let named = |target: &Target| self.choice.sticky == Some(target.id);
+        if self.choice.sticky.is_some()
+            && let Some(index) = self.targets.iter().position(|target| named(target) && eligible(&target))
+        {
+            return Some(index);
+        }
+        let weighted = || self.targets.iter().enumerate().filter(|(_, target)| eligible(target));
+        match balance.method {
+            BalanceMethod::P2c if !balance.weighted => better_of_two(self.targets, eligible, now, rng),
+            BalanceMethod::P2c => {
+                let total: f64 = weighted().map(|(_, target)| balance.weight(target, now)).sum();
+                let [first, second] = [(); 2].map(|()| at(weighted(), balance, now, rng.f64() * total));
+                let cost = |index: usize| self.cost(balance, index, now);
+                Some(second?).filter(|second| cost(*second) < first.map_or(f64::MAX, cost)).or(first)
+            }
+            BalanceMethod::RoundRobin => {
+                let total: f64 = weighted().map(|(_, target)| balance.weight(target, now)).sum();
+                let turn = self.turn.fetch_add(1, Relaxed) as f64;
+                at(weighted(), balance, now, turn % total.max(1.0))
+            }
+            BalanceMethod::Hash => self.most_wanting(balance, weighted(), now),
+        }
+    }
+
+    fn cost(&self, balance: &Balance, index: usize, now: Mono) -> f64 {
+        let target = &self.targets[index];
+        target.endpoint.load(now) / balance.weight(target, now).max(f64::MIN_POSITIVE)
+    }
+
+    /// The one that wants the key most of those that have not much more than their share (consistent hashing with bounded
+    /// loads, Mirrokni and others).
+    fn most_wanting<'t>(
+        &self,
+        balance: &Balance,
+        eligible: impl Iterator<Item = (usize, &'t Target)>,
+        now: Mono,
+    ) -> Option<usize> {
+        let weighed: Vec<(usize, &Target, f64)> =
+            eligible.map(|(index, target)| (index, target, balance.weight(target, now))).collect();
+        let weights: f64 = weighed.iter().map(|one| one.2).sum();
+        let under_way: f64 = weighed.iter().map(|one| f64::from(one.1.endpoint.in_flight())).sum();
+        let has_room = |target: &Target, weight: f64| {
+            let share = (under_way + 1.0) * weight / weights.max(f64::MIN_POSITIVE);
+            f64::from(target.endpoint.in_flight()) + 1.0 <= (share * balance.excess).ceil()
+        };
+        let wants = |(_, target, weight): &(usize, &Target, f64)| balance::wants(target.id, self.choice.key, *weight);
+        let roomy = weighed.iter().filter(|(_, target, weight)| has_room(target, *weight));
+        let most = |a: &&(usize, &Target, f64), b: &&(usize, &Target, f64)| wants(a).total_cmp(&wants(b));
+        roomy.max_by(most).or_else(|| weighed.iter().max_by(most)).map(|one| one.0)
+    }
+}
+
+/// The target at a point of all weights laid end to end.
+fn at<'t>(
+    targets: impl Iterator<Item = (usize, &'t Target)>,
+    balance: &Balance,
+    now: Mono,
+    point: f64,
+) -> Option<usize> {
+    let (mut left, mut last) = (point, None);
+    for (index, target) in targets {
+        last = Some(index);
+        left -= balance.weight(target, now);
+        if left < 0.0 {
+            break;
+        }
+    }
+    last
 }
 
 fn better_of_two(targets: &[Target], eligible: impl Fn(&&Target) -> bool, now: Mono, rng: &mut Rng) -> Option<usize> {
@@ -49,119 +166,4 @@ fn better_of_two(targets: &[Target], eligible: impl Fn(&&Target) -> bool, now: M
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::endpoint::{Endpoint, EndpointKey, InFlight};
-    use crate::snapshot::TargetFacts;
-    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    const NOW: Mono = Mono(1_000_000_000);
-
-    fn target(port: u16, in_rotation: bool) -> Target {
-        let addr = ([127, 0, 0, 1], port).into();
-        let endpoint = Arc::new(Endpoint::new(EndpointKey { addr, release: None }, NOW));
-        endpoint.answered(NOW, Duration::from_millis(1));
-        Target { endpoint, facts: Arc::new(TargetFacts { addr, instance: None, release: None }), in_rotation }
-    }
-
-    fn shares(targets: &[Target], tried: impl Fn(&Target) -> bool + Copy) -> Vec<u32> {
-        let mut rng = Rng::with_seed(11);
-        let mut shares = vec![0; targets.len()];
-        for _ in 0..3_000 {
-            match pick(targets, tried, NOW, &mut rng) {
-                Pick::Target(index) => shares[index] += 1,
-                Pick::NobodyUp { .. } => panic!("somebody is up"),
-            }
-        }
-        shares
-    }
-
-    #[test]
-    fn equals_are_picked_alike() {
-        let targets: Vec<Target> = (1..4).map(|port| target(port, true)).collect();
-        assert!(shares(&targets, |_| false).iter().all(|share| (800..1_200).contains(share)));
-    }
-
-    #[test]
-    fn the_slowest_and_the_busiest_are_picked_by_nobody_who_sees_another() {
-        let targets: Vec<Target> = (1..4).map(|port| target(port, true)).collect();
-        targets[0].endpoint.answered(NOW, Duration::from_millis(200));
-        assert_eq!(shares(&targets, |_| false)[0], 0);
-        let _busy: Vec<InFlight> = (0..500).map(|_| InFlight::begin(&targets[1].endpoint)).collect();
-        assert_eq!(shares(&targets, |_| false)[1], 0);
-    }
-
-    #[test]
-    fn one_that_fails_fast_does_not_look_fast() {
-        let targets = [target(1, true), target(2, true)];
-        targets[0].endpoint.failed(NOW);
-        assert_eq!(shares(&targets, |_| false), [0, 3_000]);
-    }
-
-    #[test]
-    fn a_new_one_is_tried_soon_and_with_one_request_at_a_time() {
-        let targets = [target(1, true), target(2, true)];
-        let unknown = Arc::new(Endpoint::new(EndpointKey { addr: ([127, 0, 0, 1], 3).into(), release: None }, NOW));
-        let facts = Arc::clone(&targets[0].facts);
-        let new = Target { endpoint: Arc::clone(&unknown), facts, in_rotation: true };
-        let targets: Vec<Target> = targets.into_iter().chain([new]).collect();
-        assert!(shares(&targets, |_| false)[2] > 1_500);
-        let _first = InFlight::begin(&unknown);
-        assert_eq!(shares(&targets, |_| false)[2], 0);
-    }
-
-    #[test]
-    fn one_that_refused_is_passed_over_until_its_time_is_up() {
-        let targets = [target(1, true), target(2, true)];
-        let mut rng = Rng::with_seed(1);
-        targets[0].endpoint.refused(NOW, &mut rng);
-        assert_eq!(shares(&targets, |_| false), [0, 3_000]);
-        targets[1].endpoint.refused(NOW, &mut rng);
-        let Pick::NobodyUp { until: Some(until) } = pick(&targets, |_| false, NOW, &mut rng) else { panic!() };
-        assert!(until >= NOW + Duration::from_millis(75) && until <= NOW + Duration::from_millis(125));
-        assert!(matches!(pick(&targets, |_| false, until, &mut rng), Pick::Target(_)));
-    }
-
-    #[test]
-    fn refusals_in_a_row_last_longer_and_an_answer_ends_them() {
-        let one = target(1, true).endpoint;
-        let mut rng = Rng::with_seed(1);
-        for _ in 0..20 {
-            one.refused(NOW, &mut rng);
-        }
-        let until = one.down(NOW).unwrap();
-        assert!(until >= NOW + Duration::from_millis(1_500) && until <= NOW + Duration::from_millis(2_500));
-        one.answered(NOW, Duration::from_millis(1));
-        assert_eq!(one.down(NOW), None);
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_picked_is_up_and_untried_where_that_can_be(
-            kinds in prop::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 0..6),
-            seed in any::<u64>(),
-        ) {
-            let mut rng = Rng::with_seed(seed);
-            let targets: Vec<Target> = kinds.iter().zip(1..).map(|((rotation, _, _), port)| target(port, *rotation)).collect();
-            for (target, (_, refused, _)) in targets.iter().zip(&kinds) {
-                if *refused {
-                    target.endpoint.refused(NOW, &mut rng);
-                }
-            }
-            let tried = |one: &Target| kinds[usize::from(one.facts.addr.port()) - 1].2;
-            let up = |(rotation, refused, _): &(bool, bool, bool)| *rotation && !refused;
-            match pick(&targets, tried, NOW, &mut rng) {
-                Pick::Target(index) => {
-                    prop_assert!(up(&kinds[index]));
-                    prop_assert!(!kinds[index].2 || kinds.iter().filter(|kind| up(kind)).all(|kind| kind.2));
-                }
-                Pick::NobodyUp { until } => {
-                    prop_assert!(!kinds.iter().any(up));
-                    prop_assert_eq!(until.is_some(), kinds.iter().any(|(rotation, _, _)| *rotation));
-                }
-            }
-        }
-    }
-}
+mod tests;

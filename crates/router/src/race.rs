@@ -7,6 +7,7 @@ use std::time::Duration;
 use stdx::clock::Mono;
 
 use crate::access::{Outcome, TryKind, What};
+use crate::balance::Choice;
 use crate::exchange::Exchange;
 use crate::forward::{self, Answer, Outbound, TryTime};
 use crate::pick::{self, Pick};
@@ -77,7 +78,14 @@ fn hedge(exchange: &mut Exchange, worker: &Rc<Worker>, entry: &Entry<'_>, began:
     if !at_ease || !entry.outbound.is_shareable() || !pick::another(targets, asked, now) {
         return None;
     }
-    let Pick::Target(target) = pick::pick(targets, asked, now, &mut worker.rng.borrow_mut()) else { return None };
+    let Pick::Target(target) = pick::pick(
+        upstream.among(Choice { may_probe: false, ..exchange.taken.choice }),
+        asked,
+        now,
+        &mut worker.rng.borrow_mut(),
+    ) else {
+        return None;
+    };
     if !upstream.state.budget.spend(&upstream.policy.budget, now) {
         exchange.note(What::BudgetDenied(TryKind::Hedge));
         return None;

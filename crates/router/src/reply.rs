@@ -147,6 +147,10 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
     if let Ok(value) = HeaderValue::from_bytes(&digits) {
         headers.insert(fields::TRACE, value);
     }
+    if let Some(value) = exchange.server_timing() {
+        // Beside the application's own.
+        headers.append(fields::SERVER_TIMING, value);
+    }
     if let Some(rate) = &exchange.taken.rate {
         rate.write(headers);
     }

@@ -29,6 +29,11 @@ impl Routed {
         Some(Routed { snapshot: Rc::clone(&self.snapshot), index: self.fallback? })
     }
 
+    /// The way to the upstream that takes the route's writes.
+    pub(crate) fn primary(&self) -> Option<Routed> {
+        Some(Routed { snapshot: Rc::clone(&self.snapshot), index: self.primary? })
+    }
+
     /// Whether it was found in this very snapshot.
     pub(crate) fn is_of(&self, snapshot: &Rc<View>) -> bool {
         Rc::ptr_eq(&self.snapshot, snapshot)
@@ -70,6 +75,7 @@ mod tests {
                 upstream: UpstreamName::new("web"),
                 scope: None,
                 fallback: None,
+                primary: None,
                 policy: RoutePolicy::default(),
             })
             .collect();

@@ -54,6 +54,8 @@ pub struct RouteSpec {
     pub upstream: UpstreamName,
     /// Who is asked when that one cannot answer.
     pub fallback: Option<UpstreamName>,
+    /// Who takes its writes, where copies answer reads.
+    pub primary: Option<UpstreamName>,
     /// Whose route it is.
     pub scope: Option<Scope>,
     /// Times and sizes.

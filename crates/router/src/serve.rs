@@ -27,13 +27,14 @@ use crate::fields::{self, FieldSet};
 use crate::forward::Outbound;
 use crate::gate;
 use crate::idempotency;
+use crate::own_writes;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
 use crate::reserved::{self, Reserved};
 use crate::route::Routed;
 use crate::shared::Phase;
 use crate::sweep::Sweep;
-use crate::tries::Destination;
+use crate::tries::{Destination, Via};
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -209,12 +210,24 @@ async fn pass(
         ClientBody::Empty
     };
     let level = routed.app.level();
-    let destination = Destination { host: admitted.host, path: path.into(), routed, on_fallback: false };
+    let destination = Destination { host: admitted.host, path: path.into(), routed, via: Via::Route };
     let mut outbound = Outbound::new(head, content, set, &conn, &exchange.traced);
     if level > 0 {
         outbound.degrade(level);
         destination.routed.app.look(worker.now());
     }
+    if let Some(rule) = destination.routed.policy.own_writes.clone() {
+        return Box::pin(own_writes::run(exchange, destination, outbound, &rule)).await;
+    }
+    dispatch(exchange, destination, outbound).await
+}
+
+/// Its journal where it has a key, its breaker and limits, its tries.
+pub(crate) async fn dispatch(
+    exchange: &mut Exchange,
+    destination: Destination,
+    outbound: Outbound,
+) -> Result<Reply, Failure> {
     if let Some(rule) = destination.routed.policy.idempotency.clone() {
         return Box::pin(idempotency::run(exchange, destination, outbound, &rule)).await;
     }

@@ -16,6 +16,7 @@ use crate::endpoint::{Endpoint, EndpointKey};
 use crate::health_source::HealthSource;
 use crate::idempotency::Answers;
 use crate::overrides::Overrides;
+use crate::own_writes::Signer;
 use crate::peers::TrustedPeers;
 use crate::room::Room;
 use crate::routing::Routing;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Room>,
     /// First answers to requests with a key.
     pub(crate) answers: Answers,
+    pub(crate) signer: Signer,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
@@ -72,6 +74,7 @@ pub(crate) struct By {
 pub(crate) struct Stores {
     pub(crate) room: Room,
     pub(crate) answers: Answers,
+    pub(crate) signer: Signer,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -107,6 +110,7 @@ impl Shared {
             running: watch::Sender::new(workers),
             room: Arc::new(stores.room),
             answers: stores.answers,
+            signer: stores.signer,
             held: AtomicU32::new(0),
             endpoints,
             states,
@@ -193,9 +197,13 @@ fn compile(
     states.apps.sweep(|_| false);
     // What was set by hand waits for its route to come back.
     states.routes.sweep(|route| route.breaker.by_hand().at(now) != Manual::Auto);
-    Snapshot::compile(routing, version, config, states, |key| {
+    let snapshot = Snapshot::compile(routing, version, config, states, |key| {
         Arc::clone(endpoints.entry(key).or_insert_with(|| Arc::new(Endpoint::new(key, now))))
-    })
+    });
+    for target in snapshot.routes.iter().flat_map(|route| &route.upstream.targets) {
+        target.endpoint.is_up(target.in_rotation, now);
+    }
+    snapshot
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

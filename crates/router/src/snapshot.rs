@@ -9,10 +9,12 @@ use std::time::Duration;
 use health::Health;
 use stdx::ids::{ReleaseNo, Scope};
 
-use crate::capacity::{AppState, Rules};
-use crate::config::{Config, IdempotencyConfig, UpstreamPolicy};
+use crate::balance::{self, Balance, Choice};
+use crate::capacity::{AppState, RequestLimit, Rules};
+use crate::config::{BreakerConfig, Config, IdempotencyConfig, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
+use crate::pick::Among;
 use crate::retry;
 use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use crate::upstream::{RouteState, States, UpstreamState};
@@ -59,6 +61,8 @@ pub(crate) struct Route {
     pub(crate) degrade: Option<RangeInclusive<u8>>,
     /// The index of the route to the upstream that it falls back to.
     pub(crate) fallback: Option<usize>,
+    /// The index of the route to the upstream that takes its writes.
+    pub(crate) primary: Option<usize>,
 }
 
 /// The endpoints that a route leads to.
@@ -67,6 +71,8 @@ pub(crate) struct Upstream {
     pub(crate) policy: UpstreamPolicy,
     pub(crate) state: Arc<UpstreamState>,
     pub(crate) targets: Box<[Target]>,
+    pub(crate) balance: Option<Balance>,
+    pub(crate) limit: Option<RequestLimit>,
 }
 
 /// The route as an access record names it.
@@ -80,6 +86,20 @@ pub struct RouteFacts {
     pub upstream: UpstreamName,
 }
 
+impl Upstream {
+    /// Its targets, and how one of them is picked for a request.
+    pub(crate) fn among(&self, choice: Choice) -> Among<'_> {
+        Among {
+            targets: &self.targets,
+            balance: self.balance.as_ref(),
+            ejected_percent: self.policy.ejection.as_ref().map(|ejection| ejection.share_percent),
+            each_most: self.policy.limit.as_ref().map(|limit| limit.in_flight_max),
+            turn: &self.state.turn,
+            choice,
+        }
+    }
+}
+
 /// `RoutePolicy` in the units that the code computes with.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
@@ -90,6 +110,35 @@ pub(crate) struct Policy {
     pub(crate) body_bytes_max: u64,
     pub(crate) hedge: Option<Hedge>,
     pub(crate) idempotency: Option<Arc<IdempotencyConfig>>,
+    pub(crate) server_timing: bool,
+    pub(crate) own_writes: Option<Arc<OwnWrites>>,
+}
+
+/// How a route lets clients read what they wrote.
+#[derive(Debug)]
+pub(crate) struct OwnWrites {
+    /// The name of the upstream that takes writes.
+    pub(crate) primary: Box<str>,
+    pub(crate) cookie: Box<str>,
+    /// Milliseconds, as the cookie counts.
+    pub(crate) window: u64,
+    pub(crate) position_window: u64,
+    pub(crate) wait: Duration,
+}
+
+impl OwnWrites {
+    fn of(spec: &RouteSpec) -> Option<Arc<OwnWrites>> {
+        let (config, primary) = spec.policy.read_your_writes.as_ref().zip(spec.primary.as_ref())?;
+        // Applications that share a host must not share a cookie.
+        let cookie = format!("forebay-rw-{:08x}", crc32c::crc32c(primary.as_str().as_bytes()));
+        Some(Arc::new(OwnWrites {
+            primary: primary.as_str().into(),
+            cookie: cookie.into(),
+            window: config.window_ms.into(),
+            position_window: config.position_window_ms.into(),
+            wait: Duration::from_millis(config.wait_ms.into()),
+        }))
+    }
 }
 
 /// One endpoint in one upstream.
@@ -99,6 +148,11 @@ pub(crate) struct Target {
     pub(crate) facts: Arc<TargetFacts>,
     /// Healthy, or not believed to be unhealthy, and not draining.
     pub(crate) in_rotation: bool,
+    pub(crate) weight: u16,
+    /// What stands for it in cookies and hashes.
+    pub(crate) id: u64,
+    /// When it is left alone because it fails.
+    pub(crate) ejection: Option<Arc<BreakerConfig>>,
 }
 
 /// The endpoint as an access record names it.
@@ -135,7 +189,7 @@ impl Snapshot {
                 route(spec, upstream, states, config)
             })
             .collect();
-        add_fallbacks(&mut routes, &source, &upstreams);
+        add_others(&mut routes, &source, &upstreams);
         let mut by_host: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut any_host = Vec::new();
         for (index, spec) in source.routes.iter().enumerate() {
@@ -152,25 +206,30 @@ impl Snapshot {
     }
 }
 
-/// Where a route falls back to another upstream there is a route to that behind all others, which no request finds by
+/// Where a route falls back to another upstream, or writes to another, there is a route to that behind all others, which no request finds by
 /// itself: it asks for nothing, and is counted nowhere.
-fn add_fallbacks(routes: &mut Vec<Route>, source: &Routing, upstreams: &HashMap<&UpstreamName, Arc<Upstream>>) {
+fn add_others(routes: &mut Vec<Route>, source: &Routing, upstreams: &HashMap<&UpstreamName, Arc<Upstream>>) {
     for (index, spec) in source.routes.iter().enumerate() {
-        let Some(upstream) = spec.fallback.as_ref().and_then(|name| upstreams.get(name)) else { continue };
-        let of = &routes[index];
-        let fallback = Route {
-            prefix: of.prefix.clone(),
-            facts: Arc::clone(&of.facts),
-            policy: of.policy.clone(),
-            rules: None,
-            state: Arc::default(),
-            upstream: Arc::clone(upstream),
-            app: Arc::clone(&of.app),
-            degrade: None,
-            fallback: None,
+        let mut add = |name: &Option<UpstreamName>| {
+            let upstream = upstreams.get(name.as_ref()?)?;
+            let of = &routes[index];
+            let other = Route {
+                prefix: of.prefix.clone(),
+                facts: Arc::clone(&of.facts),
+                policy: of.policy.clone(),
+                rules: None,
+                state: Arc::default(),
+                upstream: Arc::clone(upstream),
+                app: Arc::clone(&of.app),
+                degrade: None,
+                fallback: None,
+                primary: None,
+            };
+            routes.push(other);
+            Some(routes.len() - 1)
         };
-        routes[index].fallback = Some(routes.len());
-        routes.push(fallback);
+        let (fallback, primary) = (add(&spec.fallback), add(&spec.primary));
+        (routes[index].fallback, routes[index].primary) = (fallback, primary);
     }
 }
 
@@ -193,6 +252,8 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
             idempotency: spec.policy.idempotency.clone().map(Arc::new),
+            server_timing: spec.policy.server_timing,
+            own_writes: OwnWrites::of(spec),
         },
         rules: Rules::of(&spec.policy, &state),
         state,
@@ -200,16 +261,22 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
         app: states.apps.find(&spec.scope.as_ref().map(ToString::to_string).unwrap_or_default()),
         degrade: spec.policy.degrade.as_ref().map(|levels| levels.from..=levels.to),
         fallback: None,
+        primary: None,
     }
 }
 
 fn upstream(spec: &UpstreamSpec, states: &States, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Upstream {
     let state = states.upstreams.find(&spec.name);
     let fail_static = fails_static(spec, &state);
+    let targets: Box<[Target]> = spec.endpoints.iter().map(|one| target(one, spec, fail_static, endpoint)).collect();
+    let in_rotation = targets.iter().filter(|target| target.in_rotation).count();
+    let limit = spec.policy.limit.as_ref().map(|each| RequestLimit::of_all(each, in_rotation, &state.limiter));
     Upstream {
+        balance: spec.policy.balance.as_ref().map(Balance::of),
         policy: spec.policy.clone(),
+        limit,
         state,
-        targets: spec.endpoints.iter().map(|one| target(one, fail_static, endpoint)).collect(),
+        targets,
     }
 }
 
@@ -229,10 +296,20 @@ fn fails_static(spec: &UpstreamSpec, state: &UpstreamState) -> bool {
     now
 }
 
-fn target(spec: &EndpointSpec, fail_static: bool, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Target {
+fn target(
+    spec: &EndpointSpec,
+    of: &UpstreamSpec,
+    fail_static: bool,
+    endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>,
+) -> Target {
     let believed = spec.health == Health::Healthy || (fail_static && spec.health == Health::Unhealthy);
+    let key = EndpointKey { addr: spec.addr, release: spec.release };
+    let weights = of.policy.balance.as_ref().map(|balance| &balance.weights);
     Target {
-        endpoint: endpoint(EndpointKey { addr: spec.addr, release: spec.release }),
+        endpoint: endpoint(key),
+        weight: weights.and_then(|weights| weights.get(&spec.addr.to_string())).copied().unwrap_or(1),
+        id: balance::id_of(key),
+        ejection: of.policy.ejection.as_ref().map(|ejection| Arc::new(ejection.breaker.clone())),
         facts: Arc::new(TargetFacts { addr: spec.addr, instance: spec.instance.clone(), release: spec.release }),
         in_rotation: believed && !spec.draining,
     }

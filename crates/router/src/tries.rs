@@ -8,6 +8,7 @@ use stdx::clock::Mono;
 use crate::access::{Outcome, Strike, TryKind, What};
 use crate::exchange::Exchange;
 use crate::forward::{self, Answer, Outbound, TryTime};
+use crate::own_writes;
 use crate::pick::{self, Pick};
 use crate::race;
 use crate::rescue::Failure;
@@ -18,6 +19,17 @@ use crate::snapshot::Target;
 use crate::spare;
 use crate::worker::Worker;
 
+/// How often a read that waits for a copy looks again.
+const LAG_LOOK: Duration = Duration::from_millis(5);
+
+/// Which of a route's upstreams a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    Route,
+    Fallback,
+    Primary,
+}
+
 /// Where a request is going; looked up again when the routing changes under it.
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
@@ -25,7 +37,7 @@ pub(crate) struct Destination {
     pub(crate) path: Box<str>,
     pub(crate) routed: Routed,
     /// Not to the route's own upstream but to the one that it falls back to.
-    pub(crate) on_fallback: bool,
+    pub(crate) via: Via,
 }
 
 /// How one try went, or several beside each other.
@@ -108,15 +120,27 @@ async fn choose(worker: &Worker, exchange: &mut Exchange, destination: &mut Dest
         let routed = &destination.routed;
         let now = worker.now();
         let left = exchange.time_left(now)?;
-        let targets = &routed.upstream.targets;
-        let picked = pick::pick(targets, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
+        let among = routed.upstream.among(exchange.taken.choice);
+        let picked = pick::pick(among, |one| exchange.has_tried(one), now, &mut worker.rng.borrow_mut());
         match picked {
-            Pick::Target(index) => return Ok(index),
+            Pick::Target(index) if exchange.suits(&routed.upstream.targets[index]) => return Ok(index),
+            Pick::Target(_) => lag(exchange, destination).await?,
             Pick::NobodyUp { until } => {
                 hold(worker, exchange, routed.policy.hold, left, until.map(|until| until.since(now))).await?;
             }
         }
     }
+}
+
+/// Waits a little until an endpoint has what the client wrote; then the primary has to do.
+async fn lag(exchange: &mut Exchange, destination: &mut Destination) -> Result<(), Failure> {
+    let now = exchange.worker.now();
+    let patience = exchange.need.as_ref().map_or(Duration::ZERO, |need| need.patience(now));
+    if patience.is_zero() {
+        return own_writes::to_primary(exchange, destination);
+    }
+    tokio::time::sleep(patience.min(LAG_LOOK)).await;
+    Ok(())
 }
 
 /// Notes how a try ended; how many of the route's tries it was.
@@ -175,9 +199,21 @@ impl Destination {
         let snapshot = worker.snapshot();
         if !self.routed.is_of(&snapshot) {
             let found = Routed::find(&snapshot, &self.host, &self.path);
-            let found = if self.on_fallback { found.and_then(|found| found.fallback()) } else { found };
             self.routed = found.ok_or(Failure::NoRoute)?;
+            self.turn(self.via)?;
         }
+        Ok(())
+    }
+
+    /// Leads on to another upstream of the route.
+    pub(crate) fn turn(&mut self, via: Via) -> Result<(), Failure> {
+        let turned = match via {
+            Via::Route => return Ok(()),
+            Via::Fallback => self.routed.fallback(),
+            Via::Primary => self.routed.primary(),
+        };
+        self.routed = turned.ok_or(Failure::NobodyUp)?;
+        self.via = via;
         Ok(())
     }
 }

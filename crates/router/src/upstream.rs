@@ -23,6 +23,10 @@ pub(crate) struct UpstreamState {
     /// All endpoints are in rotation because too many look dead.
     pub(crate) fail_static: AtomicBool,
     pressed_until: AtomicU64,
+    /// There from when it first had a limit.
+    pub(crate) limiter: OnceLock<Arc<Limiter>>,
+    /// Counts its requests, where endpoints take turns.
+    pub(crate) turn: AtomicU64,
 }
 
 /// How long an upstream is left in peace by hedges after it was under pressure.

@@ -47,6 +47,8 @@ pub(crate) struct Worker {
     pub(crate) overtaken: Cell<u16>,
     snapshot: RefCell<Rc<View>>,
     ring: RefCell<Option<Box<dyn AccessRing>>>,
+    /// Access records say what the request said of its agent.
+    pub(crate) wants_agents: bool,
 }
 
 impl std::fmt::Debug for Worker {
@@ -80,6 +82,7 @@ impl Worker {
             phase: Cell::new(Phase::Serving),
             overtaken: Cell::new(0),
             snapshot: RefCell::new(snapshot),
+            wants_agents: ring.as_ref().is_some_and(|ring| ring.wants_agents()),
             ring: RefCell::new(ring),
             shared,
         }

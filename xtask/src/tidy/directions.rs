@@ -17,7 +17,8 @@ const FLOORS: &[&[&str]] = &[
 const TOOLS: &[&str] = &["testkit", "benchsuite", "xtask"];
 
 /// A heavy dependency has few owners.
-const OWNERS: &[(&str, &[&str])] = &[("rusqlite", &["state"]), ("clap", &["forebay", "benchsuite", "xtask"])];
+const OWNERS: &[(&str, &[&str])] =
+    &[("rusqlite", &["state"]), ("rustls", &["net"]), ("clap", &["forebay", "benchsuite", "xtask"])];
 
 /// Checks what every crate builds on.
 pub(crate) fn check(packages: &[Package]) -> Vec<Fault> {

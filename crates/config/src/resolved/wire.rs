@@ -4,17 +4,18 @@
 
 mod routes;
 mod tries;
+mod tube;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::DependencyConfig;
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
-use queue::config::TubeConfig;
 use router::config::RouteConfig;
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
 use self::routes::{Route, Upstream};
+use self::tube::Tube;
 use super::{Resolved, VERSION};
 
 /// What every version has.
@@ -114,21 +115,6 @@ impl Default for Limits {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(default)]
-struct Tube {
-    jobs_max: u64,
-    bytes_max: u64,
-    attempts_max: u32,
-    retry_delay_ms: u64,
-}
-
-impl Default for Tube {
-    fn default() -> Tube {
-        Tube { jobs_max: 1_000_000, bytes_max: 2 << 30, attempts_max: 0, retry_delay_ms: 0 }
-    }
-}
-
 impl From<&Resolved> for Manifest {
     fn from(from: &Resolved) -> Manifest {
         Manifest {
@@ -205,19 +191,5 @@ impl From<Health> for HealthConfig {
     fn from(from: Health) -> HealthConfig {
         let Health { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms } = from;
         HealthConfig { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms }
-    }
-}
-
-impl From<&TubeConfig> for Tube {
-    fn from(from: &TubeConfig) -> Tube {
-        let TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms } = *from;
-        Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms }
-    }
-}
-
-impl From<Tube> for TubeConfig {
-    fn from(from: Tube) -> TubeConfig {
-        let Tube { jobs_max, bytes_max, attempts_max, retry_delay_ms } = from;
-        TubeConfig { jobs_max, bytes_max, attempts_max, retry_delay_ms }
     }
 }

@@ -20,8 +20,17 @@ fn resolved(text: &str) -> Resolved {
 fn the_fixture_of_version_1_loads() {
     assert_eq!(Resolved::from_json(VERSION_1).unwrap(), resolved(VERSION_1_MANIFEST));
     // Since then written out too; a release from before has the default.
-    let since =
-        [("/processes/web/health", "unhealthy_restart_after_ms"), ("/routes/0", "retry"), ("/routes/1", "retry")];
+    let since = [
+        ("/processes/web/health", "unhealthy_restart_after_ms"),
+        ("/routes/0", "retry"),
+        ("/routes/1", "retry"),
+        ("/queues/orders", "age_max_ms"),
+        ("/queues/orders", "when_full"),
+        ("/queues/orders", "in_flight_max"),
+        ("/queues/orders", "rate_per_s"),
+        ("/queues/orders", "retry_delay_max_ms"),
+        ("/queues/orders", "retry_jitter_percent"),
+    ];
     let written = resolved(VERSION_1_MANIFEST).to_json();
     let mut json: serde_json::Value = serde_json::from_str(&written).unwrap();
     for (table, key) in since {

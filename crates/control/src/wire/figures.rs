@@ -82,11 +82,27 @@ pub struct RouteRow {
     /// How it stands by hand, where it does: `tripped`, `closed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker_by_hand: Option<String>,
+    /// The limit of requests under way, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limiter: Option<LimiterRow>,
     /// Faults that are set.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub faults: u64,
     /// From a request's head to its reply's.
     pub latency: HistogramRow,
+}
+
+/// A limit of requests under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimiterRow {
+    /// How many there may be.
+    pub limit: u32,
+    /// How many there are.
+    pub in_use: u32,
+    /// How many wait for their turn.
+    pub waiting: u32,
+    /// How many were turned away.
+    pub shed: u64,
 }
 
 /// One row of `forebay upstreams`: an endpoint in an upstream.
@@ -102,8 +118,10 @@ pub struct EndpointRow {
     /// The release that it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseNo>,
-    /// `up`, `passed over` (it refused a moment ago), `out` (unhealthy or draining).
+    /// `up`, `passed over` (it refused a moment ago), `out` (checks say so), `draining`.
     pub state: String,
+    /// What its checks say: `healthy`, `unhealthy`, `unknown`.
+    pub health: String,
     /// Requests that it has in hand.
     pub in_flight: u32,
     /// What the balancer takes for its latency, in microseconds: recent, and quick to believe the worse.

@@ -1,8 +1,11 @@
-//! `forebay breaker`, `forebay fault`: the router controlled by hand.
+//! `forebay breaker`, `forebay degrade`, `forebay fault`: the router controlled by hand.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use stdx::ids::AppName;
+
+use super::EnvFlag;
 
 /// How long, and why.
 #[derive(Debug, Args)]
@@ -33,7 +36,7 @@ pub(crate) enum BreakerVerb {
         #[arg(long, value_name = "TEXT")]
         why: Option<String>,
     },
-    /// List the breakers that are set by hand
+    /// List the breakers and degrade levels that are set by hand
     Ls,
     /// Who set and took back what by hand, and why
     Log,
@@ -45,6 +48,31 @@ pub(crate) struct BreakerArgs {
     pub(crate) route: String,
     #[command(flatten)]
     pub(crate) hand: HandFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  forebay degrade shop 2 --for 30m --why 'the sale begins'\n  forebay degrade shop auto"
+)]
+pub(crate) struct DegradeArgs {
+    /// The application
+    pub(crate) app: AppName,
+    /// From 0, all is well, to 3; `auto`: by load
+    #[arg(value_parser = level)]
+    pub(crate) level: Level,
+    #[command(flatten)]
+    pub(crate) hand: HandFlags,
+    #[command(flatten)]
+    pub(crate) env: EnvFlag,
+}
+
+/// A degrade level, or nobody's will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// This one.
+    Set(u8),
+    /// What the load says.
+    Auto,
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,7 +123,7 @@ pub(crate) struct FaultArgs {
 }
 
 /// `200ms`, `30s`, `10m`, `2h`, `1d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let malformed = || format!("`{text}` is not a time: write 200ms, 30s, 10m, 2h or 1d");
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;
     let count: u64 = text[..digits].parse().map_err(|_| malformed())?;
@@ -117,15 +145,25 @@ fn percent(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("`{text}` is not a share: write 30% or 0.5%"))
 }
 
+fn level(text: &str) -> Result<Level, String> {
+    match text {
+        "auto" => Ok(Level::Auto),
+        "0" | "1" | "2" | "3" => Ok(Level::Set(text.as_bytes()[0] - b'0')),
+        _ => Err("a degrade level is 0, 1, 2 or 3, or auto".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn times_and_shares_are_read_with_their_units() {
+    fn times_shares_and_levels_are_read_with_their_units() {
         assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
         assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
         assert_eq!(percent("0.5%"), Ok(0.5));
+        assert_eq!((level("2"), level("auto")), (Ok(Level::Set(2)), Ok(Level::Auto)));
+        assert!(level("4").is_err());
         for bad in ["", "5", "m", "-5m", "1.5s", "5 m", "99999999999999999999d", "5minutes"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

@@ -1,35 +1,46 @@
-//! The access log of a router that runs alone: a file.
+//! The access log of a router that runs alone: a file, as JSON lines or in the combined format of web servers.
 
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use router::AccessRecord;
+use serde_json::json;
+
+use crate::args::AccessLogFormat;
 use crate::output::{self, Quit};
 use crate::wire;
 
-/// One JSON line per request. A file that cannot be written to is said once per outage; requests go on.
-pub(super) fn into_file(path: &Path) -> Result<wire::router_logs::Outlet, Quit> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    let mut out = BufWriter::with_capacity(64 << 10, file);
+/// Bytes that are gathered before they are written.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Says that the log was moved away and wants opening again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reopen(Arc<AtomicBool>);
+
+impl Reopen {
+    /// From its next line on the log is the file that then has its name.
+    pub(super) fn ask(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// One line per request. A file that cannot be written to is said once per outage; requests go on.
+pub(super) fn into_file(
+    path: &Path,
+    format: AccessLogFormat,
+    reopen: Reopen,
+) -> Result<wire::router_logs::Outlet, Quit> {
+    let mut log = Log { path: path.to_path_buf(), out: open(path)?, format };
     let mut broken = false;
     Ok(Box::new(move |records, dropped| {
-        let mut write = || {
-            for record in records.iter() {
-                let mut fields = wire::access::fields(record);
-                fields.insert("time_ns".into(), record.time.0.into());
-                fields.insert("trace".into(), record.trace.trace.to_string().into());
-                serde_json::to_writer(&mut out, &fields)?;
-                out.write_all(b"\n")?;
-            }
-            if dropped > 0 {
-                serde_json::to_writer(&mut out, &BTreeMap::from([("dropped_records", dropped)]))?;
-                out.write_all(b"\n")?;
-            }
-            out.flush()
-        };
-        match write() {
+        if reopen.0.swap(false, Relaxed) {
+            log.reopen();
+        }
+        match log.write(records, dropped) {
             Err(error) if !broken => {
                 broken = true;
                 output::progress(&format!("the access log cannot be written: {error}"));
@@ -38,4 +49,41 @@ pub(super) fn into_file(path: &Path) -> Result<wire::router_logs::Outlet, Quit> 
             Ok(()) => broken = false,
         }
     }))
+}
+
+fn open(path: &Path) -> io::Result<BufWriter<File>> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
+}
+
+struct Log {
+    path: PathBuf,
+    out: BufWriter<File>,
+    format: AccessLogFormat,
+}
+
+impl Log {
+    /// The old file stays in use where a new one cannot be had.
+    fn reopen(&mut self) {
+        match open(&self.path) {
+            Ok(out) => self.out = out,
+            Err(error) => output::progress(&format!("the access log cannot be opened again: {error}")),
+        }
+    }
+
+    fn write(&mut self, records: &[AccessRecord], dropped: u64) -> io::Result<()> {
+        for record in records {
+            match self.format {
+                AccessLogFormat::Json => serde_json::to_writer(&mut self.out, &wire::access::line(record))?,
+                AccessLogFormat::Combined => self.out.write_all(wire::combined::line(record).as_bytes())?,
+            }
+            self.out.write_all(b"\n")?;
+        }
+        // The combined format has no place for it; the metrics say it too.
+        if dropped > 0 && self.format == AccessLogFormat::Json {
+            serde_json::to_writer(&mut self.out, &json!({ "dropped_records": dropped }))?;
+            self.out.write_all(b"\n")?;
+        }
+        self.out.flush()
+    }
 }

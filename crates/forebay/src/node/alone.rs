@@ -40,7 +40,7 @@ pub(crate) async fn queue(data: &DataDir, listen: Vec<ListenAddr>) -> Done {
     done
 }
 
-/// As [`queue`], in beanstalkd's place: all it writes is below `folder`.
+/// As [`queue()`], in beanstalkd's place: all it writes is below `folder`.
 pub(crate) async fn queue_in(config: queue::config::Config, folder: PathBuf, level: Level) -> Done {
     SelfLog::to_stderr(level)?;
     QueueAlone::start(config, folder, "-l")?.until_stopped().await

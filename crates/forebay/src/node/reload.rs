@@ -53,6 +53,7 @@ fn needs_restart(running: &NodeConfig, read: &NodeConfig) -> Vec<&'static str> {
         bytes_max: read.queue.bytes_max,
         tubes_max: read.queue.tubes_max,
         connection_tubes_max: read.queue.connection_tubes_max,
+        keys_max: read.queue.keys_max,
         tube: read.queue.tube.clone(),
         ..running.queue.clone()
     };

@@ -17,11 +17,12 @@ use stdx::lock::FolderLock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
+use super::access_file::{self, Reopen};
 use super::admin::{self, Admin};
 use super::alone::{end_of, failed, say_bound};
+use super::errors;
 use super::stop::StopRequest;
-use super::{access_file, errors};
-use crate::args::{Global, RouterServeArgs};
+use crate::args::{AccessLogFormat, Global, RouterServeArgs};
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
 use crate::self_log::SelfLog;
@@ -52,12 +53,17 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         ];
     }
     let drain = Duration::from_millis(config.drain_timeout_ms.into());
+    let reopen = Reopen::default();
     let clock = SystemClock::shared();
     let memory = folder.as_ref().map(|folder| folder.data.plane("router").join("health.json"));
     let alone = Alone::new(plan_of(&file), file.dns.clone(), memory, clock.clone())
         .map_err(|error| ApiError::new(Kind::Failed, "name_servers_unreadable", error.to_string()))?;
     let sink: Arc<dyn AccessSink> = match &args.access_log {
-        Some(path) => Arc::new(wire::router_logs::AccessLog::start(access_file::into_file(path)?)?),
+        Some(path) => {
+            let outlet = access_file::into_file(path, args.access_log_format, reopen.clone())?;
+            let agents = args.access_log_format == AccessLogFormat::Combined;
+            Arc::new(wire::router_logs::AccessLog::start(outlet)?.with_agents(agents))
+        }
         None => Arc::new(router::access::Discard),
     };
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
@@ -65,11 +71,13 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     deps.health = alone.health();
     if let Some(folder) = &folder {
         deps.overrides = folder.overrides()?;
+        deps.data = Some(folder.data.plane("router"));
     }
     let router = router::start(config, deps).map_err(|error| errors::router(error, &origin))?;
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
+    reopen_on_usr1(reopen.clone())?;
     let driving = Rc::new(alone.drive(router.clone()));
-    reload_on_hup(args.config.clone(), driving.clone())?;
+    reload_on_hup(args.config.clone(), driving.clone(), reopen)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");
     let status = router.status();
@@ -126,6 +134,7 @@ fn plan_of(file: &RouterFile) -> Plan {
                 path_prefix: route.path_prefix.clone(),
                 upstream: UpstreamName::new(&route.upstream),
                 fallback: fallback(&route.policy).map(UpstreamName::new),
+                primary: route.policy.read_your_writes.as_ref().map(|own| UpstreamName::new(&own.primary)),
                 scope: None,
                 policy: route.policy.clone(),
             })
@@ -145,15 +154,27 @@ fn plan_of(file: &RouterFile) -> Plan {
     }
 }
 
+/// A USR1 opens the access log again.
+fn reopen_on_usr1(reopen: Reopen) -> Result<(), Quit> {
+    let mut usr1 = signal(SignalKind::user_defined1())?;
+    tokio::task::spawn_local(async move {
+        while usr1.recv().await.is_some() {
+            reopen.ask();
+        }
+    });
+    Ok(())
+}
+
 fn fallback(policy: &RoutePolicy) -> Option<&str> {
     policy.fallback.as_ref()?.upstream.as_deref()
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.
-fn reload_on_hup(path: PathBuf, driving: Rc<Driving>) -> Result<(), Quit> {
+fn reload_on_hup(path: PathBuf, driving: Rc<Driving>, reopen: Reopen) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
         while hup.recv().await.is_some() {
+            reopen.ask();
             match RouterFile::load(&path) {
                 Ok(file) => {
                     driving.replace(plan_of(&file)).await;

@@ -1,4 +1,4 @@
-//! What `breaker` and `fault` have in common: asking the router, and saying what it did.
+//! What `breaker`, `degrade` and `fault` have in common: asking the router, and saying what it did.
 
 use std::time::Duration;
 

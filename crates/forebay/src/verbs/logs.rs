@@ -63,7 +63,7 @@ pub(super) fn story(row: &LogRow) -> String {
 }
 
 /// Without the control characters that a terminal would obey.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 

@@ -4,8 +4,10 @@ pub(crate) mod beanstalkd;
 mod breaker;
 mod by_hand;
 mod completion;
+mod degrade;
 mod deploy;
 mod fault;
+mod figures;
 mod logs;
 mod node;
 mod ps;
@@ -17,6 +19,7 @@ mod schema;
 mod secrets;
 mod trace;
 mod up;
+mod why;
 
 use control::client::Client;
 use control::error::ApiError;
@@ -38,9 +41,13 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Scale(args) => scale::run(&global, args).await,
         Verb::Logs(args) => logs::run(&global, args).await,
         Verb::Trace(args) => trace::run(&global, args).await,
+        Verb::Why(args) => why::run(&global, args).await,
+        Verb::Routes(args) => figures::routes(&global, args).await,
+        Verb::Upstreams(args) => figures::upstreams(&global, args).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,
+        Verb::Degrade(args) => degrade::run(&global, args).await,
         Verb::Fault(verb) => fault::run(&global, verb).await,
         Verb::Beanstalkd(args) => beanstalkd::run(&args.flags).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,

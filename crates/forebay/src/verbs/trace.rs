@@ -29,7 +29,7 @@ pub(super) async fn run(global: &Global, args: TraceArgs) -> Done {
 }
 
 /// The records of a trace. The router's own comes a moment after its reply: when it is missing, it is asked for again.
-async fn story_of(global: &Global, id: TraceId) -> Result<Listing<LogRow>, ApiError> {
+pub(super) async fn story_of(global: &Global, id: TraceId) -> Result<Listing<LogRow>, ApiError> {
     let client = super::client(global)?;
     let path = format!("/v1/trace/{id}");
     let rows: Listing<LogRow> = client.get(&path).await?;
@@ -41,7 +41,7 @@ async fn story_of(global: &Global, id: TraceId) -> Result<Listing<LogRow>, ApiEr
 }
 
 /// A trace id, or a whole `traceparent` out of which it is taken.
-fn read_id(text: &str) -> Result<TraceId, ApiError> {
+pub(super) fn read_id(text: &str) -> Result<TraceId, ApiError> {
     text.parse().or_else(|_| text.parse().map(|context: TraceContext| context.trace)).map_err(|_| {
         ApiError::new(Kind::Usage, "trace_id_malformed", format!("`{text}` is not a trace id"))
             .hint("give the 32 hex digits of the reply's Forebay-Trace header")

@@ -19,6 +19,14 @@ fn method(record: &AccessRecord) -> &str {
     record.method.as_ref().map_or("-", http::Method::as_str)
 }
 
+/// The whole record, for a file of its own.
+pub(crate) fn line(record: &AccessRecord) -> Map<String, Value> {
+    let mut fields = fields(record);
+    fields.insert("time_ns".into(), record.time.0.into());
+    fields.insert("trace".into(), record.trace.trace.to_string().into());
+    fields
+}
+
 /// Everything else that is known of it. Durations in microseconds.
 pub(crate) fn fields(record: &AccessRecord) -> Map<String, Value> {
     let mut fields = Map::new();

@@ -122,6 +122,7 @@ fn add(routing: &mut Routing, scope: &Scope, part: &ScopeTable, resolved: &Resol
             path_prefix: route.path_prefix.clone(),
             upstream: upstream(scope, &route.process),
             fallback: fallback(scope, &route.policy),
+            primary: primary(scope, &route.policy),
             scope: Some(scope.clone()),
             policy: route.policy.clone(),
         });
@@ -144,6 +145,11 @@ fn route_name(scope: &Scope, host: Option<&str>, path_prefix: &str) -> String {
 /// The process that a route falls back to; the manifest's rules have seen that there is one.
 fn fallback(scope: &Scope, policy: &RoutePolicy) -> Option<UpstreamName> {
     let process = policy.fallback.as_ref()?.upstream.as_ref()?;
+    Some(UpstreamName::new(&format!("{scope}/{process}")))
+}
+
+fn primary(scope: &Scope, policy: &RoutePolicy) -> Option<UpstreamName> {
+    let process = &policy.read_your_writes.as_ref()?.primary;
     Some(UpstreamName::new(&format!("{scope}/{process}")))
 }
 

@@ -1,6 +1,7 @@
 //! The edges between planes: one file each. What a plane needs of another is a small trait of its own; here it is met.
 
 pub(crate) mod access;
+pub(crate) mod combined;
 pub(crate) mod deploy_config;
 pub(crate) mod deploy_health;
 pub(crate) mod deploy_logs;

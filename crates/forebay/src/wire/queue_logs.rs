@@ -9,7 +9,7 @@ pub(crate) struct JobLog(pub(crate) logs::Handle);
 impl JobSink for JobLog {
     fn record(&self, event: JobEvent) {
         let level = match event.what {
-            JobChange::TimedOut | JobChange::Buried => Level::Warning,
+            JobChange::TimedOut | JobChange::Buried | JobChange::Died => Level::Warning,
             _ => Level::Info,
         };
         let message = format!("job {} {}", event.job, event.what.word());

@@ -23,6 +23,8 @@ pub(crate) type Outlet = Box<dyn FnMut(&mut Vec<AccessRecord>, u64) + Send>;
 /// The rings of all workers.
 pub(crate) struct AccessLog {
     rings: Arc<Rings>,
+    /// Whether records are to say what the request said of its agent.
+    agents: bool,
 }
 
 #[derive(Default)]
@@ -34,7 +36,12 @@ impl AccessLog {
         let rings = Arc::new(Rings::default());
         let weak = Arc::downgrade(&rings);
         thread::Builder::new().name("access-log".into()).spawn(move || sweep_all(&weak, outlet))?;
-        Ok(AccessLog { rings })
+        Ok(AccessLog { rings, agents: false })
+    }
+
+    /// With the agents of requests in the records.
+    pub(crate) fn with_agents(self, agents: bool) -> AccessLog {
+        AccessLog { agents, ..self }
     }
 }
 
@@ -42,19 +49,24 @@ impl AccessSink for AccessLog {
     fn ring(&self, _worker: usize) -> Option<Box<dyn AccessRing>> {
         let ring = BoundedRing::new(RING_RECORDS);
         self.rings.0.lock().unwrap_or_else(PoisonError::into_inner).push(ring.clone());
-        Some(Box::new(WorkersEnd { ring, _rings: self.rings.clone() }))
+        Some(Box::new(WorkersEnd { ring, agents: self.agents, _rings: self.rings.clone() }))
     }
 }
 
 /// A worker's end of its ring; the sweeping thread lives as long as one of these does.
 struct WorkersEnd {
     ring: BoundedRing,
+    agents: bool,
     _rings: Arc<Rings>,
 }
 
 impl AccessRing for WorkersEnd {
     fn push(&mut self, record: AccessRecord) -> bool {
         self.ring.push(record)
+    }
+
+    fn wants_agents(&self) -> bool {
+        self.agents
     }
 }
 

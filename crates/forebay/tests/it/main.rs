@@ -15,5 +15,6 @@ mod queue_verbs;
 mod rejected;
 mod rig;
 mod secrets;
+mod seen;
 mod signals;
 mod traffic;

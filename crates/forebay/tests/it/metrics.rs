@@ -44,11 +44,15 @@ fn a_node_says_the_figures_of_all_planes_and_the_table_of_metrics_lists_them() {
     node.ready("web", 2);
     assert_eq!(node.get("/").status, 200);
     node.order("tea").unwrap();
+    node.home.forebay(&["degrade", "shop", "2", "--for", "10m", "--why", "the sale begins"]).ok();
+    node.home.forebay(&["degrade", "nobody", "2"]).failed(3, "no_such_app");
     let page = page(node.at.admin.parse().unwrap(), &node.home);
     let samples = parse(&page);
     let route = ("route", "shop/production/");
     assert!(value(&samples, "forebay_router_requests_total", &[route, ("status", "2xx")]) >= 2.0);
     assert_eq!(value(&samples, "forebay_queue_put_total", &[("app", "shop"), ("tube", "orders")]), 1.0);
+    assert_eq!(value(&samples, "forebay_router_degrade_level", &[("app", "shop/production")]), 2.0);
+    node.home.forebay(&["degrade", "shop", "auto"]).ok();
     assert!(value(&samples, "forebay_logs_records_total", &[]) > 0.0);
 
     let table = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md")).unwrap();

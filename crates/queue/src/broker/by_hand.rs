@@ -41,7 +41,7 @@ impl<D: Io> Broker<D> {
 
     /// Why a `put` of so many bytes was just answered OUT_OF_MEMORY.
     pub(crate) fn why_not(&self, client: ClientId, bytes: u64) -> WhyNot {
-        match self.engine.has_room(self.engine.client(client).used, bytes) {
+        match self.engine.has_room(self.engine.client(client).used, bytes, self.engine.now) {
             _ if self.intake.lacks_space() => WhyNot::Disk,
             Err(Refused::Tube) => WhyNot::Tube,
             Err(Refused::Queue | Refused::Tubes | Refused::Memory) => WhyNot::Queue,
@@ -60,12 +60,10 @@ impl<D: Io> Broker<D> {
         self.engine.pass_on(id, from, to)
     }
 
-    /// The priority of a job that the client holds under this reservation, and the delay that its tube's retry policy has
-    /// for it.
+    /// The priority of a job that the client holds under this reservation.
     pub(crate) fn held_under(&self, client: ClientId, id: JobId, lease: u32) -> Option<Terms> {
         let job = self.engine.held_under(client, id, lease)?;
-        let retry_ms = self.engine.tube(job.tube).config.retry_delay_ms;
-        Some(Terms { pri: job.pri, retry_s: u32::try_from(retry_ms.div_ceil(1_000)).unwrap_or(u32::MAX) })
+        Some(Terms { pri: job.pri })
     }
 
     /// Puts a job aside that nobody holds; answered as `bury`.
@@ -176,6 +174,4 @@ impl<D: Io> Broker<D> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) pri: u32,
-    /// How long its tube lets it wait after a failure.
-    pub(crate) retry_s: u32,
 }

@@ -20,6 +20,10 @@ pub(crate) enum Flow {
     Close,
 }
 
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
 impl<D: Io> Broker<D> {
     /// Carries out a command other than `put`, whose body is yet to come.
     pub(crate) fn execute(&mut self, client: ClientId, command: &Command<'_>, now: Now) -> Flow {
@@ -33,11 +37,10 @@ impl<D: Io> Broker<D> {
             return flow;
         }
         match *command {
-            Command::Put(_) => unreachable!("the body of a put comes with it"),
+            Command::Put(_) | Command::PutWith(..) => unreachable!("the body of a put comes with it"),
+            Command::Fail { id, reason } => self.fail_job(client, id, reason, None, now),
             Command::Reserve => self.reserve(client, None, now),
-            Command::ReserveWithTimeout { timeout_s } => {
-                self.reserve(client, Some(Duration::from_secs(u64::from(timeout_s))), now);
-            }
+            Command::ReserveWithTimeout { timeout_s } => self.reserve(client, Some(seconds(timeout_s)), now),
             Command::ReserveJob { id } => self.reserve_job(client, id, now),
             Command::Delete { id } => self.delete(client, id, now),
             Command::Release { id, pri, delay_s } => self.release_job(client, id, pri, delay_s, now),
@@ -87,6 +90,12 @@ impl<D: Io> Broker<D> {
     pub(crate) fn reply(&mut self, client: ClientId, reply: Reply<'_>) {
         let reply = if self.failed.is_some() { Reply::InternalError } else { reply };
         self.say(client, reply);
+    }
+
+    /// A body that was not followed by CR LF.
+    pub(crate) fn no_body(&mut self, client: ClientId) {
+        self.engine.skip_id();
+        self.reply(client, Reply::ExpectedCrlf);
     }
 
     /// An answer that depends on nothing but the connection.
@@ -155,7 +164,7 @@ impl<D: Io> Broker<D> {
     fn list_tubes(&mut self, client: ClientId) {
         let mut yaml = crate::proto::yaml::Yaml::new();
         let space = self.engine.space(self.space_of(client));
-        for &ix in space.by_birth.values() {
+        for &ix in &space.order {
             yaml.item(&self.engine.tube(ix).name);
         }
         self.tell_state(client, Reply::Ok(yaml.as_bytes()));

@@ -114,7 +114,8 @@ impl<D: Io> Broker<D> {
             if !std::mem::replace(&mut conn.is_dirty, true) {
                 self.dirty.push(id);
             }
-            if self.engine.stop_waiting(id) {
+            let waited_for_room = self.unpark(id);
+            if self.engine.stop_waiting(id) || waited_for_room {
                 self.answer(id, Reply::InternalError, Lsn(0));
                 self.resumed.push(id);
             }

@@ -10,7 +10,7 @@ use wal::{AppendError, Position, ReadError};
 
 use super::Broker;
 use crate::engine::{Facts, JobState};
-use crate::log::record::{self, Attrs, JobRecord, Record, TubeRef, unknown_attrs};
+use crate::log::record::{self, Attrs, Fate, JobRecord, Record, TubeRef, unknown_attrs};
 use crate::names::JobId;
 
 /// Bytes read, and at most copied, per commit, so that acknowledgements go on while segments are emptied.
@@ -94,8 +94,7 @@ impl<D: Io> Broker<D> {
             JobState::Delayed { until_ms } => (until_ms, None),
             JobState::Buried { turn } => (0, Some(turn)),
         };
-        let facts = self.engine.facts(id);
-        let (trace, counts) = facts.map_or_else(Default::default, |Facts { trace, counts, .. }| (*trace, *counts));
+        let Facts { trace, counts, more, .. } = self.engine.facts(id).cloned().unwrap_or_default();
         let record = Record::Moved(JobRecord {
             id,
             created_ms: job.created_ms,
@@ -105,7 +104,7 @@ impl<D: Io> Broker<D> {
             delay_s: job.delay_s,
             body_len: job.body_len,
             at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace, counts, buried_turn, others: &others },
+            attrs: Attrs { trace, counts, buried_turn, more, others: &others },
         });
         let (lsn, at) = self.journal.append_job(&record, body)?;
         self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
@@ -126,7 +125,8 @@ impl<D: Io> Broker<D> {
             segments += 1;
             bytes += used.bytes;
         }
-        let rewrite = 256 * (self.engine.tubes_len() + self.engine.spaces().len() + 1) as u64;
+        let totals = self.engine.tubes_len() + self.engine.spaces().len() + self.engine.keys().len() + 1;
+        let rewrite = 256 * totals as u64;
         if segments == 0 || bytes < 2 * rewrite || self.write_totals().is_err() {
             return;
         }
@@ -139,6 +139,10 @@ impl<D: Io> Broker<D> {
         self.journal.append_lazily(&Record::NextId { id: self.engine.next_id() })?;
         for space in self.engine.spaces() {
             self.journal.append_lazily(&Record::SpaceTotals { space: &space.text, totals: space.totals })?;
+        }
+        for (space, key, id, until_ms) in self.engine.keys().windows() {
+            let space = &self.engine.space(space).text;
+            self.journal.append_lazily(&Record::Fate(Fate::Key { id, until_ms, space, key }))?;
         }
         for tube in self.engine.tubes() {
             let space = &self.engine.space(tube.space).text;

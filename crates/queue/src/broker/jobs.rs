@@ -9,7 +9,10 @@ use wal::{AppendError, Lsn, ReadError};
 
 use super::Broker;
 use super::commands::due_ms;
-use crate::engine::{After, Asked, ClientId, Counts, Event, Facts, Job, JobState, Now, Pause, WaitEnd};
+use crate::config::WhenFull;
+use crate::engine::{
+    After, Asked, AttemptEnd, ClientId, Counts, Event, Facts, Job, JobState, More, Now, PutTerms, Refused, WaitEnd,
+};
 use crate::event::JobChange;
 use crate::log::record::{Attrs, Ids, JobRecord, Record, TubeRef};
 use crate::names::JobId;
@@ -22,16 +25,36 @@ const KICK_IDS_MAX: usize = 4096;
 impl<D: Io> Broker<D> {
     /// `put`, once its body is here.
     pub(crate) fn put(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
+        self.put_now(client, put, body, now);
+        self.after_engine(now);
+    }
+
+    pub(super) fn put_now(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
         self.engine.now = now;
-        let trace = self.conns[client.0 as usize].trace.take();
-        if let Err(reply) = self.may_put(client, body) {
+        let conn = &mut self.conns[client.0 as usize];
+        let (trace, terms) = (conn.trace.take(), conn.terms.take());
+        if let Some(id) = self.same_job(client, terms.as_deref(), now) {
+            return self.tell_state(client, Reply::Inserted(id));
+        }
+        if let Err(reply) = self.may_put(terms.as_deref()) {
+            if reply == Reply::Draining {
+                self.engine.skip_id();
+            }
             return self.say(client, reply);
         }
         let ix = self.engine.client(client).used;
+        if let Err(refused) = self.make_room(ix, body.len() as u64, now) {
+            let waits = refused == Refused::Tube && self.engine.tube(ix).config.when_full == WhenFull::Wait;
+            if !(waits && self.park(client, put, body, (trace, terms))) {
+                self.say(client, Reply::OutOfMemory);
+            }
+            return;
+        }
         let tube = self.engine.tube(ix);
         let space = &self.engine.space(tube.space).text;
         let (id, due) = (self.engine.next_id(), due_ms(now.wall, put.delay_s));
         let (ttr_s, body_len) = (put.ttr_s.max(1), put.bytes);
+        let more = terms.map(|terms| Box::new(More { terms: *terms, ..More::default() }));
         let record = Record::Put(JobRecord {
             id,
             created_ms: now.wall.millis(),
@@ -41,7 +64,7 @@ impl<D: Io> Broker<D> {
             delay_s: put.delay_s,
             body_len,
             at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace, ..Attrs::default() },
+            attrs: Attrs { trace, more: more.clone(), ..Attrs::default() },
         });
         let (lsn, at) = match self.journal.append_job(&record, body) {
             Ok(appended) => appended,
@@ -59,7 +82,8 @@ impl<D: Io> Broker<D> {
             tube: ix,
             state: if due == 0 { JobState::Ready } else { JobState::Delayed { until_ms: due } },
         };
-        let facts = trace.map(|trace| Facts { trace: Some(trace), ..Facts::default() });
+        let has_facts = trace.is_some() || more.is_some();
+        let facts = has_facts.then(|| Facts { trace, more, ..Facts::default() });
         self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
         if let Some(facts) = &facts {
             self.tell(&job, facts, JobChange::Put, lsn, now);
@@ -67,21 +91,20 @@ impl<D: Io> Broker<D> {
         self.engine.insert(job, facts);
         self.engine.count_put(ix);
         self.answer(client, Reply::Inserted(id), lsn);
-        self.after_engine(now);
     }
 
-    fn may_put(&self, client: ClientId, body: &[u8]) -> Result<(), Reply<'static>> {
+    fn may_put(&self, terms: Option<&PutTerms>) -> Result<(), Reply<'static>> {
         if self.failed.is_some() {
             return Err(Reply::InternalError);
         }
         if self.intake.draining {
             return Err(Reply::Draining);
         }
-        if self.intake.lacks_space() {
+        let has_keys = terms.is_some_and(|terms| terms.key.is_some() || terms.unique.is_some());
+        if self.intake.lacks_space() || (has_keys && !self.engine.has_room_for_keys()) {
             return Err(Reply::OutOfMemory);
         }
-        let tube = self.engine.client(client).used;
-        self.engine.has_room(tube, body.len() as u64).map_err(|_| Reply::OutOfMemory)
+        Ok(())
     }
 
     pub(super) fn reserve(&mut self, client: ClientId, timeout: Option<Duration>, now: Now) {
@@ -97,7 +120,8 @@ impl<D: Io> Broker<D> {
     pub(super) fn reserve_job(&mut self, client: ClientId, id: JobId, now: Now) {
         let space = self.space_of(client);
         let free = |job: &Job| !matches!(job.state, JobState::Reserved { .. });
-        if self.engine.job_in(space, id).filter(free).is_none() {
+        let found = self.engine.job_in(space, id).filter(free);
+        if found.is_none_or(|job| self.engine.is_held_back(id, job.tube)) {
             return self.tell_state(client, Reply::NotFound);
         }
         self.engine.mark_worker(client);
@@ -143,26 +167,17 @@ impl<D: Io> Broker<D> {
         if self.engine.job_in(space, id).filter(may).is_none() {
             return self.tell_state(client, Reply::NotFound);
         }
-        let lsn = match self.journal.append(&Record::Deleted { id }) {
-            Ok(lsn) => lsn,
-            Err(cause) => return self.not_appended(client, &cause),
-        };
-        if let Some(job) = self.engine.job(id) {
-            self.engine.count_delete(job.tube);
+        match self.remove(id, JobChange::Deleted, now) {
+            Ok(lsn) => self.answer(client, Reply::Deleted, lsn),
+            Err(cause) => self.not_appended(client, &cause),
         }
-        if let Some((job, facts)) = self.engine.remove(id) {
-            self.journal.let_go(job.at);
-            self.bodies.forget(id);
-            self.tell(&job, &facts, JobChange::Deleted, lsn, now);
-        }
-        self.answer(client, Reply::Deleted, lsn);
     }
 
     pub(super) fn release_job(&mut self, client: ClientId, id: JobId, pri: u32, delay_s: u32, now: Now) {
         let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
-        let attempts_max = self.engine.tube(job.tube).config.attempts_max;
-        if attempts_max > 0 && self.engine.counts(id).reserves >= attempts_max {
-            return self.bury(client, id, pri, now);
+        if self.engine.is_spent(id, job.tube) {
+            self.bury(client, id, pri, now);
+            return self.attempt_over(id, client, AttemptEnd::Released, true, now);
         }
         let due = due_ms(now.wall, delay_s);
         let lsn = match self.journal.append(&Record::Released { id, pri, delay_s, due_ms: due }) {
@@ -174,6 +189,7 @@ impl<D: Io> Broker<D> {
         self.engine.update(id, |job| job.delay_s = delay_s);
         self.tell_job(id, JobChange::Released, lsn, now);
         self.answer(client, Reply::Released, lsn);
+        self.attempt_over(id, client, AttemptEnd::Released, false, now);
         if due == 0 {
             self.engine.make_ready(id);
         } else {
@@ -243,29 +259,12 @@ impl<D: Io> Broker<D> {
         Ok(lsn)
     }
 
-    pub(super) fn pause_tube(&mut self, client: ClientId, name: &str, delay_s: u32, now: Now) {
-        let Some(ix) = self.engine.find_tube(self.space_of(client), name) else {
-            return self.tell_state(client, Reply::NotFound);
-        };
-        let tube = self.engine.tube(ix);
-        let space = &self.engine.space(tube.space).text;
-        let asked_ms = u64::from(delay_s) * 1000;
-        // A pause of 0 seconds is over with the next tick.
-        let until_ms = if delay_s == 0 { now.wall.millis() } else { due_ms(now.wall, delay_s) };
-        let at = TubeRef { space, tube: name };
-        match self.journal.append(&Record::Paused { at, asked_ms, until_ms }) {
-            Ok(lsn) => {
-                self.engine.pause(ix, Pause { asked_ms, until_ms });
-                self.engine.tube_mut(ix).totals.pauses += 1;
-                self.answer(client, Reply::Paused, lsn);
-            }
-            Err(cause) => self.not_appended(client, &cause),
-        }
-    }
-
     /// Deals with what happened by itself in the engine: waiting clients get their answers, leases that ran out their
     /// records.
     pub(super) fn after_engine(&mut self, now: Now) {
+        if !self.parked.is_empty() {
+            self.put_parked(now);
+        }
         while let Some(event) = self.engine.next_event() {
             match event {
                 Event::Reserved { client, job } => {
@@ -279,7 +278,10 @@ impl<D: Io> Broker<D> {
                         WaitEnd::DeadlineSoon => self.say(client, Reply::DeadlineSoon),
                     }
                 }
-                Event::LeaseOver { job, after } => self.lease_over(job, after, now),
+                Event::LeaseOver { job, by, after } => {
+                    self.lease_over(job, after, now);
+                    self.attempt_over(job, by, AttemptEnd::TimedOut, after == After::Buried, now);
+                }
             }
         }
     }
@@ -315,7 +317,7 @@ impl<D: Io> Broker<D> {
         Ok(Bytes::copy_from_slice(&self.body_scratch[start..]))
     }
 
-    fn held(&self, client: ClientId, id: JobId) -> Option<Job> {
+    pub(super) fn held(&self, client: ClientId, id: JobId) -> Option<Job> {
         self.engine.job(id).filter(|job| matches!(job.state, JobState::Reserved { by, .. } if by == client))
     }
 

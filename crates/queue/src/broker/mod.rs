@@ -9,12 +9,17 @@ mod by_hand;
 mod commands;
 mod commit;
 mod compact;
+mod dead;
 mod events;
+mod fate;
 mod jobs;
 mod open;
 mod outbox;
+mod parked;
+mod pause;
 mod pulse;
 mod report;
+mod room;
 mod stats;
 
 use std::sync::Arc;
@@ -29,15 +34,17 @@ use compact::Compaction;
 use events::Events;
 pub(crate) use open::{BrokerError, Opened};
 use outbox::Outbox;
+use parked::ParkedPuts;
 use pulse::Pulse;
 pub(crate) use stats::Identity;
 use stats::Ops;
 
 use crate::config::Config;
-use crate::engine::{ClientId, Engine, Limits, Now, SpaceIx};
+use crate::engine::{ClientId, Engine, Limits, Now, PutTerms, SpaceIx, scoped_key};
 use crate::event::TokenSource;
 use crate::log::journal::Journal;
 use crate::names::Namespace;
+use crate::proto::put_with::PutWith;
 use crate::proto::reply::Reply;
 use stdx::trace::TraceContext;
 
@@ -69,6 +76,10 @@ impl Intake {
 struct Conn {
     outbox: Outbox,
     trace: Option<TraceContext>,
+    /// What its next `put` asks for beside the usual.
+    terms: Option<Box<PutTerms>>,
+    /// How it is called where attempts at a job are told.
+    worker: Box<str>,
     wrong_tokens: u8,
     /// It stands in the list of connections with output.
     is_dirty: bool,
@@ -100,6 +111,7 @@ pub(crate) struct Broker<D: Io> {
     identity: Identity,
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
+    parked: ParkedPuts,
     pub(crate) pulse: Pulse,
     /// Connections answered since somebody last took the number.
     answered: u64,
@@ -121,6 +133,36 @@ impl<D: Io> Broker<D> {
         id
     }
 
+    /// What the connection is called where attempts at a job are told.
+    pub(crate) fn name_worker(&mut self, id: ClientId, name: &str) {
+        self.conns[id.0 as usize].worker = name.into();
+    }
+
+    /// What a `put` of the connection into the tube that it uses now asks for beside the usual; its trace is kept as that of
+    /// `trace` is.
+    pub(crate) fn terms_of(&mut self, id: ClientId, with: &PutWith<'_>, now: Now) -> Option<Box<PutTerms>> {
+        const WINDOW_S: u32 = 300;
+        let tube = self.engine.client(id).used;
+        let tube = self.engine.tube(tube).name.as_str();
+        let window_ms = u64::from(with.window_s.unwrap_or(WINDOW_S)) * 1_000;
+        let terms = PutTerms {
+            key: with.key.map(|key| scoped_key(tube, key)),
+            key_until_ms: if with.key.is_some() { now.wall.millis().saturating_add(window_ms) } else { 0 },
+            unique: with.unique.map(|key| scoped_key(tube, key)),
+            order: with.order.map(Into::into),
+            attempts_max: with.attempts_max,
+            retry_delay_ms: with.retry_delay_ms,
+        };
+        let conn = &mut self.conns[id.0 as usize];
+        conn.trace = with.trace.or(conn.trace);
+        (terms != PutTerms::default()).then(|| Box::new(terms))
+    }
+
+    /// The connection's next `put` asks for this.
+    pub(crate) fn set_terms(&mut self, id: ClientId, terms: Option<Box<PutTerms>>) {
+        self.conns[id.0 as usize].terms = terms;
+    }
+
     /// The connection is gone; its jobs are ready again.
     pub(crate) fn disconnect(&mut self, id: ClientId, now: Now) {
         self.engine.now = now;
@@ -131,12 +173,17 @@ impl<D: Io> Broker<D> {
         if conn.is_awaiting {
             self.awaiting.retain(|&other| other != id);
         }
+        self.unpark(id);
         self.engine.leave(id);
         self.after_engine(now);
     }
 
-    /// A waiting connection was closed in one direction: it gets TIMED_OUT. Says whether it waited.
+    /// A waiting connection was closed in one direction: it gets TIMED_OUT, or OUT_OF_MEMORY when it waited for room. Says
+    /// whether it waited.
     pub(crate) fn half_closed(&mut self, id: ClientId) -> bool {
+        if self.refuse_parked(id) {
+            return true;
+        }
         let waited = self.engine.stop_waiting(id);
         if waited {
             self.answer(id, Reply::TimedOut, self.journal.newest());
@@ -157,9 +204,9 @@ impl<D: Io> Broker<D> {
         if self.failed.is_some() { None } else { self.engine.idle_for(now) }
     }
 
-    /// Whether the connection waits for a job: nothing it sends is looked at until it has an answer.
+    /// Whether the connection waits for a job, or for room for one: nothing it sends is looked at until it has an answer.
     pub(crate) fn is_waiting(&self, id: ClientId) -> bool {
-        self.engine.client(id).wait.is_some()
+        self.engine.client(id).wait.is_some() || (!self.parked.is_empty() && self.parked.has(id))
     }
 
     /// Connections that may send output now; each is named once.

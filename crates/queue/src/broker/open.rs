@@ -9,6 +9,7 @@ use wal::{Committer, Lsn, Report};
 use super::bodies::Bodies;
 use super::compact::Compaction;
 use super::events::Events;
+use super::parked::ParkedPuts;
 use super::pulse::Pulse;
 use super::{Broker, Identity, Intake};
 use crate::config::Config;
@@ -101,6 +102,7 @@ impl<D: Io> Broker<D> {
             identity: Identity::of_this_process(),
             ops: Vec::new(),
             body_scratch: Vec::new(),
+            parked: ParkedPuts::default(),
             pulse: Pulse::default(),
             answered: 0,
         };

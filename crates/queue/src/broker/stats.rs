@@ -189,7 +189,7 @@ impl<D: Io> Broker<D> {
 
 fn counted(command: &Command<'_>) -> Option<usize> {
     Some(match command {
-        Command::Put(_) => 0,
+        Command::Put(_) | Command::PutWith(..) => 0,
         Command::Peek { .. } => 1,
         Command::PeekReady => 2,
         Command::PeekDelayed => 3,
@@ -214,6 +214,7 @@ fn counted(command: &Command<'_>) -> Option<usize> {
         Command::ReserveJob { .. }
         | Command::KickJob { .. }
         | Command::Quit
+        | Command::Fail { .. }
         | Command::Auth { .. }
         | Command::Trace { .. }
         | Command::JobTrace { .. } => return None,

@@ -4,7 +4,9 @@ use control::error::ApiError;
 use control::wire::{JobRow, QueueStatus};
 use tokio::sync::oneshot;
 
-use super::{Call, Done, JobAndBody, Lease, NewJob, Op, Settle, Settled, StateName, unavailable};
+use super::{
+    Call, DeadFilter, DeadJob, Done, JobAndBody, Lease, NewJob, Op, Replayed, Settle, Settled, StateName, unavailable,
+};
 use crate::handle::{Handle, Request};
 use crate::names::{JobId, Namespace, TubeName};
 
@@ -52,6 +54,53 @@ impl Handle {
     pub async fn settle(&self, namespace: &Namespace, lease: Lease, how: Settle) -> Result<Settled, ApiError> {
         match self.call(namespace, Op::Settle { lease, how }).await? {
             Done::Settled(settled) => Ok(settled),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// The attempt at a job that was got from [`Handle::reserve`] failed, and why: as [`Settle::Fail`], with a reason that is
+    /// kept with the job.
+    ///
+    /// # Errors
+    /// As [`Handle::settle`].
+    pub async fn fail(
+        &self,
+        namespace: &Namespace,
+        lease: Lease,
+        reason: String,
+        delay_s: Option<u32>,
+    ) -> Result<Settled, ApiError> {
+        match self.call(namespace, Op::Fail { lease, reason, delay_s }).await? {
+            Done::Settled(settled) => Ok(settled),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// The first `n` dead jobs that the filter finds, by id, with the history of each.
+    ///
+    /// # Errors
+    /// `queue_unavailable`.
+    pub async fn dead(&self, namespace: &Namespace, filter: DeadFilter, n: usize) -> Result<Vec<DeadJob>, ApiError> {
+        match self.call(namespace, Op::Dead { filter, n: n.min(super::LIST_JOBS_MAX) }).await? {
+            Done::Dead(jobs) => Ok(jobs),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// Makes dead jobs ready again, in the tube in which they died or in `filter.into`, with all their attempts before
+    /// them: the first `n` that the filter finds and nobody holds. A preview changes nothing and says which they would be.
+    ///
+    /// # Errors
+    /// `queue_unavailable`.
+    pub async fn replay(
+        &self,
+        namespace: &Namespace,
+        filter: DeadFilter,
+        n: usize,
+        preview: bool,
+    ) -> Result<Replayed, ApiError> {
+        match self.call(namespace, Op::Replay { filter, n: n.min(super::LIST_JOBS_MAX), preview }).await? {
+            Done::Replayed(replayed) => Ok(replayed),
             _ => Err(unavailable()),
         }
     }

@@ -10,6 +10,7 @@ use control::wire::{JobRow, QueueStatus};
 use stdx::trace::TraceContext;
 use tokio::sync::oneshot;
 
+pub use crate::dead::{DeadFilter, DeadJob, Replayed};
 pub use crate::engine::StateName;
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use error::{
@@ -127,6 +128,9 @@ pub(crate) enum Op {
     KickJob { id: JobId },
     Kick { tube: TubeName, jobs_max: u32 },
     Pause { tube: TubeName, for_s: u32 },
+    Fail { lease: Lease, reason: String, delay_s: Option<u32> },
+    Dead { filter: DeadFilter, n: usize },
+    Replay { filter: DeadFilter, n: usize, preview: bool },
     Status,
 }
 
@@ -137,6 +141,8 @@ pub(crate) enum Done {
     Rows(Vec<JobRow>),
     Settled(Settled),
     Count(u64),
+    Dead(Vec<DeadJob>),
+    Replayed(Replayed),
     Status(QueueStatus),
     Nothing,
 }

@@ -97,12 +97,15 @@ impl Engine {
         space.clients -= 1;
         space.producers -= u32::from(client.is_producer);
         space.workers -= u32::from(client.is_worker);
-        self.tube_mut(client.used).using -= 1;
-        self.forget_if_empty(client.used);
-        for tube in client.watched {
+        // In beanstalkd's order, which `list-tubes` shows when tubes go with their last watcher.
+        let mut watched = client.watched;
+        while !watched.is_empty() {
+            let tube = watched.swap_remove(0);
             self.tube_mut(tube).watching -= 1;
             self.forget_if_empty(tube);
         }
+        self.tube_mut(client.used).using -= 1;
+        self.forget_if_empty(client.used);
     }
 
     /// `use`: where the client's next jobs go.
@@ -145,7 +148,8 @@ impl Engine {
             if client.watched.len() == 1 {
                 return None;
             }
-            self.client_mut(id).watched.remove(at);
+            // The last takes its place, as in beanstalkd, whose order `list-tubes-watched` shows.
+            self.client_mut(id).watched.swap_remove(at);
             self.tube_mut(tube).watching -= 1;
             self.forget_if_empty(tube);
         }

@@ -29,6 +29,7 @@ pub(crate) enum Asked {
 impl Engine {
     /// `reserve`, for ever or at most for `timeout`.
     pub(crate) fn ask(&mut self, client: ClientId, timeout: Option<Duration>, now: Now) -> Asked {
+        self.now = now;
         if let Some(job) = self.best_for(client) {
             self.reserve(client, job, now);
             return Asked::Got(job);
@@ -47,6 +48,7 @@ impl Engine {
         for ix in 0..self.client(client).watched.len() {
             let tube = self.client(client).watched[ix];
             self.tube_mut(tube).waiting.insert(turn, client);
+            self.set_rate_alarm(tube);
         }
         if let Some((at, _)) = alarm {
             self.wait_alarms.insert((at, client));
@@ -76,7 +78,9 @@ impl Engine {
     /// there be both.
     pub(super) fn offer(&mut self, tube: TubeIx) {
         loop {
-            let Some(job) = self.tube(tube).first_ready().map(ReadyKey::id) else { return };
+            let Some(job) = self.tube(tube).first_ready(self.now.mono).map(ReadyKey::id) else {
+                return self.set_rate_alarm(tube);
+            };
             let Some((_, &client)) = self.tube(tube).waiting.first_key_value() else { return };
             self.stop_waiting(client);
             self.reserve(client, job, self.now);
@@ -86,7 +90,7 @@ impl Engine {
 
     fn best_for(&self, client: ClientId) -> Option<JobId> {
         let tubes = self.client(client).watched.iter();
-        tubes.filter_map(|&tube| self.tube(tube).first_ready()).min().map(ReadyKey::id)
+        tubes.filter_map(|&tube| self.tube(tube).first_ready(self.now.mono)).min().map(ReadyKey::id)
     }
 
     fn soonest_lease(&self, client: ClientId) -> Option<Mono> {

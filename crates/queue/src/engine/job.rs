@@ -5,6 +5,7 @@ use stdx::trace::TraceContext;
 use wal::{Lsn, Position};
 
 use super::client::ClientId;
+use super::more::More;
 use super::row::WHEN_MAX;
 use super::tube::TubeIx;
 use crate::names::JobId;
@@ -80,6 +81,8 @@ pub(crate) struct Facts {
     pub(crate) trace: Option<TraceContext>,
     /// The record of the last reservation: it must be on disk before the next delivery, and nothing else waits for it.
     pub(crate) reserved_lsn: Lsn,
+    /// What only few jobs have.
+    pub(crate) more: Option<Box<More>>,
     /// Of a reserved job; of any other it means nothing.
     pub(crate) lease: Option<Lease>,
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, SpaceIx, TubeIx};
+use super::{Engine, Now, SpaceIx, TubeIx};
 use crate::config::{Config, TubeConfig};
+use crate::names::JobId;
 
 /// The engine's limits, from the plane's configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,7 @@ pub(crate) struct Limits {
     pub(crate) index_bytes_max: u64,
     pub(crate) tubes_max: u32,
     pub(crate) client_tubes_max: u32,
+    pub(crate) keys_max: u32,
     /// For tubes that nobody configured.
     pub(crate) tube: TubeConfig,
 }
@@ -25,6 +27,7 @@ impl From<&Config> for Limits {
             index_bytes_max: config.index_bytes_max,
             tubes_max: config.tubes_max,
             client_tubes_max: config.connection_tubes_max,
+            keys_max: config.keys_max,
             tube: config.tube.clone(),
         }
     }
@@ -35,7 +38,7 @@ impl From<&Config> for Limits {
 pub(crate) enum Refused {
     /// `tubes_max`, or the tubes that one connection may watch.
     Tubes,
-    /// `jobs_max` or `bytes_max` of the tube.
+    /// `jobs_max`, `bytes_max` or `age_max_ms` of the tube.
     Tube,
     /// `jobs_max` or `bytes_max` of all tubes together.
     Queue,
@@ -45,7 +48,7 @@ pub(crate) enum Refused {
 
 impl Engine {
     /// Whether a job of `bytes` fits into the tube.
-    pub(crate) fn has_room(&self, tube: TubeIx, bytes: u64) -> Result<(), Refused> {
+    pub(crate) fn has_room(&self, tube: TubeIx, bytes: u64, now: Now) -> Result<(), Refused> {
         if self.jobs_len() >= self.limits.jobs_max || self.bytes + bytes > self.limits.bytes_max {
             return Err(Refused::Queue);
         }
@@ -56,6 +59,11 @@ impl Engine {
         if tube.figures.jobs() >= tube.config.jobs_max || tube.figures.bytes + bytes > tube.config.bytes_max {
             return Err(Refused::Tube);
         }
+        let age_max_ms = tube.config.age_max_ms;
+        let oldest = if age_max_ms > 0 { tube.oldest_ready().and_then(|id| self.job(id)) } else { None };
+        if oldest.is_some_and(|job| now.wall.millis().saturating_sub(job.created_ms) > age_max_ms) {
+            return Err(Refused::Tube);
+        }
         Ok(())
     }
 
@@ -64,6 +72,19 @@ impl Engine {
         /// The longer of the two kinds of keys, and what a run has of its own and of gaps.
         const PLACE_BYTES: u64 = 18;
         self.jobs.bytes() + self.jobs_len() * PLACE_BYTES
+    }
+
+    /// Whether a job that is there already could be in this tube.
+    pub(crate) fn fits_tube(&self, to: TubeIx, id: JobId) -> bool {
+        let Some(job) = self.job(id) else { return false };
+        let tube = self.tube(to);
+        let bytes = tube.figures.bytes + u64::from(job.body_len);
+        job.tube == to || (tube.figures.jobs() < tube.config.jobs_max && bytes <= tube.config.bytes_max)
+    }
+
+    /// Whether there may be one more key.
+    pub(crate) fn has_room_for_keys(&self) -> bool {
+        self.keys().len() < self.limits.keys_max as usize
     }
 
     /// Takes over limits that have changed; tubes that their manifest does not name follow the new defaults. What is over

@@ -6,10 +6,16 @@
 
 mod by_hand;
 mod client;
+mod death;
+mod flow;
+mod groups;
 mod hand_out;
 mod job;
+mod keys;
 mod limits;
+mod more;
 mod rate;
+mod retry;
 mod row;
 mod runs;
 mod space;
@@ -29,9 +35,14 @@ use wal::Lsn;
 pub use by_hand::StateName;
 use client::Client;
 pub(crate) use client::{ClientId, WaitEnd};
+use groups::Groups;
 pub(crate) use hand_out::Asked;
 pub(crate) use job::{Counts, Facts, Job, JobState};
+use keys::Keys;
+pub(crate) use keys::scoped_key;
 pub(crate) use limits::{Limits, Refused};
+pub use more::{Attempt, AttemptEnd};
+pub(crate) use more::{Dead, More, PutTerms, cut_reason};
 pub(crate) use rate::{Rate, time_to_drain};
 use space::Space;
 pub(crate) use space::SpaceIx;
@@ -56,7 +67,7 @@ pub(crate) enum Event {
     /// A client's wait ended without one.
     WaitOver { client: ClientId, why: WaitEnd },
     /// A lease ran out.
-    LeaseOver { job: JobId, after: After },
+    LeaseOver { job: JobId, by: ClientId, after: After },
 }
 
 /// What became of a job whose lease ran out.
@@ -84,6 +95,13 @@ pub(crate) struct Engine {
     wait_alarms: BTreeSet<(Mono, ClientId)>,
     /// Every tube that a delayed job or the end of a pause will change, in wall-clock milliseconds.
     tube_alarms: BTreeSet<(u64, TubeIx)>,
+    /// Tubes whose rate lets the next job go then, where somebody waits for it.
+    rate_alarms: BTreeSet<(Mono, TubeIx)>,
+    /// Tubes with a limit of reservations, one of which has ended.
+    freed: Vec<TubeIx>,
+    keys: Keys,
+    groups: Groups,
+    dead: BTreeSet<JobId>,
     events: VecDeque<Event>,
     /// The time of the wake that is being served: leases that begin by themselves count from it.
     pub(crate) now: Now,
@@ -106,6 +124,11 @@ impl Engine {
             leases: BTreeSet::new(),
             wait_alarms: BTreeSet::new(),
             tube_alarms: BTreeSet::new(),
+            rate_alarms: BTreeSet::new(),
+            freed: Vec::new(),
+            keys: Keys::default(),
+            groups: Groups::default(),
+            dead: BTreeSet::new(),
             events: VecDeque::new(),
             now: Now::default(),
             bytes: 0,
@@ -120,6 +143,7 @@ impl Engine {
 
     /// The next thing that happened by itself.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.offer_freed();
         self.events.pop_front()
     }
 
@@ -178,6 +202,11 @@ impl Engine {
         JobId(self.next_id)
     }
 
+    /// An id is used up by what never became a job, as beanstalkd does.
+    pub(crate) fn skip_id(&mut self) {
+        self.next_id += 1;
+    }
+
     /// Ids up to this one have been given out.
     pub(crate) fn never_again(&mut self, id: JobId) {
         self.next_id = self.next_id.max(id.0 + 1);
@@ -231,6 +260,11 @@ impl Engine {
         ix
     }
 
+    /// The namespace's place, if anybody was ever in it.
+    pub(crate) fn find_space(&self, name: &Namespace) -> Option<SpaceIx> {
+        self.space_index.get(name).copied()
+    }
+
     pub(crate) fn find_tube(&self, space: SpaceIx, name: &str) -> Option<TubeIx> {
         self.space(space).tubes.get(name).copied()
     }
@@ -244,12 +278,12 @@ impl Engine {
             return ix;
         }
         let name = TubeName::new(name.as_bytes()).expect("the parser and the log let only names pass");
-        let born = self.turn();
+        let place = self.space(space).order.len() as u32;
         let config = self.space(space).configs.get(name.as_str()).unwrap_or(&self.limits.tube).clone();
-        let ix = TubeIx(self.tubes.insert(Tube::new(space, name.clone(), born, config)) as u32);
+        let ix = TubeIx(self.tubes.insert(Tube::new(space, name.clone(), place, config)) as u32);
         let space = self.space_mut(space);
         space.tubes.insert(name, ix);
-        space.by_birth.insert(born, ix);
+        space.order.push(ix);
         ix
     }
 
@@ -271,9 +305,13 @@ impl Engine {
         if let Some(alarm) = tube.alarm_ms {
             self.tube_alarms.remove(&(alarm, ix));
         }
+        self.forget_rate_alarm(&tube, ix);
         let space = self.space_mut(tube.space);
         space.tubes.remove(tube.name.as_str());
-        space.by_birth.remove(&tube.born);
+        space.order.swap_remove(tube.place as usize);
+        if let Some(&moved) = space.order.get(tube.place as usize) {
+            self.tube_mut(moved).place = tube.place;
+        }
     }
 
     /// The log was read: from now on empty tubes go.

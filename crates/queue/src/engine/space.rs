@@ -22,7 +22,8 @@ pub(crate) struct Space {
     /// The name as records spell it.
     pub(crate) text: String,
     pub(crate) tubes: HashMap<TubeName, TubeIx>,
-    pub(crate) by_birth: BTreeMap<u64, TubeIx>,
+    /// In the order of `list-tubes`: the last takes the place of one that goes, as in beanstalkd.
+    pub(crate) order: Vec<TubeIx>,
     /// What the application's manifest says of its tubes.
     pub(crate) configs: BTreeMap<String, TubeConfig>,
     pub(crate) figures: Figures,
@@ -40,7 +41,7 @@ impl Space {
             text: space_text(&name),
             name,
             tubes: HashMap::new(),
-            by_birth: BTreeMap::new(),
+            order: Vec::new(),
             configs: BTreeMap::new(),
             figures: Figures::default(),
             totals: Totals::default(),

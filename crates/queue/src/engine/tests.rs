@@ -469,13 +469,13 @@ fn when_the_memory_for_the_index_is_spent_no_job_is_taken() {
     pair.engine.limits = Limits::from(&config);
     let default = pair.engine.find_tube(SpaceIx::SHARED, "default").unwrap();
     let mut jobs = 0;
-    while pair.engine.has_room(default, 1) == Ok(()) {
+    while pair.engine.has_room(default, 1, Now::default()) == Ok(()) {
         pair.put(0, 0, 0);
         jobs += 1;
     }
-    assert_eq!(pair.engine.has_room(default, 1), Err(Refused::Memory));
+    assert_eq!(pair.engine.has_room(default, 1, Now::default()), Err(Refused::Memory));
     assert!((14_000..17_000).contains(&jobs), "{jobs} jobs in 1 MiB");
-    while pair.engine.has_room(default, 1).is_err() {
+    while pair.engine.has_room(default, 1, Now::default()).is_err() {
         let id = pair.model.jobs.pop().unwrap().id;
         pair.engine.remove(JobId(id)).unwrap();
     }

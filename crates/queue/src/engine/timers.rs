@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use stdx::clock::Wall;
 
+use super::job::Lease;
 use super::row::WHEN_MAX;
 use super::{After, Engine, Event, Now, Pause, TubeIx};
 use crate::names::JobId;
@@ -16,8 +17,9 @@ impl Engine {
     /// do not stop the clients; says whether more is due.
     pub(crate) fn tick(&mut self, now: Now, steps: usize) -> bool {
         self.now = now;
+        self.keys.expire(now.wall.millis());
         for _ in 0..steps {
-            if !(self.end_a_lease(now) || self.end_a_wait(now) || self.wake_a_tube(now)) {
+            if !(self.end_a_lease(now) || self.end_a_wait(now) || self.wake_a_tube(now) || self.open_a_tube(now.mono)) {
                 return false;
             }
         }
@@ -30,7 +32,7 @@ impl Engine {
         let wait = self.wait_alarms.first().map(|&(at, _)| at);
         let mono = lease.into_iter().chain(wait).min().map(|at| at.since(now.mono));
         let wall = self.tube_alarms.first().map(|&(ms, _)| Wall::from_millis(ms).since(now.wall));
-        mono.into_iter().chain(wall).min()
+        mono.into_iter().chain(wall).chain(self.next_opening(now.mono)).min()
     }
 
     /// `pause-tube`: until then nobody gets a job of the tube. A pause that is over already only counts.
@@ -66,19 +68,13 @@ impl Engine {
     fn lease_over(&mut self, id: JobId, now: Now) {
         let (Some(job), Some(facts)) = (self.jobs.get(id), self.jobs.facts_mut(id)) else { return };
         facts.counts.timeouts += 1;
-        let (tube, reserves) = (job.tube, facts.counts.reserves);
+        let (tube, lease) = (job.tube, job.state.lease());
         self.count_timeout(tube);
-        let config = &self.tube(tube).config;
-        let (attempts_max, retry_delay_ms) = (config.attempts_max, config.retry_delay_ms);
-        let after = if attempts_max > 0 && reserves >= attempts_max {
-            After::Buried
-        } else if retry_delay_ms > 0 {
-            After::Delayed { until_ms: now.wall.millis().saturating_add(retry_delay_ms) }
-        } else {
-            After::Ready
-        };
+        let after = self.after_attempt(id, tube, now);
         // Told first: making it ready may give it to somebody else at once.
-        self.events.push_back(Event::LeaseOver { job: id, after });
+        if let Some(Lease { by, .. }) = lease {
+            self.events.push_back(Event::LeaseOver { job: id, by, after });
+        }
         match after {
             After::Ready => self.make_ready(id),
             After::Delayed { until_ms } => self.delay(id, until_ms),

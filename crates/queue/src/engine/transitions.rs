@@ -1,6 +1,8 @@
 //! A job's way from state to state. Every change goes through `detach` and `attach`, which keep the orders, the timers and
 //! the figures of tube and namespace in step.
 
+use std::sync::Arc;
+
 use stdx::clock::Mono;
 
 use super::{ClientId, Engine, Facts, Figures, Job, JobState, Now, ReadyKey, TubeIx};
@@ -16,8 +18,43 @@ impl Engine {
         self.jobs.insert(&job, facts);
         self.bytes += bytes;
         self.both_figures(tube, |figures| figures.bytes += bytes);
+        self.take_up(id, tube);
         self.take_place(&job, state);
         self.offer(tube);
+    }
+
+    /// What a job brings along beside its row: its keys, its death, its place among those of its ordering key. Whoever gives
+    /// a job its facts after it was inserted calls this.
+    pub(crate) fn take_up(&mut self, id: JobId, tube: TubeIx) {
+        let Some(more) = self.jobs.facts(id).and_then(|facts| facts.more.as_ref()) else { return };
+        let (terms, is_dead) = (more.terms.clone(), more.dead.is_some());
+        let space = self.tube(tube).space;
+        if let Some(key) = terms.key {
+            self.keys.keep(space, key, id, terms.key_until_ms);
+        }
+        if is_dead {
+            self.dead.insert(id);
+        } else if let Some(key) = terms.unique {
+            self.keys.claim(space, key, id);
+        }
+        self.join_group(id, tube);
+    }
+
+    /// The job goes over to another tube, or stays in its own, in this state.
+    pub(super) fn move_job(&mut self, id: JobId, to: TubeIx, state: JobState) {
+        self.detach(id);
+        let Job { tube: from, body_len, .. } = self.known(id);
+        if let Some(key) = self.order_key(id) {
+            self.leave_group(id, from, key);
+        }
+        let bytes = u64::from(body_len);
+        self.both_figures(from, |figures| figures.bytes -= bytes);
+        self.both_figures(to, |figures| figures.bytes += bytes);
+        self.jobs.update(id, |job| job.tube = to);
+        self.join_group(id, to);
+        self.attach(id, state);
+        self.forget_if_empty(from);
+        self.offer(to);
     }
 
     /// Counts a job that was put (and not merely copied forward in the log).
@@ -48,6 +85,15 @@ impl Engine {
         let bytes = u64::from(job.body_len);
         self.bytes -= bytes;
         self.both_figures(job.tube, |figures| figures.bytes -= bytes);
+        if let Some(more) = &facts.more {
+            self.dead.remove(&id);
+            if let Some(key) = &more.terms.unique {
+                self.keys.let_go(self.tube(job.tube).space, key, id);
+            }
+            if let Some(key) = &more.terms.order {
+                self.leave_group(id, job.tube, Arc::clone(key));
+            }
+        }
         self.forget_if_empty(job.tube);
         Some((job, facts))
     }
@@ -81,6 +127,7 @@ impl Engine {
         if let Some(facts) = self.jobs.facts_mut(id) {
             facts.counts.reserves += 1;
         }
+        self.count_hand_out(self.known(id).tube);
     }
 
     /// The client keeps the job for its whole time to run once more.
@@ -123,6 +170,7 @@ impl Engine {
                 self.leases.remove(&(deadline, id));
                 self.client_mut(by).held.remove(&(deadline, id));
                 self.both_figures(tube, |figures| figures.reserved -= 1);
+                self.count_return(tube);
             }
             JobState::Buried { turn } => {
                 self.tube_mut(tube).buried.remove(&(turn, id));
@@ -148,7 +196,9 @@ impl Engine {
         let (id, tube, urgent) = (job.id, job.tube, job.is_urgent());
         match state {
             JobState::Ready => {
-                self.tube_mut(tube).ready.insert(ReadyKey::new(job.pri, id));
+                if !self.is_held_back(id, tube) {
+                    self.tube_mut(tube).ready.insert(ReadyKey::new(job.pri, id));
+                }
                 self.both_figures(tube, |figures| {
                     figures.ready += 1;
                     figures.urgent += u64::from(urgent);

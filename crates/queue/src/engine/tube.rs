@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::client::ClientId;
+use super::flow::Flow;
 use super::rate::Rate;
 use super::runs::Runs;
 use super::space::SpaceIx;
@@ -73,8 +74,8 @@ pub(crate) struct Pause {
 pub(crate) struct Tube {
     pub(crate) space: SpaceIx,
     pub(crate) name: TubeName,
-    /// Counts up over all tubes: the order of `list-tubes`.
-    pub(crate) born: u64,
+    /// Its place in the order of `list-tubes`.
+    pub(crate) place: u32,
     pub(crate) config: TubeConfig,
     /// Ready jobs.
     pub(crate) ready: Runs<ReadyKey>,
@@ -90,6 +91,7 @@ pub(crate) struct Tube {
     pub(crate) arrivals: Rate,
     pub(crate) services: Rate,
     pub(crate) pause: Option<Pause>,
+    pub(crate) flow: Flow,
     pub(crate) using: u32,
     pub(crate) watching: u32,
     /// The entry of this tube in the engine's alarms.
@@ -97,11 +99,11 @@ pub(crate) struct Tube {
 }
 
 impl Tube {
-    pub(crate) fn new(space: SpaceIx, name: TubeName, born: u64, config: TubeConfig) -> Tube {
+    pub(crate) fn new(space: SpaceIx, name: TubeName, place: u32, config: TubeConfig) -> Tube {
         Tube {
             space,
             name,
-            born,
+            place,
             config,
             ready: Runs::default(),
             delayed: Runs::default(),
@@ -112,6 +114,7 @@ impl Tube {
             arrivals: Rate::default(),
             services: Rate::default(),
             pause: None,
+            flow: Flow::default(),
             using: 0,
             watching: 0,
             alarm_ms: None,
@@ -125,11 +128,6 @@ impl Tube {
             && self.watching == 0
             && self.figures.jobs() == 0
             && self.pause.is_none()
-    }
-
-    /// The next job that a client would get.
-    pub(crate) fn first_ready(&self) -> Option<ReadyKey> {
-        if self.pause.is_some() { None } else { self.ready.first().copied() }
     }
 
     /// When the tube must be looked at next.

@@ -83,6 +83,7 @@ impl Replay {
                 self.engine.space_mut(space).totals = totals;
             }
             Record::NextId { id } => self.engine.never_again(JobId(id.0.saturating_sub(1))),
+            Record::Fate(fate) => self.fate(found.lsn, fate)?,
         }
         Ok(())
     }
@@ -95,8 +96,8 @@ impl Replay {
             (None, 0) => JobState::Ready,
             (None, until_ms) => JobState::Delayed { until_ms },
         };
-        let (counts, trace) = (record.attrs.counts, record.attrs.trace);
-        let facts = Facts { counts, trace, ..Facts::default() };
+        let (counts, trace, more) = (record.attrs.counts, record.attrs.trace, record.attrs.more.clone());
+        let facts = Facts { counts, trace, more, ..Facts::default() };
         let used = self.segments.entry(found.position.segment).or_default();
         used.live_jobs += 1;
         used.live_bytes += u64::from(found.position.len);
@@ -160,11 +161,11 @@ impl Replay {
         }
     }
 
-    fn space(&mut self, text: &str) -> Result<SpaceIx, Malformed> {
+    pub(super) fn space(&mut self, text: &str) -> Result<SpaceIx, Malformed> {
         Ok(self.engine.space_ix(&space_from_text(text)?))
     }
 
-    fn tube(&mut self, at: &TubeRef<'_>) -> Result<TubeIx, Malformed> {
+    pub(super) fn tube(&mut self, at: &TubeRef<'_>) -> Result<TubeIx, Malformed> {
         let space = self.space(at.space)?;
         Ok(self.engine.tube_or_new(space, at.tube))
     }

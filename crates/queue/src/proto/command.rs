@@ -2,12 +2,15 @@
 
 use stdx::trace::TraceContext;
 
+use super::put_with::PutWith;
 use crate::names::{JobId, TubeName, is_name_byte};
 
 /// A command as it was sent, without the body of `put`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
     Put(Put),
+    /// Forebay's own: a put that asks for more than the usual.
+    PutWith(Put, PutWith<'a>),
     Use {
         tube: &'a str,
     },
@@ -73,6 +76,11 @@ pub(crate) enum Command<'a> {
     /// Forebay's own: the context of the connection's next put.
     Trace {
         context: TraceContext,
+    },
+    /// Forebay's own: the attempt at a job failed.
+    Fail {
+        id: JobId,
+        reason: &'a str,
     },
     /// Forebay's own: the context in which a job was put.
     JobTrace {
@@ -142,6 +150,8 @@ enum Verb {
     Auth,
     Trace,
     JobTrace,
+    PutWith,
+    Fail,
 }
 
 /// The first that a line begins with counts, so a longer one stands before its beginning.
@@ -174,6 +184,8 @@ const VERBS: &[(&str, Verb)] = &[
     ("auth ", Verb::Auth),
     ("trace ", Verb::Trace),
     ("job-trace ", Verb::JobTrace),
+    ("put-with ", Verb::PutWith),
+    ("fail ", Verb::Fail),
 ];
 
 fn read(verb: Verb, rest: &[u8]) -> Option<Command<'_>> {
@@ -182,6 +194,12 @@ fn read(verb: Verb, rest: &[u8]) -> Option<Command<'_>> {
         Verb::Put => {
             let (pri, delay_s, ttr_s, bytes) = (args.u32()?, args.u32()?, args.u32()?, args.u32()?);
             return Some(Command::Put(Put { pri, delay_s, ttr_s, bytes, has_trailer: !args.0.is_empty() }));
+        }
+        Verb::PutWith => return super::put_with::read(args),
+        Verb::Fail => {
+            let id = args.id()?;
+            let reason = std::str::from_utf8(args.0).ok()?.trim();
+            return Some(Command::Fail { id, reason });
         }
         // What stands behind the number is not looked at.
         Verb::ReserveWithTimeout => {
@@ -219,7 +237,7 @@ fn read(verb: Verb, rest: &[u8]) -> Option<Command<'_>> {
 }
 
 /// What is left of the line.
-struct Args<'a>(&'a [u8]);
+pub(super) struct Args<'a>(pub(super) &'a [u8]);
 
 impl<'a> Args<'a> {
     /// Spaces, then digits; nothing else may stand before them.
@@ -237,7 +255,7 @@ impl<'a> Args<'a> {
         Some(number)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         self.u64().and_then(|number| u32::try_from(number).ok())
     }
 
@@ -330,5 +348,19 @@ mod tests {
         assert_eq!(parse(b"put"), UNKNOWN);
         assert_eq!(parse(b""), UNKNOWN);
         assert_eq!(parse(b"sta\0ts"), BAD);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_a_command_or_refused(verb in 0..VERBS.len() + 1, rest: Vec<u8>, numbers: Vec<u64>) {
+            let mut line = VERBS.get(verb).map_or_else(Vec::new, |(word, _)| word.as_bytes().to_vec());
+            for number in numbers {
+                line.extend_from_slice(format!("{number} ").as_bytes());
+            }
+            line.extend_from_slice(&rest);
+            if let Ok(Use { tube } | Watch { tube } | StatsTube { tube } | PauseTube { tube, .. }) = parse(&line) {
+                proptest::prop_assert!(TubeName::new(tube.as_bytes()).is_some());
+            }
+        }
     }
 }

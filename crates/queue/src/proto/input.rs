@@ -245,4 +245,43 @@ mod tests {
         assert_eq!(input.next(), Step::Line(b"USE x"));
         assert_eq!(input.next(), Step::Line(b"GET / HTTP/1.1"));
     }
+
+    proptest::proptest! {
+        /// Whatever comes, in whatever pieces: the same steps, and no more memory than was sent.
+        #[test]
+        fn steps_do_not_depend_on_how_the_bytes_came(
+            words in proptest::collection::vec(
+                proptest::prop_oneof![
+                    proptest::strategy::Just(b"\r\n".to_vec()),
+                    proptest::strategy::Just(b"\r".to_vec()),
+                    proptest::strategy::Just(b"put\r\n".to_vec()),
+                    proptest::strategy::Just(b"skip\r\n".to_vec()),
+                    proptest::collection::vec(0u8.., 0..300),
+                ],
+                0..30,
+            ),
+            chunk in 1usize..500,
+        ) {
+            let sent: Vec<u8> = words.concat();
+            let steps = |chunk: usize| {
+                let mut input = Input::default();
+                let mut seen = Vec::new();
+                // The first line may be HTTP, which ends a conversation.
+                input.past_first_line = true;
+                for bytes in sent.chunks(chunk) {
+                    input.push(bytes);
+                    loop {
+                        match input.next() {
+                            Step::More => break,
+                            Step::Line(b"put") => input.expect_body(7),
+                            Step::Line(b"skip") => input.swallow_body(9, Reply::JobTooBig),
+                            step => seen.push(format!("{step:?}")),
+                        }
+                    }
+                }
+                seen
+            };
+            proptest::prop_assert_eq!(steps(chunk), steps(usize::MAX));
+        }
+    }
 }

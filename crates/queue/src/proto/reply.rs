@@ -40,6 +40,8 @@ pub(crate) enum Reply<'a> {
     Authorized,
     /// Forebay's own: `auth` with a token that nobody has.
     NotAuthorized,
+    /// Forebay's own: answer to `fail`.
+    Failed,
     /// Forebay's own: answer to `trace`.
     Tracing,
     /// Forebay's own: answer to `job-trace`.
@@ -95,6 +97,7 @@ impl Reply<'_> {
             Reply::OutOfMemory => b"OUT_OF_MEMORY\r\n",
             Reply::Authorized => b"AUTHORIZED\r\n",
             Reply::NotAuthorized => b"NOT_AUTHORIZED\r\n",
+            Reply::Failed => b"FAILED\r\n",
             Reply::Tracing => b"TRACING\r\n",
             _ => b"INTERNAL_ERROR\r\n",
         }

@@ -19,6 +19,7 @@ const AHEAD_BYTES_MAX: usize = 64 << 10;
 pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, stream: Stream) {
     let (id, socket) = shell.open(stream);
     shell.connections.set(shell.connections.get() + 1);
+    shell.broker.borrow_mut().name_worker(id, &socket.stream.peer());
     let mut session = Session::new(id);
     converse(&shell, &socket, &mut session).await;
     session.end(&*shell);

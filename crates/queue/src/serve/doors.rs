@@ -9,7 +9,7 @@ use stdx::io::Io;
 use super::shell::Shell;
 use super::visit::Visit;
 use crate::broker::WhyNot;
-use crate::door::{self, Call, Done, JobAndBody, Lease, NewJob, Op, Settle, Settled, StateName};
+use crate::door::{self, Call, DeadFilter, Done, JobAndBody, Lease, NewJob, Op, Settle, Settled, StateName};
 use crate::engine::JobState;
 use crate::names::{JobId, Namespace, TubeName};
 use crate::proto::answer::Answer;
@@ -34,7 +34,8 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, call: Call) {
 }
 
 async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -> Outcome<Done> {
-    if !matches!(op, Op::Put { .. } | Op::Reserve { .. }) && !shell.broker.borrow().knows(namespace) {
+    let asks_anywhere = matches!(op, Op::Put { .. } | Op::Reserve { .. } | Op::Dead { .. } | Op::Replay { .. });
+    if !asks_anywhere && !shell.broker.borrow().knows(namespace) {
         return Err(nothing_there(&op));
     }
     let visit = Visit::enter(shell, namespace);
@@ -70,6 +71,11 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
                 _ => Err(door::no_such_tube(tube.as_str())),
             }
         }
+        Op::Fail { lease, reason, delay_s } => {
+            fail(shell, namespace, &visit, lease, &reason, delay_s).await.map(Done::Settled)
+        }
+        Op::Dead { filter, n } => dead(&visit, namespace, &filter, n).await,
+        Op::Replay { filter, n, preview } => replay(&visit, namespace, &filter, n, preview).await,
         Op::Status => {
             let connections = shell.connections.get().into();
             Ok(Done::Status(visit.with(|broker, _, now| broker.status(now, connections))))
@@ -84,11 +90,12 @@ fn nothing_there(op: &Op) -> ApiError {
             door::no_such_tube(tube.as_str())
         }
         Op::Settle { lease: Lease { id, .. }, .. }
+        | Op::Fail { lease: Lease { id, .. }, .. }
         | Op::Peek { id }
         | Op::Delete { id }
         | Op::Bury { id }
         | Op::KickJob { id } => door::no_such_job(*id),
-        Op::Put { .. } | Op::Reserve { .. } | Op::Status => door::unavailable(),
+        Op::Put { .. } | Op::Reserve { .. } | Op::Dead { .. } | Op::Replay { .. } | Op::Status => door::unavailable(),
     }
 }
 
@@ -193,7 +200,7 @@ async fn settle<D: Io>(
     let terms = shell.take_back(namespace, visit, lease).ok_or_else(|| door::lease_lost(id))?;
     let command = match how {
         Settle::Finish => Command::Delete { id },
-        Settle::Fail { delay_s } => Command::Release { id, pri: terms.pri, delay_s: delay_s.unwrap_or(terms.retry_s) },
+        Settle::Fail { delay_s } => return end_attempt(visit, id, "", delay_s).await,
         Settle::Release { pri, delay_s } => Command::Release { id, pri: pri.unwrap_or(terms.pri), delay_s },
         Settle::Bury { pri } => Command::Bury { id, pri: pri.unwrap_or(terms.pri) },
         Settle::Touch => {
@@ -205,6 +212,57 @@ async fn settle<D: Io>(
     match visit.ask(command).await? {
         Answer::Word(word) if word == "BURIED" && !matches!(how, Settle::Bury { .. }) => Ok(Settled::Buried),
         Answer::Word(word) if matches!(word.as_str(), "DELETED" | "RELEASED" | "BURIED") => Ok(Settled::AsAsked),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn fail<D: Io>(
+    shell: &Shell<D>,
+    namespace: &Namespace,
+    visit: &Visit<D>,
+    lease: Lease,
+    reason: &str,
+    delay_s: Option<u32>,
+) -> Outcome<Settled> {
+    if visit.with(|broker, client, _| broker.state_of(client, lease.id)).is_none() {
+        return Err(door::no_such_job(lease.id));
+    }
+    shell.take_back(namespace, visit, lease).ok_or_else(|| door::lease_lost(lease.id))?;
+    end_attempt(visit, lease.id, reason, delay_s).await
+}
+
+async fn dead<D: Io>(visit: &Visit<D>, namespace: &Namespace, filter: &DeadFilter, n: usize) -> Outcome<Done> {
+    let dead = visit.with(|broker, client, _| {
+        broker.await_state(client);
+        broker.dead_jobs(namespace, filter, n)
+    });
+    visit.answer().await?;
+    Ok(Done::Dead(dead))
+}
+
+async fn replay<D: Io>(
+    visit: &Visit<D>,
+    namespace: &Namespace,
+    filter: &DeadFilter,
+    n: usize,
+    preview: bool,
+) -> Outcome<Done> {
+    let replayed = visit.with(|broker, client, now| {
+        let replayed = broker.replay(namespace, filter, n, preview, now);
+        broker.await_state(client);
+        replayed
+    });
+    visit.answer().await?;
+    Ok(Done::Replayed(replayed))
+}
+
+/// The visit holds the job.
+async fn end_attempt<D: Io>(visit: &Visit<D>, id: JobId, reason: &str, delay_s: Option<u32>) -> Outcome<Settled> {
+    let delay_ms = delay_s.map(|delay_s| u64::from(delay_s) * 1_000);
+    visit.with(|broker, client, now| broker.fail_job(client, id, reason, delay_ms, now));
+    match visit.answer().await? {
+        Answer::Word(word) if word == "BURIED" => Ok(Settled::Buried),
+        Answer::Word(word) if word == "FAILED" => Ok(Settled::AsAsked),
         other => Err(unexpected(&other)),
     }
 }

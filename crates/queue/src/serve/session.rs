@@ -3,7 +3,7 @@
 use stdx::io::Io;
 
 use crate::broker::{Broker, Flow};
-use crate::engine::{ClientId, Now};
+use crate::engine::{ClientId, Now, PutTerms};
 use crate::proto::command::{Command, Put, Refusal, parse};
 use crate::proto::input::{Input, Step};
 use crate::proto::reply::Reply;
@@ -36,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) input: Input,
     /// The `put` whose body is coming.
     put: Option<Put>,
+    /// What it asks for beside the usual.
+    terms: Option<Box<PutTerms>>,
 }
 
 /// Memory for bodies being received, over all connections.
@@ -49,12 +51,12 @@ pub(crate) trait Budget {
 /// What is to be done with the input after a line.
 enum After {
     Nothing,
-    Body(Put),
+    Body(Put, Option<Box<PutTerms>>),
 }
 
 impl Session {
     pub(crate) fn new(client: ClientId) -> Session {
-        Session { client, input: Input::default(), put: None }
+        Session { client, input: Input::default(), put: None, terms: None }
     }
 
     /// Carries out what has come in, until something has to be waited for.
@@ -80,14 +82,18 @@ impl Session {
                     if let Some(put) = self.put.take() {
                         budget.give_back(put.bytes as usize);
                         match body {
-                            Some(body) => broker.put(self.client, put, body, now),
-                            None => broker.reply(self.client, Reply::ExpectedCrlf),
+                            Some(body) => {
+                                broker.set_terms(self.client, self.terms.take());
+                                broker.put(self.client, put, body, now);
+                            }
+                            None => broker.no_body(self.client),
                         }
                     }
                     After::Nothing
                 }
                 Step::Line(line) => match parse(line) {
-                    Ok(Command::Put(put)) => After::Body(put),
+                    Ok(Command::Put(put)) => After::Body(put, None),
+                    Ok(Command::PutWith(put, with)) => After::Body(put, broker.terms_of(self.client, &with, now)),
                     Ok(command) => match broker.execute(self.client, &command, now) {
                         Flow::Go => After::Nothing,
                         Flow::Close => return Next::Quit,
@@ -102,7 +108,8 @@ impl Session {
                     }
                 },
             };
-            if let After::Body(put) = after {
+            if let After::Body(put, terms) = after {
+                self.terms = terms;
                 self.begin_put(broker, budget, put);
             }
         }

@@ -81,6 +81,14 @@ impl Stream {
         }
     }
 
+    /// Who is at its other end.
+    pub(crate) fn peer(&self) -> String {
+        match self {
+            Stream::Tcp(stream) => stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string()),
+            Stream::Unix(_) => "unix".into(),
+        }
+    }
+
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         match self {
             Stream::Tcp(stream) => stream.ready(interest).await,

@@ -1,22 +1,86 @@
-//! Clients that people have, unchanged. `FOREBAY_TEST_PYTHON` names an interpreter that has greenstalk; without it the
-//! machine's own is tried.
+//! Clients that people have, unchanged. They are fetched from their registries once, into a folder below `target`; where
+//! that does not work the test says so and is skipped. `FOREBAY_TEST_PYTHON` names an interpreter to use where it has
+//! greenstalk, pystalk and aiostalk already.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::rig::Forebay;
 
-#[test]
-fn greenstalk_works_unchanged() {
-    let python = std::env::var("FOREBAY_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let has_greenstalk = Command::new(&python).args(["-c", "import greenstalk"]).output();
-    if !has_greenstalk.is_ok_and(|tried| tried.status.success()) {
-        return eprintln!("skipped: {python} has no greenstalk; name one that has in FOREBAY_TEST_PYTHON");
+const PYTHON: [&str; 3] = ["greenstalk==2.1.1", "pystalk==0.9.1", "aiostalk==1.3.1"];
+const JAVASCRIPT: [&str; 2] = ["jackd@2.2.2", "fivebeans@1.5.0"];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Runs a program; the error is what it said.
+fn run(command: &mut Command) -> Result<String, String> {
+    match command.output() {
+        Ok(out) if out.status.success() => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
+        Ok(out) => Err(format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))),
+        Err(cause) => Err(format!("{}: {cause}", command.get_program().display())),
     }
-    let ours = Forebay::start();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/greenstalk_scenario.py");
-    let (host, port) = (ours.addr().ip().to_string(), ours.addr().port().to_string());
-    let run = Command::new(&python).args([script, &host, &port]).output().unwrap();
-    let said = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success(), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
-    assert_eq!(said.lines().count(), 5, "{said}");
+}
+
+/// Carries out a scenario against a server of its own.
+fn scenario(program: &mut Command, script: &str) -> Vec<String> {
+    let server = Forebay::start();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
+    program.arg(script).arg(server.addr().ip().to_string()).arg(server.addr().port().to_string());
+    match run(program) {
+        Ok(said) => said.lines().map(str::to_owned).collect(),
+        Err(said) => panic!("{said}"),
+    }
+}
+
+/// An interpreter that has the clients.
+fn python() -> Result<PathBuf, String> {
+    let has_all =
+        |interpreter: &Path| run(Command::new(interpreter).args(["-c", "import greenstalk, pystalk, aiostalk"]));
+    if let Some(named) = std::env::var_os("FOREBAY_TEST_PYTHON").map(PathBuf::from).filter(|p| has_all(p).is_ok()) {
+        return Ok(named);
+    }
+    let venv = folder("python-clients");
+    let interpreter = venv.join("bin/python");
+    if has_all(&interpreter).is_err() {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--retries", "1"]).args(PYTHON))?;
+        has_all(&interpreter)?;
+    }
+    Ok(interpreter)
+}
+
+/// A folder whose `node_modules` has the clients.
+fn node_modules() -> Result<PathBuf, String> {
+    let folder = folder("javascript-clients");
+    let modules = folder.join("node_modules");
+    if !(modules.join("jackd").is_dir() && modules.join("fivebeans").is_dir()) {
+        std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+        let install = ["install", "--silent", "--no-audit", "--no-fund", "--prefix", "."];
+        run(Command::new("npm").args(install).args(JAVASCRIPT).current_dir(&folder))?;
+    }
+    Ok(modules)
+}
+
+#[test]
+fn python_clients_work_unchanged() {
+    let python = match python() {
+        Ok(python) => python,
+        Err(why) => return eprintln!("skipped: the Python clients cannot be fetched: {why}"),
+    };
+    assert_eq!(scenario(&mut Command::new(&python), "greenstalk_scenario.py").len(), 5);
+    assert_eq!(scenario(&mut Command::new(&python), "pystalk_scenario.py").len(), 3);
+    assert_eq!(scenario(&mut Command::new(&python), "aiostalk_scenario.py").len(), 2);
+}
+
+#[test]
+fn javascript_clients_work_unchanged() {
+    let modules = match node_modules() {
+        Ok(modules) => modules,
+        Err(why) => return eprintln!("skipped: the JavaScript clients cannot be fetched: {why}"),
+    };
+    for (script, scenarios) in [("jackd_scenario.js", 2), ("fivebeans_scenario.js", 2)] {
+        assert_eq!(scenario(Command::new("node").env("NODE_PATH", &modules), script).len(), scenarios, "{script}");
+    }
 }

@@ -1,98 +1,179 @@
 //! Random conversations with our server and Debian's beanstalkd: the same answers, byte for byte.
+//!
+//! What is left out of the comparison has a name: [`answers::Exception`]. More scripts with `FOREBAY_SCRIPTS`, one of them
+//! with `FOREBAY_SCRIPT_SEED`.
+
+mod answers;
+mod script;
+mod timed;
 
 use stdx::rng::Rng;
 
+use self::answers::comparable;
+use self::script::{Action, Script, Step};
 use crate::rig::{Beanstalkd, Client, Forebay};
 
-/// Conversations per run; more with `FOREBAY_SCRIPTS`.
-const SCRIPTS: u64 = 60;
+/// Conversations per shard and run.
+const SCRIPTS: u64 = 500;
+/// What is said in one of them.
+const STEPS: usize = 100;
+/// Connections of one of them.
+const CLIENTS: usize = 3;
 
-#[test]
-fn random_scripts_get_the_same_answers() {
-    let scripts = std::env::var("FOREBAY_SCRIPTS").ok().and_then(|n| n.parse().ok()).unwrap_or(SCRIPTS);
-    for seed in 0..scripts {
-        let Some(reference) = Beanstalkd::start() else {
-            return eprintln!("skipped: beanstalkd is not installed");
-        };
-        let server = Forebay::start();
-        let mut ours: Vec<Client> = (0..3).map(|_| server.connect()).collect();
-        let mut theirs: Vec<Client> = (0..3).map(|_| reference.connect()).collect();
-        converse(seed, &mut ours, &mut theirs);
-    }
+macro_rules! shards {
+    ($($name:ident = $shard:literal)*) => {
+        $(#[test]
+        fn $name() {
+            super::differential::shard($shard);
+        })*
+    };
 }
 
-fn converse(seed: u64, ours: &mut [Client], theirs: &mut [Client]) {
-    let mut rng = Rng::with_seed(seed);
-    let mut said = Vec::new();
-    // The servers have seen all connections before the first of them counts.
-    for client in ours.iter_mut().chain(theirs.iter_mut()) {
-        assert_eq!(client.ask("list-tube-used"), "USING default");
-    }
-    let mut puts = 0;
-    for _ in 0..120 {
-        let who = rng.usize(..ours.len());
-        let line = command(&mut rng, said.len(), &mut puts);
-        said.push(format!("{who}> {}", line.replace("\r\n", "\\r\\n")));
-        let answer = comparable(&ours[who].ask_all(&line));
-        let wanted = comparable(&theirs[who].ask_all(&line));
-        assert_eq!(answer, wanted, "seed {seed}, after\n{}", said.join("\n"));
-    }
+shards! {
+    random_scripts_get_the_same_answers_1 = 0
+    random_scripts_get_the_same_answers_2 = 1
+    random_scripts_get_the_same_answers_3 = 2
+    random_scripts_get_the_same_answers_4 = 3
 }
 
-fn command(rng: &mut Rng, said: usize, puts: &mut u64) -> String {
-    let tube = ["default", "a", "b"][rng.usize(..3)];
-    let id = rng.u64(1..=*puts + 2);
-    let pri = [0, 1, 1023, 1024, 5_000_000][rng.usize(..5)];
-    // No two jobs fall due in the same second: their order would be that of nanoseconds there and of ids here.
-    let delay = if rng.u32(..5) < 3 { 0 } else { 1000 + said * 7919 % 5003 };
-    match rng.u32(..26) {
-        0..=6 => {
-            *puts += 1;
-            let body = "b".repeat(rng.usize(..20));
-            format!("put {pri} {delay} 500 {}\r\n{body}", body.len())
+fn shard(shard: u64) {
+    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let one = number("FOREBAY_SCRIPT_SEED");
+    let scripts = number("FOREBAY_SCRIPTS").unwrap_or(SCRIPTS);
+    for seed in one.map_or(shard * scripts..(shard + 1) * scripts, |seed| seed..seed + 1) {
+        let Some(mut pair) = Pair::start() else { return eprintln!("skipped: beanstalkd is not installed") };
+        let mut script = Script::new(Rng::with_seed(seed), CLIENTS);
+        for _ in 0..STEPS {
+            if let Err(difference) = pair.take(&script.next_step()) {
+                panic!("seed {seed}: {difference}");
+            }
         }
-        7..=10 => "reserve-with-timeout 0".into(),
-        11 => format!("reserve-job {id}"),
-        12 | 13 => format!("delete {id}"),
-        14 | 15 => format!("release {id} {pri} {delay}"),
-        16 => format!("bury {id} {pri}"),
-        17 => format!("kick {}", rng.u32(..4)),
-        18 => format!("kick-job {id}"),
-        19 => format!("touch {id}"),
-        20 => format!("use {tube}"),
-        21 => format!("watch {tube}"),
-        22 => format!("ignore {tube}"),
-        23 => ["peek-ready", "peek-delayed", "peek-buried", "list-tube-used", "stats"][rng.usize(..5)].into(),
-        24 => [format!("stats-job {id}"), format!("stats-tube {tube}"), format!("peek {id}")][rng.usize(..3)].clone(),
-        _ => ["bogus", "delete x", "stats ", "release 1", "pause-tube nowhere 5", "put 1 2", "use -"][rng.usize(..7)]
-            .into(),
     }
 }
 
-/// Without what depends on the time, the process or the version.
-fn comparable(answer: &str) -> String {
-    const OWN: [&str; 20] = [
-        "OK ",
-        "age:",
-        "time-left:",
-        "file:",
-        "pause-time-left:",
-        "pid:",
-        "version:",
-        "rusage-utime:",
-        "rusage-stime:",
-        "uptime:",
-        "binlog-oldest-index:",
-        "binlog-current-index:",
-        "binlog-records-migrated:",
-        "binlog-records-written:",
-        "binlog-max-size:",
-        "id: ",
-        "hostname:",
-        "os:",
-        "platform:",
-        "total-connections:",
-    ];
-    let lines = answer.lines().filter(|line| !OWN.iter().any(|own| line.starts_with(own)));
-    lines.collect::<Vec<_>>().join("\n").replace('"', "")
+/// Both servers, and the same clients of each.
+struct Pair {
+    ours: Side<Forebay>,
+    theirs: Side<Beanstalkd>,
+    said: Vec<String>,
+}
+
+struct Side<S> {
+    server: S,
+    clients: Vec<Client>,
+}
+
+trait Connect {
+    fn connect(&self) -> Client;
+}
+
+impl Connect for Forebay {
+    fn connect(&self) -> Client {
+        Forebay::connect(self)
+    }
+}
+
+impl Connect for Beanstalkd {
+    fn connect(&self) -> Client {
+        Beanstalkd::connect(self)
+    }
+}
+
+/// Ends what a step says: its answer is told from all others by coming last.
+const SENTINEL: &str = "list-tubes-watched";
+
+impl<S: Connect> Side<S> {
+    fn new(server: S) -> Side<S> {
+        let mut side = Side { clients: Vec::new(), server };
+        for who in 0..CLIENTS {
+            side.clients.push(side.server.connect());
+            // The server has seen the connection before anything counts.
+            side.hear(who, 0);
+        }
+        side
+    }
+
+    fn say(&mut self, who: usize, bytes: &[u8]) {
+        self.clients[who].send(&[bytes, SENTINEL.as_bytes(), b"\r\n"].concat());
+    }
+
+    /// All answers up to that of the sentinel; `own` of the step's commands are answered like it.
+    fn hear(&mut self, who: usize, own: usize) -> Vec<String> {
+        if own == 0 && self.clients[who].is_fresh() {
+            self.say(who, b"");
+        }
+        let mut heard = Vec::new();
+        let mut lists = 0;
+        while lists <= own {
+            let answer = self.clients[who].hear_all();
+            assert!(!answer.is_empty(), "the connection ended after {heard:?}");
+            lists += usize::from(answer.starts_with("OK ") && answer.contains("\n---\n- "));
+            heard.push(answer);
+        }
+        heard
+    }
+
+    fn reopen(&mut self, who: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut rest = Vec::new();
+        if !bytes.is_empty() {
+            self.clients[who].send(bytes);
+            rest = self.clients[who].hear_to_the_end();
+        }
+        self.clients[who] = self.server.connect();
+        self.hear(who, 0);
+        rest
+    }
+}
+
+impl Pair {
+    fn start() -> Option<Pair> {
+        let theirs = Side::new(Beanstalkd::start()?);
+        Some(Pair { ours: Side::new(Forebay::in_memory()), theirs, said: Vec::new() })
+    }
+
+    /// Does the same on both sides; the error is how their answers differ.
+    fn take(&mut self, step: &Step) -> Result<(), String> {
+        self.said.push(step.to_string());
+        match &step.action {
+            Action::Say { bytes, lists } => {
+                self.ours.say(step.who, bytes);
+                let ours = self.ours.hear(step.who, *lists);
+                self.theirs.say(step.who, bytes);
+                let theirs = self.theirs.hear(step.who, *lists);
+                return self.compare(&ours, &theirs);
+            }
+            Action::Wait { bytes } => {
+                self.ours.say(step.who, bytes);
+                self.theirs.say(step.who, bytes);
+            }
+            Action::Hear => {
+                let ours = self.ours.hear(step.who, 0);
+                let theirs = self.theirs.hear(step.who, 0);
+                return self.compare(&ours, &theirs);
+            }
+            Action::Reopen { last_words } => {
+                let ours = self.ours.reopen(step.who, last_words);
+                let theirs = self.theirs.reopen(step.who, last_words);
+                let text = |bytes: Vec<u8>| vec![String::from_utf8_lossy(&bytes).into_owned()];
+                return self.compare(&text(ours), &text(theirs));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, ours: &[String], theirs: &[String]) -> Result<(), String> {
+        let (ours, theirs) = (comparable(ours), comparable(theirs));
+        if ours == theirs {
+            return Ok(());
+        }
+        Err(format!("after\n{}\nours:   {ours:?}\ntheirs: {theirs:?}", self.said.join("\n")))
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what was said:\n{}", self.said.join("\n"));
+        }
+    }
 }

@@ -97,7 +97,8 @@ fn a_worker_that_was_too_slow_cannot_end_the_lease_of_its_successor() {
 
 #[test]
 fn failures_follow_the_retry_policy_of_the_tube() {
-    let tube = TubeConfig { attempts_max: 2, retry_delay_ms: 3_600_000, ..TubeConfig::default() };
+    let tube =
+        TubeConfig { attempts_max: 2, retry_delay_ms: 3_600_000, retry_jitter_percent: 0, ..TubeConfig::default() };
     let (_ours, http) = start_with(Config { tube, ..config() });
     let id = http.put("mail", "x");
     let job = &http.reserve("mail", 0, 1)[0];

@@ -9,6 +9,8 @@ mod figures;
 mod fixtures;
 mod http_api;
 mod namespaces;
+mod pressure;
 mod restart;
+mod retries;
 mod rig;
 mod transcripts;

@@ -23,6 +23,8 @@ pub enum What {
     BudgetDenied(TryKind),
     /// The route's breaker is open and this request is its probe.
     BreakerProbe,
+    /// No copy had come far enough for this client: the primary was asked.
+    ToPrimary,
     /// Its answer had been recorded for an earlier request with the same idempotency key.
     AnsweredBefore,
     /// The route's other upstream is asked instead.
@@ -35,7 +37,8 @@ pub enum What {
 
 impl What {
     /// The words of all.
-    pub const WORDS: [&str; 6] = ["budget_denied", "breaker_probe", "waited", "fault", "fallback", "answered_before"];
+    pub const WORDS: [&str; 7] =
+        ["budget_denied", "breaker_probe", "waited", "fault", "fallback", "answered_before", "to_primary"];
 
     /// A stable word for machines.
     pub fn word(&self) -> &'static str {
@@ -51,6 +54,7 @@ impl What {
             What::Fault(_) => 3,
             What::Fallback => 4,
             What::AnsweredBefore => 5,
+            What::ToPrimary => 6,
         }
     }
 }
@@ -62,6 +66,9 @@ impl fmt::Display for What {
             What::Fallback => f.write_str("the route's fallback is asked instead"),
             What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),
+            What::ToPrimary => {
+                f.write_str("the client reads its own writes, and no copy has them yet: the primary was asked")
+            }
             What::AnsweredBefore => f.write_str("the first answer for this idempotency key was given again"),
             What::Fault(strike) => write!(f, "a fault set by hand: {strike}"),
         }

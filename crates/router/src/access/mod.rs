@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use stdx::clock::Wall;
 use stdx::trace::TraceContext;
 
@@ -39,6 +39,8 @@ pub struct AccessRecord {
     pub host: Box<str>,
     /// Path and query, at most 2 KiB of them.
     pub target: Box<str>,
+    /// What the request said of its agent; `None` unless the ring wants it.
+    pub agent: Option<Box<Agent>>,
     /// The route that took it.
     pub route: Option<Arc<RouteFacts>>,
     /// The status of the reply; 499 when the client left before there was one.
@@ -61,6 +63,15 @@ pub struct AccessRecord {
     pub reply_bytes: u64,
     /// Whether the reply came to its end; false when a side broke off.
     pub whole: bool,
+}
+
+/// What a request says of who sent it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agent {
+    /// `Referer`.
+    pub referer: Option<HeaderValue>,
+    /// `User-Agent`.
+    pub user_agent: Option<HeaderValue>,
 }
 
 impl AccessRecord {

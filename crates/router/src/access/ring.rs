@@ -15,6 +15,11 @@ pub trait AccessSink: Send + Sync {
 pub trait AccessRing: Send {
     /// Takes a record; false when it is full and the record was dropped and counted.
     fn push(&mut self, record: AccessRecord) -> bool;
+
+    /// Whether records are to say what the request said of its agent.
+    fn wants_agents(&self) -> bool {
+        false
+    }
 }
 
 /// A sink that keeps nothing.

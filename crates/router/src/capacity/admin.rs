@@ -20,11 +20,11 @@ pub struct BreakerView {
     pub openings: u32,
 }
 
-/// A route's limit at one moment.
+/// The limit of a route, or of an upstream's endpoints together, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitView {
-    /// The route's name.
-    pub route: String,
+    /// The route's name, or the upstream's.
+    pub of: String,
     /// How many are under way, wait, and were turned away.
     pub figures: Figures,
 }
@@ -60,9 +60,20 @@ impl Handle {
     pub fn limits(&self) -> Vec<LimitView> {
         let routes = self.shared.states.routes.all().into_iter();
         let mut views: Vec<LimitView> = routes
-            .filter_map(|(route, state)| Some(LimitView { route, figures: state.limiter.get()?.figures() }))
+            .filter_map(|(route, state)| Some(LimitView { of: route, figures: state.limiter.get()?.figures() }))
             .collect();
-        views.sort_by(|a, b| a.route.cmp(&b.route));
+        views.sort_by(|a, b| a.of.cmp(&b.of));
+        views
+    }
+
+    /// The limits of the upstreams that have one, or had, by name.
+    pub fn upstream_limits(&self) -> Vec<LimitView> {
+        let upstreams = self.shared.states.upstreams.all().into_iter();
+        let mut views: Vec<LimitView> = upstreams
+            .filter_map(|(name, state)| Some((name, state.limiter.get()?.figures())))
+            .map(|(name, figures)| LimitView { of: name.to_string(), figures })
+            .collect();
+        views.sort_by(|a, b| a.of.cmp(&b.of));
         views
     }
 

@@ -184,6 +184,18 @@ impl Breaker {
         self.gate.store(CLOSED, SeqCst);
     }
 
+    /// Whether it lets nothing through: it is open and its pause is not over, or its probe is under way.
+    pub(crate) fn is_shut(&self, now: Mono) -> bool {
+        let gate = self.gate.load(Relaxed);
+        gate != CLOSED && gate > now.0
+    }
+
+    /// Whether the next request would be its probe.
+    pub(crate) fn is_due(&self, now: Mono) -> bool {
+        let gate = self.gate.load(Relaxed);
+        gate != CLOSED && gate <= now.0
+    }
+
     /// Whether nothing at all has to be asked of it: it is closed, and nobody has set it by hand.
     pub(crate) fn at_rest(&self) -> bool {
         self.gate.load(Relaxed) == CLOSED && self.by_hand.is_auto()

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 
-use crate::config::{PriorityConfig, RequestMatch};
+use crate::config::{PriorityConfig, RequestKey, RequestMatch};
 use crate::conn::Conn;
 use crate::fields::FORWARDED_FOR;
 use crate::peers::{Network, TrustedPeers};
@@ -87,6 +87,17 @@ pub(crate) fn client(conn: &Conn, headers: &HeaderMap, trusted: &TrustedPeers) -
     passed_on.find(|addr| !trusted.contains(*addr)).map_or(peer, |addr| addr.to_canonical())
 }
 
+/// What a request is told apart by; `None`: by its address.
+pub(crate) fn key_of<'a>(key: &RequestKey, asked: Asked<'a>) -> Option<&'a [u8]> {
+    match key {
+        RequestKey::Route => Some(b""),
+        RequestKey::Path => Some(asked.path.as_bytes()),
+        RequestKey::Header(name) => asked.headers.get(name.as_str()).map(HeaderValue::as_bytes),
+        RequestKey::Cookie(name) => cookie(asked.headers, name),
+        RequestKey::Ip => None,
+    }
+}
+
 /// The value of a cookie; of two with the same name the first.
 pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let values = headers.get_all(header::COOKIE).iter();
@@ -98,7 +109,6 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]>
 mod tests {
     use super::*;
     use crate::config::PriorityClass;
-    use http::HeaderValue;
 
     fn priority(classes: Vec<PriorityClass>, fields: &[(&'static str, &'static str)], peer: &str) -> u8 {
         let fields = fields.iter();

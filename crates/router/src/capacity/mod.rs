@@ -18,39 +18,48 @@ mod retry_after;
 mod rules;
 mod shed;
 mod sizer;
+mod visit;
 
 use std::rc::Rc;
 
 use stdx::clock::Mono;
 
 use crate::access::{Outcome, What};
+use crate::balance::Choice;
 use crate::exchange::Exchange;
 use crate::forward::{Answer, Outbound};
 use crate::rescue::Failure;
+use crate::retry::Repeat;
 use crate::route::Routed;
-use crate::tries::{self, Destination};
-use matching::Asked;
+use crate::tries::{self, Destination, Via};
 use passage::Passage;
 use rate::RateFields;
-use rules::RouteLimit;
 
 pub use admin::{BreakerView, DegradeView, LimitView};
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerState;
+#[cfg(test)]
+pub(crate) use breaker::{Ended, Verdict};
 pub(crate) use degrade::AppState;
 pub(crate) use fallback::Page;
 pub use limiter::Figures;
 pub(crate) use limiter::{Limiter, Permit};
 pub use manual::Manual;
+pub(crate) use matching::{Asked, cookie, key_of};
 pub(crate) use rate::RateTable;
-pub(crate) use rules::Rules;
+pub(crate) use rules::{RequestLimit, Rules};
 pub(crate) use shed::Shed;
+pub(crate) use visit::{Visit, answered};
 
 /// What a request holds, and its reply says, because its route asks for something.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// Its place among those under way.
     pub(crate) permit: Option<Permit>,
+    /// Its place among those under way at its upstream.
+    pub(crate) permit_upstream: Option<Permit>,
+    /// What of it decides which endpoint it goes to.
+    pub(crate) choice: Choice,
     /// What its client has left.
     pub(crate) rate: Option<Box<RateFields>>,
     /// What is answered in place of the router's own error.
@@ -66,10 +75,34 @@ pub(crate) async fn run(
     destination: Destination,
     outbound: Outbound,
 ) -> Result<Answer, Failure> {
-    if destination.routed.is_plain() {
-        return tries::run(exchange, destination, outbound).await;
+    let balanced = choose(exchange, &destination, &outbound);
+    let result = if destination.routed.is_plain() {
+        tries::run(exchange, destination, outbound).await
+    } else {
+        Box::pin(guarded(exchange, destination, outbound)).await
+    };
+    match (result, balanced) {
+        (Ok(mut answer), Some(routed)) => {
+            if let Some(balance) = &routed.upstream.balance {
+                balance.stick(exchange.taken.choice, answer.in_flight.endpoint(), answer.response.headers_mut());
+            }
+            Ok(answer)
+        }
+        (result, _) => result,
     }
-    Box::pin(guarded(exchange, destination, outbound)).await
+}
+
+/// Looks at what decides which endpoint the request goes to; gives the route back where its client is to stay there.
+fn choose(exchange: &mut Exchange, destination: &Destination, outbound: &Outbound) -> Option<Routed> {
+    let upstream = &destination.routed.upstream;
+    if upstream.policy.ejection.is_some() {
+        exchange.taken.choice.may_probe = outbound.repeat() == Repeat::Harmless;
+    }
+    let balance = upstream.balance.as_ref()?;
+    let client = matching::client(&exchange.conn, outbound.headers(), &exchange.worker.shared.trusted);
+    let asked = Asked { headers: outbound.headers(), path: &destination.path, peer: client };
+    exchange.taken.choice = Choice { may_probe: exchange.taken.choice.may_probe, ..balance.choice(asked) };
+    balance.is_sticky().then(|| destination.routed.clone())
 }
 
 async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Outbound) -> Result<Answer, Failure> {
@@ -77,7 +110,7 @@ async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Ou
     let client = matching::client(&exchange.conn, outbound.headers(), &exchange.worker.shared.trusted);
     let asked = Asked { headers: outbound.headers(), path: &destination.path, peer: client };
     rate(exchange, &routed, asked)?;
-    let priority = routed.rules.as_ref().map_or(0, |rules| rules.priorities.priority(asked));
+    let priority = routed.rules.as_ref().map_or(rules::NO_PRIORITY, |rules| rules.priorities.priority(asked));
     let instead = routed.fallback();
     let (result, left) = match admit(exchange, &routed, priority).await {
         Err(failure) => (Err(failure), Some((destination, outbound))),
@@ -92,13 +125,13 @@ async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Ou
     if !may_be_replaced(failure) {
         return result;
     }
-    exchange.taken.permit = None;
+    (exchange.taken.permit, exchange.taken.permit_upstream) = (None, None);
     if let (Some(routed), Some((destination, outbound))) = (instead, left)
         && exchange.time_left(exchange.worker.now()).is_ok()
     {
         exchange.note(What::Fallback);
         if let Ok(answer) =
-            tries::run(exchange, Destination { routed, on_fallback: true, ..destination }, outbound).await
+            tries::run(exchange, Destination { routed, via: Via::Fallback, ..destination }, outbound).await
         {
             return Ok(answer);
         }
@@ -116,7 +149,7 @@ async fn admit(exchange: &mut Exchange, routed: &Routed, priority: u8) -> Result
     if passage.is_probe() {
         exchange.note(What::BreakerProbe);
     }
-    if let Some(limit) = routed.limit() {
+    for limit in routed.limits() {
         enter(exchange, routed, limit, priority).await?;
     }
     Ok(passage)
@@ -132,7 +165,7 @@ async fn asked_for(
 ) -> Result<Answer, Failure> {
     let began = exchange.worker.now();
     let result = tries::run(exchange, destination, outbound).await;
-    if let Some(limit) = routed.limit() {
+    for limit in routed.limits() {
         observe(limit, &result, began, exchange.worker.now());
     }
     passage.settle(&result);
@@ -158,7 +191,7 @@ fn rate(exchange: &mut Exchange, routed: &Routed, asked: Asked<'_>) -> Result<()
 }
 
 /// Takes a place among those under way, for as long as the exchange lasts.
-async fn enter(exchange: &mut Exchange, routed: &Routed, limit: &RouteLimit, priority: u8) -> Result<(), Failure> {
+async fn enter(exchange: &mut Exchange, routed: &Routed, limit: &RequestLimit, priority: u8) -> Result<(), Failure> {
     let worker = Rc::clone(&exchange.worker);
     let began = worker.now();
     let entered = limit.limiter.enter(&limit.config, priority, exchange.deadline(), &worker.clock).await;
@@ -167,13 +200,19 @@ async fn enter(exchange: &mut Exchange, routed: &Routed, limit: &RouteLimit, pri
         exchange.note(What::Waited(now.since(began)));
     }
     routed.app.counted(now, entered.is_ok());
+    if entered.is_err() || limit.limiter.figures().waiting > 0 {
+        routed.upstream.state.press(now);
+    }
     let permit = entered.map_err(|why| Failure::Shed { why, retry_after_s: limit.limiter.retry_after_s() })?;
-    exchange.taken.permit = Some(permit);
+    match exchange.taken.permit {
+        None => exchange.taken.permit = Some(permit),
+        Some(_) => exchange.taken.permit_upstream = Some(permit),
+    }
     Ok(())
 }
 
 /// Tells the limiter how long the answer took; what failed fast says nothing about that.
-fn observe(limit: &RouteLimit, result: &Result<Answer, Failure>, began: Mono, now: Mono) {
+fn observe(limit: &RequestLimit, result: &Result<Answer, Failure>, began: Mono, now: Mono) {
     match result {
         Ok(answer) if answer.response.status().as_u16() < 500 => {
             limit.limiter.observe(&limit.config, now, Some(now.since(began)));

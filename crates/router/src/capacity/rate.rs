@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use stdx::clock::Mono;
 
-use crate::capacity::matching::{Asked, cookie};
+use crate::capacity::matching::{Asked, key_of};
 use crate::config::{RateConfig, RequestKey};
 
 /// Places that a key may be in.
@@ -79,15 +79,7 @@ impl RateTable {
     }
 
     fn hash(&self, rate: &Rate, asked: Asked<'_>) -> u64 {
-        let headers = asked.headers;
-        let value = match &rate.key {
-            RequestKey::Route => return 1,
-            RequestKey::Path => Some(asked.path.as_bytes()),
-            RequestKey::Header(name) => headers.get(name.as_str()).map(HeaderValue::as_bytes),
-            RequestKey::Cookie(name) => cookie(headers, name),
-            RequestKey::Ip => None,
-        };
-        match value {
+        match key_of(&rate.key, asked) {
             Some(value) => self.hasher.hash_one((1_u8, value)),
             None => self.hasher.hash_one((0_u8, asked.peer)),
         }

@@ -1,5 +1,6 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
+mod balance;
 mod breaker;
 mod check;
 mod dns;
@@ -8,6 +9,7 @@ mod hedge;
 mod idempotency;
 mod limit;
 mod matching;
+mod own_writes;
 mod policy;
 mod rate;
 mod retry;
@@ -20,6 +22,7 @@ use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
 pub use breaker::BreakerConfig;
 pub use check::CheckConfig;
 pub use dns::DnsConfig;
@@ -28,6 +31,7 @@ pub use hedge::HedgeConfig;
 pub use idempotency::IdempotencyConfig;
 pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
 pub use matching::RequestMatch;
+pub use own_writes::OwnWritesConfig;
 pub use policy::RoutePolicy;
 pub use rate::{KeyError, RateConfig, RequestKey};
 pub use retry::RetryConfig;

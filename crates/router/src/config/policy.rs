@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hedge::{self, HedgeConfig};
 use super::idempotency::IdempotencyConfig;
+use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
 use super::{BreakerConfig, DegradeConfig, FallbackConfig, LimitConfig, PriorityConfig, RateConfig};
 
@@ -36,12 +37,17 @@ pub struct RoutePolicy {
     pub hedge: Option<HedgeConfig>,
     /// Whether requests with an `Idempotency-Key` get one answer however often they are sent. Absent: the key is passed on.
     pub idempotency: Option<IdempotencyConfig>,
+    /// Whether clients read what they wrote where copies answer reads. Absent: any endpoint answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_your_writes: Option<OwnWritesConfig>,
     /// How many of its requests may be under way at once. Absent: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitConfig>,
     /// Who comes first where its requests wait. Absent: all are alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<PriorityConfig>,
+    /// Whether replies tell the client their times in a `Server-Timing` header.
+    pub server_timing: bool,
     /// How often the same client may ask. Absent: as often as it likes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateConfig>,
@@ -65,8 +71,10 @@ impl Default for RoutePolicy {
             retry: RetryConfig::default(),
             hedge: None,
             idempotency: None,
+            read_your_writes: None,
             limit: None,
             priority: None,
+            server_timing: false,
             rate: None,
             fallback: None,
             degrade: None,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rotation::RotationConfig;
+use super::{BalanceConfig, EjectionConfig, LimitConfig};
 
 /// What holds for all endpoints of an upstream: `[upstreams.NAME]` of `router.toml`, and of a manifest, where NAME is a
 /// process that a route names.
@@ -14,6 +15,16 @@ pub struct UpstreamPolicy {
     pub budget: BudgetConfig,
     /// Which of them get requests.
     pub rotation: RotationConfig,
+    /// How requests are spread over them. Absent: to the better of two, all of the same weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balance: Option<BalanceConfig>,
+    /// When one that fails is left alone. Absent: only while it refuses connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<EjectionConfig>,
+    /// How many requests each endpoint may have under way, all routes together; the line is one for all of them. Absent:
+    /// any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitConfig>,
 }
 
 /// What retries and hedges may add to the load of an upstream, all routes and workers together. When it is spent a

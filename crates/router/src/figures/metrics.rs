@@ -1,8 +1,10 @@
 //! The router's metrics. Series are bounded: so many routes and endpoints are told apart, in the order of the routing, and
 //! a gauge says how many more there are.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use control::metrics::{Exposition, Family, Kind};
-use control::wire::figures::{EndpointRow, HistogramRow, RouteRow};
+use control::wire::figures::{EndpointRow, HistogramRow, LimiterRow, RouteRow};
 
 use super::rows::CLASSES;
 use crate::handle::Handle;
@@ -24,8 +26,10 @@ impl Handle {
         self.whole(page, beyond);
         of_routes(page, &routes);
         of_breakers(page, &routes);
+        of_limiters(page, &routes);
         of_endpoints(page, &endpoints);
-        self.budgets(page);
+        self.levels(page);
+        self.of_upstreams(page);
     }
 
     fn whole(&self, page: &mut Exposition, beyond: usize) {
@@ -51,7 +55,16 @@ impl Handle {
         );
     }
 
-    fn budgets(&self, page: &mut Exposition) {
+    fn levels(&self, page: &mut Exposition) {
+        let levels = self.degrade_levels();
+        let mut family =
+            page.family("forebay_router_degrade_level", Kind::Gauge, "The degrade level of an application, 0 to 3.");
+        for view in levels.iter().take(ROUTES_MAX) {
+            family.sample(&[("app", &view.app)], view.level);
+        }
+    }
+
+    fn of_upstreams(&self, page: &mut Exposition) {
         let now = self.clock.mono();
         let snapshot = self.shared.snapshot();
         let mut upstreams: Vec<_> =
@@ -59,6 +72,14 @@ impl Handle {
         upstreams.sort_by_key(|(name, _)| *name);
         upstreams.dedup_by_key(|(name, _)| *name);
         upstreams.truncate(ROUTES_MAX);
+        let mut family = page.family(
+            "forebay_router_fail_static",
+            Kind::Gauge,
+            "1 where so many endpoints look dead that their checks are not believed.",
+        );
+        for (name, upstream) in &upstreams {
+            family.sample(&[("upstream", name)], u8::from(upstream.state.fail_static.load(Relaxed)));
+        }
         let mut family = page.family(
             "forebay_router_budget_spent",
             Kind::Gauge,
@@ -134,6 +155,27 @@ fn of_breakers(page: &mut Exposition, routes: &[RouteRow]) {
     }
 }
 
+fn of_limiters(page: &mut Exposition, routes: &[RouteRow]) {
+    let limited: Vec<_> = routes.iter().filter_map(|row| Some((row.route.as_str(), row.limiter.as_ref()?))).collect();
+    let mut gauge = |name, help, value: fn(&LimiterRow) -> u32| {
+        let mut family = page.family(name, Kind::Gauge, help);
+        for (route, limiter) in &limited {
+            family.sample(&[("route", route)], value(limiter));
+        }
+    };
+    gauge("forebay_router_limit", "Requests of a route that may be under way at once.", |limiter| limiter.limit);
+    gauge("forebay_router_limit_in_use", "Requests of a limited route that are under way.", |limiter| limiter.in_use);
+    gauge("forebay_router_limit_waiting", "Requests of a limited route that wait.", |limiter| limiter.waiting);
+    let mut family = page.family(
+        "forebay_router_limit_shed_total",
+        Kind::Counter,
+        "Requests of a limited route that were turned away.",
+    );
+    for (route, limiter) in &limited {
+        family.sample(&[("route", route)], limiter.shed);
+    }
+}
+
 fn of_endpoints(page: &mut Exposition, endpoints: &[EndpointRow]) {
     let mut family =
         page.family("forebay_router_endpoint_in_flight", Kind::Gauge, "Requests that an endpoint has in hand.");
@@ -143,6 +185,14 @@ fn of_endpoints(page: &mut Exposition, endpoints: &[EndpointRow]) {
     let mut family = page.family("forebay_router_endpoint_up", Kind::Gauge, "1 where an endpoint may be picked.");
     for row in endpoints {
         family.sample(&labels(row), u8::from(row.state == "up"));
+    }
+    let mut family = page.family(
+        "forebay_router_endpoint_healthy",
+        Kind::Gauge,
+        "1 where an endpoint's checks say that it is well.",
+    );
+    for row in endpoints {
+        family.sample(&labels(row), u8::from(row.health == "healthy"));
     }
     let mut family = page.family("forebay_router_tries_total", Kind::Counter, "Tries at an endpoint, by their ends.");
     for row in endpoints {

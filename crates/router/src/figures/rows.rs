@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use control::wire::figures::{EndpointRow, RouteRow};
+use control::wire::figures::{EndpointRow, LimiterRow, RouteRow};
 use stdx::clock::Mono;
 
 use crate::capacity::{BreakerState, Manual};
 use crate::handle::Handle;
+use crate::routing::EndpointSpec;
 use crate::snapshot::{Route, Target};
 
 /// The classes of a reply's status, as a route counts them.
@@ -32,6 +33,7 @@ impl Handle {
                 events: counted(figures.events()),
                 breaker: breaker(route, now).into(),
                 breaker_by_hand: by_hand(route, now).map(Into::into),
+                limiter: limiter(route),
                 faults: route.state.faults.count(),
                 latency: figures.latency.read(),
             }
@@ -48,21 +50,26 @@ impl Handle {
             let name = &route.facts.upstream;
             if !seen.contains(&name) {
                 seen.push(name);
-                rows.extend(route.upstream.targets.iter().map(|target| endpoint(name.as_str(), target, now)));
+                let spec = snapshot.source.upstreams.iter().find(|spec| spec.name == *name);
+                // Targets are compiled from the endpoints of their upstream, in their order.
+                let specs = spec.map(|spec| spec.endpoints.as_slice()).unwrap_or_default();
+                let targets = route.upstream.targets.iter().zip(specs);
+                rows.extend(targets.map(|(target, spec)| endpoint(name.as_str(), target, spec, now)));
             }
         }
         rows
     }
 }
 
-fn endpoint(upstream: &str, target: &Target, now: Mono) -> EndpointRow {
+fn endpoint(upstream: &str, target: &Target, spec: &EndpointSpec, now: Mono) -> EndpointRow {
     let endpoint = &target.endpoint;
     EndpointRow {
         upstream: upstream.into(),
         endpoint: target.facts.addr.to_string(),
         instance: target.facts.instance.clone(),
         release: target.facts.release,
-        state: state(target, now).into(),
+        state: state(target, spec, now).into(),
+        health: spec.health.to_string(),
         in_flight: endpoint.in_flight(),
         expected_us: endpoint.expected_us(now),
         tries: counted(endpoint.figures.outcomes()),
@@ -70,8 +77,10 @@ fn endpoint(upstream: &str, target: &Target, now: Mono) -> EndpointRow {
     }
 }
 
-fn state(target: &Target, now: Mono) -> &'static str {
-    if !target.in_rotation {
+fn state(target: &Target, spec: &EndpointSpec, now: Mono) -> &'static str {
+    if spec.draining {
+        "draining"
+    } else if !target.in_rotation {
         "out"
     } else if target.endpoint.down(now).is_some() {
         "passed over"
@@ -96,6 +105,12 @@ pub(super) fn by_hand(route: &Route, now: Mono) -> Option<&'static str> {
         Manual::Tripped => Some("tripped"),
         Manual::Closed => Some("closed"),
     }
+}
+
+/// A route's limit, where it has one.
+fn limiter(route: &Route) -> Option<LimiterRow> {
+    let figures = route.state.limiter.get()?.figures();
+    Some(LimiterRow { limit: figures.limit, in_use: figures.in_flight, waiting: figures.waiting, shed: figures.shed })
 }
 
 /// What was counted at all.

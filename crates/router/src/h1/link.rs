@@ -49,19 +49,29 @@ pub(crate) struct Asked {
 
 /// Buffers that no exchange uses: an idle connection has none.
 #[derive(Debug, Default)]
-pub(crate) struct Buffers(RefCell<Vec<(BytesMut, Vec<u8>)>>);
+pub(crate) struct Buffers {
+    inputs: RefCell<Vec<BytesMut>>,
+    outputs: RefCell<Vec<Vec<u8>>>,
+}
 
 impl Buffers {
     fn take(&self) -> (BytesMut, Vec<u8>) {
-        self.0.borrow_mut().pop().unwrap_or_default()
+        (self.inputs.borrow_mut().pop().unwrap_or_default(), self.outputs.borrow_mut().pop().unwrap_or_default())
     }
 
-    fn give(&self, mut input: BytesMut, mut output: Vec<u8>) {
-        let mut spare = self.0.borrow_mut();
-        if spare.len() < SPARE_MAX && input.capacity() <= SPARE_BYTES_MAX && output.capacity() <= SPARE_BYTES_MAX {
+    fn give_input(&self, mut input: BytesMut) {
+        let mut spare = self.inputs.borrow_mut();
+        if spare.len() < SPARE_MAX && input.capacity() <= SPARE_BYTES_MAX {
             input.clear();
+            spare.push(input);
+        }
+    }
+
+    fn give_output(&self, mut output: Vec<u8>) {
+        let mut spare = self.outputs.borrow_mut();
+        if spare.len() < SPARE_MAX && output.capacity() <= SPARE_BYTES_MAX {
             output.clear();
-            spare.push((input, output));
+            spare.push(output);
         }
     }
 }
@@ -116,7 +126,7 @@ impl Link {
             Err(fault) => return Err(Asked { fault, unsent: !pump.began() }),
         };
         let upload = if sent {
-            buffers.give(BytesMut::new(), pump.into_buffer());
+            buffers.give_output(pump.into_buffer());
             None
         } else {
             Some(Box::new((pump, std::mem::replace(content, ClientBody::Empty))))
@@ -171,7 +181,7 @@ impl Line {
 
     /// The connection, free for another exchange.
     pub(super) fn into_link(self, buffers: &Buffers) -> Link {
-        buffers.give(self.input, Vec::new());
+        buffers.give_input(self.input);
         Link(self.stream)
     }
 }

@@ -105,14 +105,18 @@ mod tests {
     use control::wire::router::{BreakerByHand, Setting};
     use stdx::clock::Wall;
     use stdx::io::Disk;
+    use testkit::FakeDisk;
+
+    fn by() -> By {
+        By { who: "uid 0".into(), why: Some("the database is down".into()) }
+    }
 
     fn ledger() -> Ledger {
         let mut ledger = Ledger::default();
-        let by = By { who: "uid 0".into(), why: Some("the database is down".into()) };
         ledger.set(
             Setting::Breaker { route: "shop/production/".into(), state: BreakerByHand::Tripped },
             None,
-            by,
+            by(),
             Wall(7),
         );
         ledger
@@ -155,5 +159,24 @@ mod tests {
         let bytes = include_bytes!("../../tests/fixtures/overrides-1");
         assert_eq!(decode(bytes).unwrap(), ledger());
         assert_eq!(encode(&ledger()).unwrap(), bytes, "the format has changed: raise its version and migrate");
+    }
+
+    #[test]
+    fn whenever_the_power_fails_the_file_is_the_old_one_or_the_new_one() {
+        let path = Path::new("/data/router/overrides");
+        let old = ledger();
+        let mut new = ledger();
+        new.expire(Wall(8));
+        new.set(Setting::Breaker { route: "b".into(), state: BreakerByHand::Closed }, None, by(), Wall(9));
+        for changes in 0..20 {
+            let disk = FakeDisk::new(changes);
+            disk.create_dir(path.parent().unwrap()).unwrap();
+            save(&disk, path, &old).unwrap();
+            disk.power_off_after(changes);
+            let saved = save(&disk, path, &new).is_ok();
+            disk.power_cut();
+            let found = load(&disk, path).unwrap();
+            assert!(found == new || (!saved && found == old), "after {changes} changes: {found:?}");
+        }
     }
 }

@@ -90,3 +90,56 @@ async fn a_client_that_leaves_early_counts_as_no_time() {
     assert_eq!(value(&page, "forebay_router_requests_total", &[("route", "web"), ("status", "4xx")]), 1.0);
     assert_eq!(value(&page, "forebay_router_request_seconds_count", &[("route", "web")]), 0.0);
 }
+
+#[tokio::test]
+async fn a_reply_tells_its_times_where_the_route_says_so() {
+    let own = "HTTP/1.1 200 OK\r\nserver-timing: db;dur=3\r\ncontent-length: 0\r\n\r\n";
+    let endpoint = Endpoint::new(move |_| Act::Reply(own.as_bytes().to_vec())).await;
+    let silent = proxy().endpoint(&endpoint).start();
+    assert_eq!(silent.get("/").await.all("server-timing"), ["db;dur=3"]);
+    let telling = proxy().endpoint(&endpoint).policy(|policy| policy.server_timing = true).start();
+    let reply = telling.get("/").await;
+    let [own, times] = reply.all("server-timing")[..] else { panic!("{}", reply.head) };
+    assert_eq!(own, "db;dur=3");
+    let parts: Vec<&str> = times.split(", ").collect();
+    assert!(parts[0].starts_with("total;dur=") && parts[1].starts_with("endpoint;dur="), "{times}");
+    assert_eq!(parts[2], "tries;desc=\"1\"");
+}
+
+#[tokio::test]
+async fn a_hedge_meets_faults_of_its_own_endpoint() {
+    let (slow, sound) = (Endpoint::saying("slow").await, Endpoint::saying("sound").await);
+    let hedge = router::config::HedgeConfig { delay_ms: Some(5), ..router::config::HedgeConfig::default() };
+    let rig = proxy()
+        .endpoint(&slow)
+        .endpoint(&sound)
+        .policy(|policy| policy.hedge = Some(hedge))
+        .upstream(|policy| policy.budget.floor_per_s = 1_000)
+        .start();
+    let endpoint = Some(slow.addr.to_string());
+    let fault = Fault { endpoint, share_percent: 100.0, delay_ms: 20_000, error: None, reset: false };
+    let setting = Setting::Fault { route: "web".into(), fault };
+    rig.handle.set_by_hand(OverrideRequest { setting, for_ms: Some(60_000), why: None }, "uid 7".into()).unwrap();
+    for _ in 0..20 {
+        assert_eq!(rig.get("/").await.content, "sound");
+    }
+    let hedges = rig.handle.route_rows()[0].hedges;
+    assert!(hedges > 0, "no request began at the slow one");
+    assert_eq!(value(&page(&rig), "forebay_router_extra_tries_total", &[("kind", "hedge")]), hedges as f64);
+}
+
+#[tokio::test]
+async fn series_are_bounded_and_what_is_left_out_is_counted() {
+    let rig = proxy().start();
+    let mut routing = (**rig.source_routing().borrow()).clone();
+    let route = routing.routes.remove(0);
+    for index in 0..600 {
+        let name = format!("route-{index}");
+        routing.routes.push(router::RouteSpec { path_prefix: format!("/{index}"), name, ..route.clone() });
+    }
+    rig.source.replace(routing);
+    rig.handle.applied().await;
+    let page = page(&rig);
+    let routes = page.iter().filter(|sample| sample.name == "forebay_router_faults").count();
+    assert_eq!((routes, value(&page, "forebay_router_series_omitted", &[])), (500, 100.0));
+}

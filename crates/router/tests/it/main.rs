@@ -1,5 +1,6 @@
 //! The router over real sockets: two workers, raw clients, and endpoints that record every byte.
 
+mod balance;
 mod basics;
 mod breakers;
 mod by_hand;
@@ -14,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod name_server;
 mod overload;
+mod own_writes;
 mod rates;
 mod reserved;
 mod retry;

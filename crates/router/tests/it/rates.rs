@@ -101,6 +101,7 @@ async fn another_upstream_answers_when_the_first_cannot_and_after_it_the_page() 
         .endpoint(&dying)
         .policy(|policy| {
             policy.retries_max = 0;
+            policy.hold_ms = 0;
             policy.breaker = Some(breaker);
             policy.fallback = Some(FallbackConfig { upstream: Some("x".into()), ..page("<p>sorry") });
         })

@@ -127,6 +127,7 @@ fn routing(policy: &RoutePolicy, upstream_policy: &UpstreamPolicy, endpoints: Ve
         path_prefix: "/".into(),
         upstream: upstream.clone(),
         fallback: None,
+        primary: None,
         scope: Some("shop".parse().unwrap()),
         policy: policy.clone(),
     };

@@ -83,6 +83,7 @@ fn web(origin: Origin, check: Option<CheckConfig>) -> Plan {
         host: None,
         path_prefix: "/".into(),
         upstream: name.clone(),
+        primary: None,
         fallback: None,
         scope: None,
         policy: RoutePolicy::default(),

@@ -1,8 +1,9 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BreakerConfig, BudgetConfig, DegradeConfig, FallbackConfig, HedgeConfig, IdempotencyConfig, LimitConfig,
-    PriorityConfig, RateConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    BalanceConfig, BreakerConfig, BudgetConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
+    IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig,
+    RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -39,6 +40,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency: Option<IdempotencyConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    read_your_writes: Option<OwnWritesConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<LimitConfig>,
@@ -50,6 +53,8 @@ struct Policy {
     fallback: Option<FallbackConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     degrade: Option<DegradeConfig>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    server_timing: bool,
 }
 
 impl Default for Policy {
@@ -63,12 +68,14 @@ impl Default for Policy {
             retry: Retry::default(),
             hedge: None,
             idempotency: None,
+            read_your_writes: None,
             breaker: None,
             limit: None,
             priority: None,
             rate: None,
             fallback: None,
             degrade: None,
+            server_timing: false,
         }
     }
 }
@@ -78,6 +85,12 @@ impl Default for Policy {
 pub(super) struct Upstream {
     budget: Budget,
     rotation: Rotation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<BalanceConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ejection: Option<EjectionConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitConfig>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,12 +143,14 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
             rate,
             fallback,
             degrade,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
         Policy {
@@ -147,12 +162,14 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
             rate,
             fallback,
             degrade,
+            server_timing,
         }
     }
 }
@@ -168,12 +185,14 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
             rate,
             fallback,
             degrade,
+            server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
         RoutePolicy {
@@ -185,33 +204,32 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            read_your_writes,
             breaker,
             limit,
             priority,
             rate,
             fallback,
             degrade,
+            server_timing,
         }
     }
 }
 
 impl From<&UpstreamPolicy> for Upstream {
     fn from(from: &UpstreamPolicy) -> Upstream {
-        let UpstreamPolicy { budget, rotation } = from;
-        let (BudgetConfig { percent, floor_per_s }, RotationConfig { fail_static_percent }) = (budget, rotation);
-        Upstream {
-            budget: Budget { percent: *percent, floor_per_s: *floor_per_s },
-            rotation: Rotation { fail_static_percent: *fail_static_percent },
-        }
+        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation, balance, ejection, limit } =
+            from.clone();
+        let RotationConfig { fail_static_percent } = rotation;
+        let (budget, rotation) = (Budget { percent, floor_per_s }, Rotation { fail_static_percent });
+        Upstream { budget, rotation, balance, ejection, limit }
     }
 }
 
 impl From<Upstream> for UpstreamPolicy {
     fn from(from: Upstream) -> UpstreamPolicy {
-        let Upstream { budget: Budget { percent, floor_per_s }, rotation: Rotation { fail_static_percent } } = from;
-        UpstreamPolicy {
-            budget: BudgetConfig { percent, floor_per_s },
-            rotation: RotationConfig { fail_static_percent },
-        }
+        let Upstream { budget: Budget { percent, floor_per_s }, rotation, balance, ejection, limit } = from;
+        let rotation = RotationConfig { fail_static_percent: rotation.fail_static_percent };
+        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation, balance, ejection, limit }
     }
 }

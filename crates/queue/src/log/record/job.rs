@@ -3,14 +3,13 @@
 use stdx::trace::{SpanId, TraceContext, TraceId};
 use wal::attr::{self, Encoder};
 
-use super::{Input, Malformed, TubeRef, put_u32, put_u64};
-use crate::engine::Counts;
+use super::{Input, Malformed, TubeRef, more, put_u32, put_u64};
+use crate::engine::{Counts, More};
 use crate::names::JobId;
 
-/// Tags of the attributes of a job. 2 to 4 are kept for issue 5: they are written and copied already when a door sets them.
+/// Tags of the attributes of a job. 3, 4 and 11 to 18 stand in [`super::more`]; 2 is kept for a deadline.
 mod tag {
     pub(super) const TRACE: u8 = 1;
-    // 2: deadline, 3: key of deduplication, 4: ordering key.
     pub(super) const RESERVES: u8 = 5;
     pub(super) const TIMEOUTS: u8 = 6;
     pub(super) const RELEASES: u8 = 7;
@@ -43,6 +42,7 @@ pub(crate) struct Attrs<'a> {
     pub(crate) trace: Option<TraceContext>,
     pub(crate) counts: Counts,
     pub(crate) buried_turn: Option<u64>,
+    pub(crate) more: Option<Box<More>>,
     /// Encoded attributes that are not understood here and only passed on.
     pub(crate) others: &'a [u8],
 }
@@ -101,6 +101,9 @@ impl Attrs<'_> {
         if let Some(turn) = self.buried_turn {
             attrs.u64(tag::BURIED_TURN, turn);
         }
+        if let Some(more) = &self.more {
+            more::encode(more, out);
+        }
         out.extend_from_slice(self.others);
     }
 
@@ -117,7 +120,7 @@ impl Attrs<'_> {
                 tag::BURIES => counts.buries = number(&attr)?,
                 tag::KICKS => counts.kicks = number(&attr)?,
                 tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
-                _ => {}
+                _ => more::decode(&attr, &mut attrs.more)?,
             }
         }
         Ok(attrs)
@@ -138,7 +141,7 @@ pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut others = Vec::new();
     for attr in attr::decode(input.take(attrs_len)?) {
         let attr = attr?;
-        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN) {
+        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN) && !more::is_one(attr.tag) {
             Encoder::new(&mut others).bytes(attr.tag, attr.value);
         }
     }

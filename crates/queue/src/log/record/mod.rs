@@ -14,19 +14,23 @@
 //! | 10 | totals of a tube | namespace, tube, attributes |
 //! | 11 | totals of a namespace | namespace, attributes |
 //! | 12 | ids below this are used up | next id u64 |
+//! | 32 to 35 | what becomes of jobs that are not simply finished, and keys | see `fate` |
 //!
 //! A job is: id u64, created in ms u64, due in ms u64 (0: ready), pri u32, ttr in s u32, delay in s u32, body length u32,
 //! namespace, tube, length of the attributes u32, attributes, body. Namespace and tube are a length in one byte and text; the
 //! shared namespace is the empty text, that of an application is `app/environment`. Times in ms are of the wall clock.
 //! Attributes are those of [`wal::attr`]; a reader skips the tags it does not know, and compaction copies them.
 
+mod fate;
 mod job;
+mod more;
 mod totals;
 
 use wal::attr;
 
 use crate::engine::{After, Totals};
 use crate::names::{JobId, Namespace, TubeName};
+pub(crate) use fate::Fate;
 pub(crate) use job::{Attrs, JobRecord, job_id, unknown_attrs};
 use totals::{decode_totals, encode_totals};
 
@@ -55,6 +59,7 @@ pub(crate) enum Record<'a> {
     TubeTotals { at: TubeRef<'a>, totals: Totals },
     SpaceTotals { space: &'a str, totals: Totals },
     NextId { id: JobId },
+    Fate(Fate<'a>),
 }
 
 /// Some ids, as bytes or as numbers.
@@ -100,10 +105,7 @@ impl Record<'_> {
                 job.encode(out);
                 2
             }
-            Record::Deleted { id } => {
-                put_u64(out, id.0);
-                3
-            }
+            Record::Deleted { id } => put_id(out, *id, 3),
             Record::Released { id, pri, delay_s, due_ms } => {
                 put_u64(out, id.0);
                 put_u32(out, *pri);
@@ -147,10 +149,8 @@ impl Record<'_> {
                 encode_totals(out, totals);
                 11
             }
-            Record::NextId { id } => {
-                put_u64(out, id.0);
-                12
-            }
+            Record::NextId { id } => put_id(out, *id, 12),
+            Record::Fate(fate) => fate.encode(out),
         }
     }
 
@@ -170,6 +170,7 @@ impl Record<'_> {
             10 => Record::TubeTotals { at: input.tube()?, totals: decode_totals(input.0)? },
             11 => Record::SpaceTotals { space: input.text()?, totals: decode_totals(input.0)? },
             12 => Record::NextId { id: input.id()? },
+            32..=35 => Record::Fate(Fate::decode(kind, &mut input)?),
             _ => return Err(Malformed),
         };
         Ok(record)
@@ -209,6 +210,12 @@ pub(crate) fn space_text(space: &Namespace) -> String {
 /// The namespace that a record spells.
 pub(crate) fn space_from_text(text: &str) -> Result<Namespace, Malformed> {
     if text.is_empty() { Ok(Namespace::SHARED) } else { Ok(Namespace(Some(text.parse().map_err(|_| Malformed)?))) }
+}
+
+/// A record that is an id and nothing else.
+fn put_id(out: &mut Vec<u8>, id: JobId, kind: u8) -> u8 {
+    put_u64(out, id.0);
+    kind
 }
 
 fn put_u32(out: &mut Vec<u8>, number: u32) {
@@ -280,6 +287,7 @@ mod tests {
             trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
             counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },
             buried_turn: Some(9),
+            more: Some(Box::new(more::tests::full())),
             others: &[],
         };
         let (id, pri, delay_s, due_ms) = (JobId(7), 3, 60, 1_800_000_000_000);
@@ -303,7 +311,7 @@ mod tests {
     #[test]
     fn an_attribute_of_a_later_version_is_skipped_and_copied_forward() {
         let mut others = Vec::new();
-        Encoder::new(&mut others).str(3, "order-17").str(77, "what the future holds");
+        Encoder::new(&mut others).str(2, "a deadline").str(77, "what the future holds");
         let at = TubeRef { space: "", tube: "t" };
         let attrs = Attrs { counts: Counts { reserves: 1, ..Counts::default() }, others: &others, ..Attrs::default() };
         let job =
@@ -318,7 +326,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(kind in 0u8..14, bytes: Vec<u8>) {
+        fn any_bytes_are_read_or_refused(kind in 0u8..40, bytes: Vec<u8>) {
             if let Ok(record) = Record::decode(kind, &bytes) {
                 let mut again = Vec::new();
                 record.encode(&mut again);

@@ -62,6 +62,13 @@ impl Forebay {
         Forebay { handle, folder }
     }
 
+    /// On a folder in memory, where there is one: for tests that say much and crash nothing.
+    pub(crate) fn in_memory() -> Forebay {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let handle = start_in(folder.path(), config()).unwrap();
+        Forebay { handle, folder }
+    }
+
     pub(crate) fn addr(&self) -> SocketAddr {
         self.handle.bound()[0]
     }
@@ -138,6 +145,7 @@ impl Server {
 /// A client.
 pub(crate) struct Client {
     input: BufReader<TcpStream>,
+    has_spoken: bool,
 }
 
 impl Client {
@@ -146,11 +154,17 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { input: BufReader::new(stream) }
+        Client { input: BufReader::new(stream), has_spoken: false }
+    }
+
+    /// Whether nothing was sent yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.has_spoken
     }
 
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.has_spoken = true;
         self.input.get_mut().write_all(bytes).unwrap();
     }
 

@@ -1,0 +1,89 @@
+//! One certificate with its key, from PEM.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::TlsError;
+
+/// A chain and its key, and the names that it is for.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    pub(super) key: Arc<CertifiedKey>,
+    /// Lower case, `*.` first where it is for all hosts of a domain.
+    names: Vec<String>,
+}
+
+/// Where a certificate lies on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The chain, leaf first.
+    pub chain: PathBuf,
+    /// The private key: PKCS #8, PKCS #1 or SEC 1.
+    pub key: PathBuf,
+}
+
+impl Files {
+    /// Reads both.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the two do not make a certificate.
+    pub fn load(&self) -> Result<Certificate, TlsError> {
+        let what = self.chain.display().to_string();
+        Certificate::from_pem(&what, &read(&self.chain)?, &read(&self.key)?)
+    }
+}
+
+impl Certificate {
+    /// Reads a chain, leaf first, and its key. `what` names it in errors.
+    ///
+    /// # Errors
+    /// When there is none, the key is another's, or the certificate names no host.
+    pub fn from_pem(what: &str, chain: &[u8], key: &[u8]) -> Result<Certificate, TlsError> {
+        let chain = chain_from_pem(what, chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|reason| TlsError::Pem {
+            what: what.to_string(),
+            wanted: "private key",
+            reason: reason.to_string(),
+        })?;
+        let names = names(&chain).unwrap_or_default();
+        if names.is_empty() {
+            return Err(TlsError::Nameless(what.to_string()));
+        }
+        let key = CertifiedKey::from_der(chain, key, &provider())
+            .map_err(|source| TlsError::Key { what: what.to_string(), source })?;
+        Ok(Certificate { key: Arc::new(key), names })
+    }
+
+    /// The names that it is for.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// The certificates of a PEM text, at least one.
+pub(super) fn chain_from_pem(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let malformed = |reason: String| TlsError::Pem { what: what.to_string(), wanted: "certificate", reason };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.map_err(|reason| malformed(reason.to_string()))?;
+    if chain.is_empty() { Err(malformed("no section of that kind".into())) } else { Ok(chain) }
+}
+
+/// One cryptography for the whole program.
+pub(super) fn provider() -> CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
+}
+
+fn names(chain: &[CertificateDer<'static>]) -> Option<Vec<String>> {
+    let leaf = webpki::EndEntityCert::try_from(chain.first()?).ok()?;
+    Some(leaf.valid_dns_names().map(str::to_ascii_lowercase).collect())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_path_buf(), source })
+}

@@ -1,0 +1,3 @@
+//! Listeners as clients see them.
+
+mod tls;

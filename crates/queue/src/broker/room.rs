@@ -1,0 +1,47 @@
+//! Room in a tube, and how it comes to be.
+
+use stdx::io::Io;
+use wal::{AppendError, Lsn};
+
+use super::Broker;
+use crate::config::WhenFull;
+use crate::engine::{Now, Refused, TubeIx};
+use crate::event::JobChange;
+use crate::log::record::Record;
+use crate::names::JobId;
+
+impl<D: Io> Broker<D> {
+    /// Whether the tube has room, which it may get by dropping its oldest ready jobs.
+    pub(super) fn make_room(&mut self, tube: TubeIx, bytes: u64, now: Now) -> Result<(), Refused> {
+        /// Jobs dropped for one.
+        const DROPS_MAX: usize = 1_000;
+        if bytes > self.engine.tube(tube).config.bytes_max {
+            return Err(Refused::Tube);
+        }
+        for _ in 0..DROPS_MAX {
+            let refused = match self.engine.has_room(tube, bytes, now) {
+                Err(Refused::Tube) if self.engine.tube(tube).config.when_full == WhenFull::DropOldest => Refused::Tube,
+                other => return other,
+            };
+            let Some(oldest) = self.engine.tube(tube).oldest_ready() else { return Err(refused) };
+            if self.remove(oldest, JobChange::Dropped, now).is_err() {
+                return Err(refused);
+            }
+        }
+        Err(Refused::Tube)
+    }
+
+    /// Takes a job away for good; returns the record that says so.
+    pub(super) fn remove(&mut self, id: JobId, what: JobChange, now: Now) -> Result<Lsn, AppendError> {
+        let lsn = self.journal.append(&Record::Deleted { id })?;
+        if let Some(job) = self.engine.job(id) {
+            self.engine.count_delete(job.tube);
+        }
+        if let Some((job, facts)) = self.engine.remove(id) {
+            self.journal.let_go(job.at);
+            self.bodies.forget(id);
+            self.tell(&job, &facts, what, lsn, now);
+        }
+        Ok(lsn)
+    }
+}

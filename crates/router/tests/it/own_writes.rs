@@ -1,0 +1,134 @@
+//! Who has written reads what it wrote: by time, and by the positions that copies report.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use health::Position;
+use router::config::OwnWritesConfig;
+use router::{EndpointSpec, UpstreamName, UpstreamSpec};
+
+use crate::endpoint::{Act, Endpoint, Received};
+use crate::rig::{Reply, Rig, proxy};
+
+/// A database's only row, at a primary or at a copy: a write adds one, a read tells the number.
+async fn node(row: &Arc<AtomicU64>, says_position: bool) -> Endpoint {
+    let row = Arc::clone(row);
+    Endpoint::new(move |request: &Received| {
+        let write = request.line().starts_with("POST");
+        let value = if write { row.fetch_add(1, SeqCst) + 1 } else { row.load(SeqCst) };
+        let wrote = if write && says_position { format!("forebay-wrote: shop@{value}\r\n") } else { String::new() };
+        let text = value.to_string();
+        Act::Reply(format!("HTTP/1.1 200 OK\r\n{wrote}content-length: {}\r\n\r\n{text}", text.len()).into_bytes())
+    })
+    .await
+}
+
+/// A route that reads from `copies` and writes to `primary`.
+fn start(primary: &Endpoint, copies: &[&Endpoint], wait_ms: u32) -> Rig {
+    let own = OwnWritesConfig { primary: "db".into(), window_ms: 60_000, position_window_ms: 60_000, wait_ms };
+    let rig = copies.iter().fold(proxy(), |proxy, copy| proxy.endpoint(copy));
+    let rig = rig.policy(|policy| policy.read_your_writes = Some(own)).start();
+    let mut routing = (**rig.source_routing().borrow()).clone();
+    let name = UpstreamName::new("shop/production/db");
+    routing.routes[0].primary = Some(name.clone());
+    let endpoints = vec![EndpointSpec::at(primary.addr)];
+    routing.upstreams.push(UpstreamSpec { name, endpoints, policy: router::config::UpstreamPolicy::default() });
+    rig.source.replace(routing);
+    rig
+}
+
+fn cookie(reply: &Reply) -> String {
+    reply.one("set-cookie").split(';').next().unwrap().to_owned()
+}
+
+async fn write(rig: &Rig, cookie: &str) -> Reply {
+    rig.send(format!("POST / HTTP/1.1\r\nhost: shop\r\ncookie: a=b; {cookie}\r\ncontent-length: 0\r\n\r\n")).await
+}
+
+async fn read(rig: &Rig, cookie: &str) -> u64 {
+    let reply = rig.send(format!("GET / HTTP/1.1\r\nhost: shop\r\ncookie: {cookie}\r\n\r\n")).await;
+    assert!(reply.all("set-cookie").is_empty());
+    reply.content.parse().unwrap()
+}
+
+fn reports(rig: &Rig, copy: &Endpoint, at: u64) {
+    let position: Position = format!("shop@{at}").parse().unwrap();
+    rig.handle.set_positions(copy.addr, &[position].into());
+}
+
+#[tokio::test]
+async fn by_time_reads_go_to_the_primary_for_a_while() {
+    let (rows, old) = (Arc::new(AtomicU64::new(0)), Arc::default());
+    let (primary, copy) = (node(&rows, false).await, node(&old, false).await);
+    let rig = start(&primary, &[&copy], 0);
+    rig.handle.applied().await;
+    assert_eq!(read(&rig, "").await, 0);
+    assert_eq!(copy.requests().len(), 1, "who has not written reads anywhere");
+    let wrote = write(&rig, "").await;
+    let cookie = cookie(&wrote);
+    assert_eq!(read(&rig, &cookie).await, 1);
+    assert_eq!(read(&rig, &format!("{cookie}0")).await, 0, "a cookie that nobody signed");
+    assert!(wrote.one("set-cookie").ends_with("; Path=/; Max-Age=60; HttpOnly; SameSite=Lax"));
+}
+
+#[tokio::test]
+async fn by_position_reads_go_to_a_copy_that_has_it() {
+    let (rows, fresh, stale) = (Arc::new(AtomicU64::new(6)), Arc::new(AtomicU64::new(7)), Arc::default());
+    let (primary, a, b) = (node(&rows, true).await, node(&fresh, true).await, node(&stale, true).await);
+    let rig = start(&primary, &[&a, &b], 0);
+    rig.handle.applied().await;
+    let wrote = write(&rig, "").await;
+    assert!(wrote.all("forebay-wrote").is_empty(), "that is between application and router");
+    let cookie = cookie(&wrote);
+    assert_eq!(read(&rig, &cookie).await, 7);
+    assert_eq!(primary.requests().len(), 2, "no copy has said where it is");
+    reports(&rig, &a, 7);
+    reports(&rig, &b, 6);
+    for _ in 0..20 {
+        assert_eq!(read(&rig, &cookie).await, 7);
+    }
+    assert_eq!((primary.requests().len(), a.requests().len(), b.requests().len()), (2, 20, 0));
+}
+
+#[tokio::test]
+async fn a_read_waits_for_a_copy_that_is_about_to_have_it() {
+    let (rows, copied) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (primary, copy) = (node(&rows, true).await, node(&copied, true).await);
+    let rig = start(&primary, &[&copy], 20_000);
+    rig.handle.applied().await;
+    let cookie = cookie(&write(&rig, "").await);
+    let catches_up = async {
+        copied.store(1, SeqCst);
+        reports(&rig, &copy, 1);
+    };
+    let (value, ()) = tokio::join!(read(&rig, &cookie), catches_up);
+    assert_eq!(value, 1);
+    assert_eq!((primary.requests().len(), copy.requests().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn no_read_is_stale_whatever_the_lag() {
+    let rows = Arc::new(AtomicU64::new(0));
+    let copied = [Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0))];
+    let primary = node(&rows, true).await;
+    let copies = [node(&copied[0], true).await, node(&copied[1], true).await];
+    let rig = start(&primary, &[&copies[0], &copies[1]], 0);
+    rig.handle.applied().await;
+    let mut cookie_now = String::new();
+    for round in 0..500_u64 {
+        let wrote = write(&rig, &cookie_now).await;
+        cookie_now = cookie(&wrote);
+        let written: u64 = wrote.content.parse().unwrap();
+        assert!(read(&rig, &cookie_now).await >= written);
+        // Each copy lags by its own: a copy has the rows before it reports them.
+        for (n, (copy, row)) in copies.iter().zip(&copied).enumerate() {
+            let lag = (round * 7 + n as u64 * 3) % 4;
+            row.fetch_max(written.saturating_sub(lag), SeqCst);
+            reports(&rig, copy, row.load(SeqCst));
+        }
+        for _ in 0..3 {
+            assert!(read(&rig, &cookie_now).await >= written, "stale in round {round}");
+        }
+    }
+    assert!(copies.iter().any(|copy| copy.requests().len() > 100), "copies were of use");
+}
