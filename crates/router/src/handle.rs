@@ -26,6 +26,7 @@ use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
 use crate::shared::{By, LastWords, Phase, Shared, Stores};
+use crate::silence;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
@@ -202,6 +203,8 @@ async fn work(start: Start, shared: Arc<Shared>) {
         vital(&worker, "keeping what is set by hand", async move {
             keeping.shared.overrides.keep(&keeping.shared.states, &keeping.clock).await;
         });
+        let watching = Rc::clone(&worker);
+        vital(&worker, "watching the checks", async move { silence::watch(&watching).await });
     }
     let mut accepting = Vec::new();
     for socket in start.sockets {

@@ -48,6 +48,7 @@ mod route;
 pub mod routing;
 mod serve;
 mod shared;
+mod silence;
 mod snapshot;
 mod spare;
 pub mod standalone;

@@ -74,6 +74,7 @@ fn of_journal(mut exchange: Exchange, recorded: Recorded) -> Response<ReplyBody>
     if recorded.again {
         head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    head.headers.remove(fields::WROTE);
     finish_head(&mut head.headers, &exchange, false);
     Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange })
 }
@@ -89,6 +90,9 @@ fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
     }
     let set = FieldSet::of(&head.headers);
     fields::strip_hop_by_hop(&mut head.headers, set);
+    if set.ours {
+        head.headers.remove(fields::WROTE);
+    }
     finish_head(&mut head.headers, &exchange, false);
     let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange };
     if body.is_end_stream() {
