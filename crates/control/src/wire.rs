@@ -50,6 +50,9 @@ pub struct InstanceRow {
     /// Seconds since the age of the last check's answer, absent when never checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_s_ago: Option<u64>,
+    /// Nobody has checked it for three intervals.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
     /// Crashes since the release started.
     pub restarts: u32,
     /// Nanoseconds since the epoch at which it was started.

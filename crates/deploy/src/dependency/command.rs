@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use health::Failure;
@@ -16,7 +17,7 @@ const OUTPUT_BYTES_MAX: u64 = 4 << 10;
 /// Bytes of what it printed that stand in a reason.
 const SHOWN_BYTES: usize = 80;
 
-/// What is run, and as whom.
+/// What is run, and as whom. Clones are the same errand.
 #[derive(Clone, Debug)]
 pub(super) struct Errand {
     pub(super) command: String,
@@ -24,19 +25,31 @@ pub(super) struct Errand {
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) uid: Option<u32>,
     pub(super) number_max: u32,
+    /// Somebody reads what the last run says: what it left behind may hold its output open for long.
+    pub(super) reading: Arc<AtomicBool>,
 }
 
 impl Errand {
     /// Runs it; blocks for `timeout` at most, and a moment to kill what is left.
     pub(super) fn run(&self, timeout: Duration) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::Io(format!("the command cannot be run: {error}"));
+        if self.reading.load(SeqCst) {
+            return Err(Failure::Io("what the command has started still holds its output open".into()));
+        }
         let mut child = self.spawn().map_err(failed)?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let (done, ended) = mpsc::sync_channel(1);
+        self.reading.store(true, SeqCst);
+        let reading = Arc::clone(&self.reading);
         let reader = std::thread::Builder::new().name("dependency".into()).spawn(move || {
+            let read = read(&mut child);
+            reading.store(false, SeqCst);
             // Nobody waits any more when the time was up.
-            done.send(read(&mut child)).ok();
+            done.send(read).ok();
         });
+        if reader.is_err() {
+            self.reading.store(false, SeqCst);
+        }
         let ended = match reader {
             Ok(_) => ended.recv_timeout(timeout).ok(),
             Err(error) => Some(Err(error)),
@@ -95,7 +108,14 @@ mod tests {
 
     fn says(command: &str, timeout: Duration) -> Result<(), String> {
         let env = vec![("PATH".into(), "/usr/bin:/bin".into()), ("LAG".into(), "3.5".into())];
-        let errand = Errand { command: command.into(), folder: "/".into(), env, uid: None, number_max: 10 };
+        let errand = Errand {
+            command: command.into(),
+            folder: "/".into(),
+            env,
+            uid: None,
+            number_max: 10,
+            reading: Arc::default(),
+        };
         errand.run(timeout).map_err(|failure| failure.to_string())
     }
 
@@ -116,5 +136,25 @@ mod tests {
         let late = says("sleep 1000", Duration::from_millis(50)).unwrap_err();
         assert_eq!(late, "no answer within 50 ms");
         assert!(says("yes 1", Duration::from_secs(60)).is_err());
+    }
+
+    #[test]
+    fn what_outlives_its_command_is_not_heaped_up() {
+        let left = Errand {
+            command: "setsid sleep 1 & echo 1".into(),
+            folder: "/".into(),
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            uid: None,
+            number_max: 10,
+            reading: Arc::default(),
+        };
+        assert_eq!(left.run(Duration::from_millis(100)), Err(Failure::Timeout(100)));
+        let again = left.run(Duration::from_millis(100)).unwrap_err().to_string();
+        assert_eq!(again, "what the command has started still holds its output open");
+        while left.reading.load(SeqCst) {
+            std::thread::yield_now();
+        }
+        let quick = Errand { command: "echo 1".into(), ..left };
+        assert_eq!(quick.run(Duration::from_secs(60)), Ok(()));
     }
 }

@@ -78,9 +78,10 @@ impl Dependencies {
         inner.wanted.insert(scope.clone(), wanted);
         for (key, ask, settings) in asked.into_values() {
             let (all, clock) = (self.clone(), node.clock.clone());
-            inner.running.entry(key.clone()).or_insert_with(|| {
-                Running(tokio::spawn(all.check(key, ask, settings, clock)).abort_handle())
-            });
+            inner
+                .running
+                .entry(key.clone())
+                .or_insert_with(|| Running(tokio::spawn(all.check(key, ask, settings, clock)).abort_handle()));
         }
         let Inner { wanted, running } = &mut *inner;
         running.retain(|key, _| {
@@ -238,5 +239,12 @@ async fn errand(
         env.push((key.into(), std::ffi::OsString::from_vec(value.expose().to_vec())));
     }
     let uid = node.uid(scope).await?;
-    Ok(Errand { command, folder: blueprint.folder.clone(), env, uid, number_max: config.command_number_max })
+    Ok(Errand {
+        command,
+        folder: blueprint.folder.clone(),
+        env,
+        uid,
+        number_max: config.command_number_max,
+        reading: Arc::default(),
+    })
 }

@@ -31,6 +31,23 @@ async fn an_instance_that_requests_had_trouble_with_is_checked_before_its_time()
     rig.stop(AtStop::StopInstances).await;
 }
 
+#[tokio::test]
+async fn a_restart_while_all_are_unhealthy_still_knows_that_they_were_up_once() {
+    let mut rig = Rig::new().await;
+    let plan = "web 2 routed python3 web.py\npatience web 600000";
+    rig.deploy(&rig.source(plan, &[("web.py", &moody())])).await.unwrap();
+    rig.ask(rig.router.targets()[0]).await;
+    rig.until("both are unhealthy", |rows| rows.iter().all(|row| row.health == "unhealthy")).await;
+    rig.stop(AtStop::LeaveInstances).await;
+    rig.start().await;
+    // Before any check has been answered: with nobody unknown among them the router fails static.
+    assert_eq!(rig.router.healths(), [Health::Unhealthy, Health::Unhealthy]);
+    let rows = rig.ps().await;
+    assert!(rows.iter().all(|row| row.state == "running" && row.health == "unhealthy"), "{rows:#?}");
+    assert_eq!(rows[0].reason.as_deref(), Some("it was unhealthy before the node restarted"));
+    rig.stop(AtStop::StopInstances).await;
+}
+
 async fn until_known(rig: &Rig, is: impl Fn(&[DependencyState]) -> bool) -> Vec<DependencyState> {
     for _ in 0..3_000 {
         let states = rig.node().0.dependencies(None);

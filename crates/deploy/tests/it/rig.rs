@@ -76,6 +76,10 @@ impl Lines {
                     let health = Lines::known(&mut plan, name).health.as_mut();
                     health.unwrap().interval_ms = ms.parse().unwrap();
                 }
+                ["patience", name, ms] => {
+                    let health = Lines::known(&mut plan, name).health.as_mut();
+                    health.unwrap().unhealthy_restart_after_ms = ms.parse().unwrap();
+                }
                 ["block", name, ms] => Lines::known(&mut plan, name).stdout_block_ms = ms.parse().unwrap(),
                 [name, count, kind, command] => Lines::process(&mut plan, name, count, kind, command),
                 _ => return Err(ApiError::new(Kind::Usage, "manifest_malformed", format!("cannot read `{line}`"))),
@@ -168,6 +172,13 @@ impl Router {
         let tables = self.tables.lock().unwrap();
         let endpoints = tables.last().into_iter().flat_map(|t| t.scopes.values()).flat_map(|s| &s.endpoints);
         endpoints.filter(|e| e.health == Health::Healthy && !e.draining).map(|e| e.addr).collect()
+    }
+
+    /// The health of all endpoints by the newest table.
+    pub(crate) fn healths(&self) -> Vec<Health> {
+        let tables = self.tables.lock().unwrap();
+        let endpoints = tables.last().into_iter().flat_map(|t| t.scopes.values()).flat_map(|s| &s.endpoints);
+        endpoints.map(|e| e.health).collect()
     }
 
     /// Says that a request to `addr` got no reply.

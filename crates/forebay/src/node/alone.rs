@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Serves the queue, and the admin API on its socket, until it is told to stop, or until it fails: alone, it does not outlive its disk.
 pub(crate) async fn queue(data: &DataDir, listen: Vec<ListenAddr>) -> Done {
-    data.create()?;
+    data.create_for_one()?;
     ports::withdraw(&data.ports_json())?;
     SelfLog::to_stderr(Level::INFO)?;
     let config = queue::config::Config { listen, ..queue::config::Config::default() };

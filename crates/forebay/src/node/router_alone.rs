@@ -104,7 +104,7 @@ impl Folder {
     /// Makes it, takes it, and keeps the router's own log there.
     fn take(path: &Path) -> Result<Folder, Quit> {
         let data = DataDir::new(path.to_path_buf());
-        data.create()?;
+        data.create_for_one()?;
         let lock =
             FolderLock::take(&data.plane("router"), "forebay router serve").map_err(|error| errors::lock(&error))?;
         SelfLog::install(&data.node_log())?;

@@ -41,7 +41,19 @@ pub(super) async fn run(global: &Global, args: PsArgs) -> Done {
     output::table(&header, instances.items.iter().map(cells))?;
     for row in dependencies.items.iter().filter(|row| row.health != "healthy") {
         let reason = row.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        output::line(&format!("{} depends on {}, which is {}{reason}", row.app, row.dependency, row.health))?;
+        let (app, env, dependency) = (&row.app, &row.environment, &row.dependency);
+        output::line(&match row.health.as_str() {
+            "unhealthy" => format!("{app}/{env} is degraded: it depends on {dependency}, which is down{reason}"),
+            "unchecked" => format!(
+                "{app}/{env} is degraded: it depends on {dependency}, which nobody has checked for {}",
+                output::ago(row.checked_s_ago)
+            ),
+            _ => format!("{app}/{env} depends on {dependency}, which has not been judged yet"),
+        })?;
+    }
+    for row in instances.items.iter().filter(|row| row.unchecked) {
+        let age = output::ago(row.checked_s_ago.unwrap_or_default());
+        output::line(&format!("{}: nobody has checked it for {age}", row.instance))?;
     }
     for row in instances.items.iter().filter(|row| row.reason.is_some()) {
         output::line(&format!("{}: {}", row.instance, row.reason.as_deref().unwrap_or_default()))?;
