@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::conn::Conn;
 use crate::fields;
+use crate::h1::front::Content;
 use crate::idempotency::{Digest, Hash};
 use crate::kept::Replay;
 
@@ -60,7 +60,7 @@ pub(crate) enum ClientBody {
 /// Content as the client sends it.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    incoming: Incoming,
+    incoming: Content,
     bytes_max: u64,
     meter: Rc<Meter>,
     conn: Rc<Conn>,
@@ -68,7 +68,7 @@ pub(crate) struct Stream {
 
 impl ClientBody {
     /// Content of at most `bytes_max` bytes; more than that is a fault in the middle of it.
-    pub(crate) fn stream(incoming: Incoming, bytes_max: u64, meter: Rc<Meter>, conn: Rc<Conn>) -> ClientBody {
+    pub(crate) fn stream(incoming: Content, bytes_max: u64, meter: Rc<Meter>, conn: Rc<Conn>) -> ClientBody {
         ClientBody::Stream(Box::new(Stream { incoming, bytes_max, meter, conn }))
     }
 }

@@ -8,8 +8,6 @@ use std::task::Waker;
 
 use http::HeaderValue;
 
-use crate::witness::Witness;
-
 /// Ticks of the worker's sweep; wraps around.
 pub(crate) type Tick = u32;
 
@@ -35,6 +33,8 @@ pub(crate) enum Expiry {
     Head,
     /// The client does not take its reply.
     Write,
+    /// It has closed its side, and its reply does not go on, by which it would show whether it is still there.
+    Gone,
     /// The router stops and cannot wait any longer.
     Cut,
 }
@@ -47,6 +47,8 @@ pub(crate) struct Patience {
     pub(crate) content: Tick,
     pub(crate) reply: Tick,
     pub(crate) write: Tick,
+    /// For a reply that does not go on, of a client that may be gone.
+    pub(crate) half_closed: Tick,
 }
 
 /// The shared state of one client connection's parts: its socket, its requests, its sweep.
@@ -56,7 +58,6 @@ pub(crate) struct Conn {
     /// The client's address as `X-Forwarded-For` gives it.
     pub(crate) peer_value: HeaderValue,
     pub(crate) trusted: bool,
-    pub(crate) witness: RefCell<Witness>,
     /// Set when a reply was sent although content was unread: what still comes is read away before closing.
     pub(crate) linger: Cell<bool>,
     now: Rc<Cell<Tick>>,
@@ -68,6 +69,7 @@ pub(crate) struct Conn {
     /// Since when the endpoint has been waited for to go on with its reply.
     reply_awaited: Cell<Option<Tick>>,
     reply_late: Cell<bool>,
+    half_closed: Cell<bool>,
     task: RefCell<Option<Waker>>,
     content_task: RefCell<Option<Waker>>,
 }
@@ -79,7 +81,6 @@ impl Conn {
             peer,
             peer_value: peer_value.unwrap_or(HeaderValue::from_static("unknown")),
             trusted,
-            witness: RefCell::new(Witness::new()),
             linger: Cell::new(false),
             waits: Cell::new(Waits::Head),
             waits_since: Cell::new(now.get()),
@@ -89,6 +90,7 @@ impl Conn {
             content_late: Cell::new(false),
             reply_awaited: Cell::new(None),
             reply_late: Cell::new(false),
+            half_closed: Cell::new(false),
             task: RefCell::new(None),
             content_task: RefCell::new(None),
         }
@@ -99,15 +101,22 @@ impl Conn {
         self.waits_since.set(self.now.get());
     }
 
-    /// Bytes came from the client.
-    pub(crate) fn read(&self, bytes: &[u8]) {
-        self.witness.borrow_mut().feed(bytes);
-        match self.waits.get() {
-            Waits::Request => self.wait_for(Waits::Head),
-            // A head has one time for all of it; content has one from piece to piece.
-            Waits::Content => self.wait_for(Waits::Content),
-            Waits::Head | Waits::Nothing => {}
+    /// Bytes came from the client while no request was worked on.
+    pub(crate) fn head_begins(&self) {
+        // A head has one time for all of it.
+        if self.waits.get() == Waits::Request {
+            self.wait_for(Waits::Head);
         }
+    }
+
+    /// The client sends nothing more; it may be gone altogether.
+    pub(crate) fn half_closes(&self) {
+        self.half_closed.set(true);
+    }
+
+    /// Whether the client sends nothing more.
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.half_closed.get()
     }
 
     /// The client takes no more bytes for now.
@@ -127,10 +136,9 @@ impl Conn {
         self.wait_for(Waits::Nothing);
     }
 
-    /// A reply has come to its end.
-    pub(crate) fn request_ends(&self) {
+    /// A reply has come to its end. `pipelined`: something of the next request is there already.
+    pub(crate) fn request_ends(&self, pipelined: bool) {
         self.got_reply();
-        let pipelined = self.witness.borrow().mid_head();
         self.wait_for(if pipelined { Waits::Head } else { Waits::Request });
     }
 
@@ -200,6 +208,14 @@ impl Conn {
         }
         if self.reply_awaited.get().is_some_and(|since| now.wrapping_sub(since) > patience.reply) {
             self.reply_late.set(true);
+            self.wake();
+        }
+        if self.half_closed.get() {
+            let silent = |since| now.wrapping_sub(since) > patience.half_closed;
+            if self.reply_awaited.get().is_some_and(silent) {
+                return self.expire(Expiry::Gone);
+            }
+            // Whether it is there shows by what the kernel says of the last thing that was sent.
             self.wake();
         }
         match self.waits.get() {

@@ -52,7 +52,6 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// A request whose head has arrived.
     pub(crate) fn begin(worker: &Rc<Worker>, conn: &Rc<Conn>, head: &Parts, set: FieldSet) -> Exchange {
-        conn.request_begins();
         let traced = tracing_context::decide(&head.headers, set, conn.trusted, &mut worker.rng.borrow_mut());
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         let started = worker.now();
@@ -216,7 +215,6 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.conn.request_ends();
         if let Some(mut record) = self.record.take() {
             record.total = self.worker.now().since(self.started);
             record.request_bytes = self.meter.bytes.get();
@@ -246,7 +244,7 @@ fn server_timing(record: &AccessRecord) -> String {
 
 fn record(worker: &Worker, conn: &Conn, traced: &Traced, method: Option<Method>, target: &str) -> AccessRecord {
     AccessRecord {
-        time: worker.clock.wall(),
+        time: worker.wall(),
         trace: traced.context,
         parent: traced.parent,
         link: traced.link,

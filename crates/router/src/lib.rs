@@ -1,6 +1,6 @@
 //! One HTTP request, from accept to reply.
 //!
-//! The way through, in order: `serve` (sockets) → `gate` (may it come in) → `route` (whose is it) → `tries`
+//! The way through, in order: `serve` (accepting) → `h1::front` (the protocol) → `answer` → `gate` (may it come in) → `route` (whose is it) → `tries`
 //! (which endpoint, how often, how long) → `forward` (one try, over the worker's own `pool`) → `reply`. One
 //! `Exchange` value carries a request's facts along and ends as its access record.
 //!
@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod admin;
+mod answer;
 mod balance;
 mod body;
 mod budget;
@@ -57,8 +58,6 @@ mod sweep;
 mod tracing_context;
 mod tries;
 mod upstream;
-mod wire;
-mod witness;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};

@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
+use stdx::trace::TraceId;
 
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
@@ -16,7 +17,7 @@ use crate::fields::{self, FieldSet};
 use crate::forward::Answer;
 use crate::h1::{Fault, ReplyContent};
 use crate::idempotency::Recorded;
-use crate::rescue::{Failure, METHODS};
+use crate::rescue::{Failure, METHODS, Rescue};
 use crate::shared::Phase;
 
 /// A reply's content. It holds the request's facts until the last byte has left, or until the client is gone.
@@ -106,9 +107,9 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     let rescue = failure.rescue();
     // Nothing of it can break off but the client.
     exchange.ends();
-    let text = format!("{}\n{}\ntrace {}\n", rescue.status, rescue.sentence, exchange.traced.context.trace);
+    let text = text(&rescue, exchange.traced.context.trace);
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TEXT));
     if let Some(seconds) = rescue.retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -127,6 +128,14 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     *response.headers_mut() = headers;
     response
 }
+
+/// What the router says in its own words, and the kind of it.
+pub(crate) fn text(rescue: &Rescue, trace: TraceId) -> String {
+    format!("{}\n{}\ntrace {trace}\n", rescue.status, rescue.sentence)
+}
+
+/// The media type of [`text`].
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The router's own reply to a question about itself: JSON that nobody may keep.
 pub(crate) fn of_itself(mut exchange: Exchange, status: StatusCode, said: &impl Serialize) -> Response<ReplyBody> {

@@ -7,10 +7,13 @@ use crate::access::Outcome;
 use crate::body::ContentFault;
 use crate::capacity::Shed;
 use crate::gate::Refusal;
+use crate::h1::front::HeadFault;
 
 /// Why the router answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
+    #[error("{0}")]
+    Head(#[from] HeadFault),
     #[error("refused at the gate: {0}")]
     Refused(#[from] Refusal),
     #[error("no route takes this host and path")]
@@ -73,6 +76,17 @@ impl Failure {
     pub(crate) fn rescue(self) -> Rescue {
         use StatusCode as S;
         let (status, sentence) = match self {
+            Failure::Head(HeadFault::Malformed | HeadFault::Target) => {
+                (S::BAD_REQUEST, "the request is malformed or ambiguous")
+            }
+            Failure::Head(HeadFault::TargetTooLong) => (S::URI_TOO_LONG, "the request target is too long"),
+            Failure::Head(HeadFault::TooLarge) => {
+                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large")
+            }
+            Failure::Head(HeadFault::Version) => {
+                (S::HTTP_VERSION_NOT_SUPPORTED, "this version of HTTP is not spoken here")
+            }
+            Failure::Head(HeadFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's head came too slowly"),
             Failure::Refused(Refusal::Method) => (S::METHOD_NOT_ALLOWED, "this method is not allowed here"),
             Failure::Refused(Refusal::TargetTooLong) => (S::URI_TOO_LONG, "the request target is too long"),
             Failure::Refused(Refusal::FieldsTooMany) => {
@@ -118,6 +132,6 @@ impl Failure {
 
     /// Whether the connection may carry no further request: its framing is in doubt.
     pub(crate) fn closes(self) -> bool {
-        matches!(self, Failure::Refused(_) | Failure::Content(_))
+        matches!(self, Failure::Head(_) | Failure::Refused(_) | Failure::Content(_))
     }
 }

@@ -16,6 +16,9 @@ use crate::worker::Worker;
 const TICK_MAX: Duration = Duration::from_millis(100);
 const TICK_MIN: Duration = Duration::from_millis(5);
 
+/// How long a reply may stand still for a client that has closed its side.
+const HALF_CLOSED_MS: u32 = 1_000;
+
 /// All open connections of a worker.
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -46,6 +49,7 @@ impl Sweep {
             content: ticks(config.body_timeout_ms),
             reply: ticks(config.reply_idle_timeout_ms),
             write: ticks(config.write_timeout_ms),
+            half_closed: ticks(HALF_CLOSED_MS),
         };
         let conns = RefCell::default();
         Sweep { now: Rc::default(), tick, patience, conns, awake: Notify::new(), empty: Notify::new() }
@@ -97,6 +101,7 @@ impl Sweep {
             }
             tokio::time::sleep(sweep.tick).await;
             sweep.now.set(sweep.now.get().wrapping_add(1));
+            worker.wall();
             for (_, conn) in sweep.conns.borrow().iter() {
                 conn.sweep(&sweep.patience);
             }

@@ -5,28 +5,23 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, UNIX_EPOCH};
 
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
-use stdx::clock::{Mono, SharedClock};
+use stdx::clock::{Mono, SharedClock, Wall};
 use stdx::rng::{self, Rng};
 use tokio::sync::Notify;
 
 use crate::access::{AccessRecord, AccessRing};
 use crate::body::Meter;
-use crate::config::Config;
 use crate::gate;
+use crate::h1::front::HeadLimits;
 use crate::pool::Pool;
 use crate::shared::{Phase, Shared};
 use crate::snapshot::{Snapshot, View};
 use crate::sweep::Sweep;
 
-/// Bytes of a client connection's read buffer, unless a header block may be larger.
-const BUFFER_BYTES_MAX: usize = 64 << 10;
-
-/// Header fields that hyper takes unless told otherwise. It parses so many on its stack; any number that it is told, even
-/// this one, costs it two allocations per message.
-const HYPER_FIELDS_MAX: usize = 100;
+/// A date as HTTP says it (RFC 9110, 5.6.7), in bytes.
+pub(crate) type HttpDate = [u8; 29];
 
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -35,8 +30,8 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) sweep: Sweep,
-    pub(crate) http: http1::Builder,
     pub(crate) limits: gate::Limits,
+    pub(crate) head_limits: HeadLimits,
     /// What all requests without content share.
     pub(crate) no_content: Rc<Meter>,
     /// Woken when the routing has changed: requests that are held look again.
@@ -45,6 +40,9 @@ pub(crate) struct Worker {
     pub(crate) phase: Cell<Phase>,
     /// Tries that a hedge has overtaken and that go on to their end.
     pub(crate) overtaken: Cell<u16>,
+    /// The second that it is, and that second as a date.
+    second: Cell<u64>,
+    date: Cell<(u64, HttpDate)>,
     snapshot: RefCell<Rc<View>>,
     ring: RefCell<Option<Box<dyn AccessRing>>>,
     /// Access records say what the request said of its agent.
@@ -72,7 +70,10 @@ impl Worker {
             pool: Pool::new(config),
             rng: RefCell::new(rng::from_kernel()),
             sweep: Sweep::new(config),
-            http: server(config),
+            head_limits: HeadLimits {
+                bytes_max: config.header_bytes_max as usize,
+                fields_max: usize::from(config.header_fields_max),
+            },
             limits: gate::Limits {
                 target_bytes_max: config.target_bytes_max as usize,
                 header_fields_max: usize::from(config.header_fields_max),
@@ -81,6 +82,8 @@ impl Worker {
             rerouted: Notify::new(),
             phase: Cell::new(Phase::Serving),
             overtaken: Cell::new(0),
+            second: Cell::new(0),
+            date: Cell::new((0, http_date(0))),
             snapshot: RefCell::new(snapshot),
             wants_agents: ring.as_ref().is_some_and(|ring| ring.wants_agents()),
             ring: RefCell::new(ring),
@@ -90,6 +93,25 @@ impl Worker {
 
     pub(crate) fn now(&self) -> Mono {
         self.clock.mono()
+    }
+
+    /// What the wall clock says.
+    pub(crate) fn wall(&self) -> Wall {
+        let wall = self.clock.wall();
+        self.second.set(wall.0 / 1_000_000_000);
+        wall
+    }
+
+    /// The date, which is at most a tick of the sweep old while there are connections.
+    pub(crate) fn date(&self) -> HttpDate {
+        let second = self.second.get();
+        let (of, date) = self.date.get();
+        if of == second {
+            return date;
+        }
+        let date = http_date(second);
+        self.date.set((second, date));
+        date
     }
 
     /// The routing in force.
@@ -125,17 +147,12 @@ impl Worker {
     }
 }
 
-/// How hyper serves: its own head timer is off because the sweep keeps that time.
-fn server(config: &Config) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    let head_bytes = config.header_bytes_max as usize;
-    http.timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_header_size(head_bytes)
-        .max_buf_size(BUFFER_BYTES_MAX.max(head_bytes + (8 << 10)));
-    let fields_max = usize::from(config.header_fields_max);
-    if fields_max != HYPER_FIELDS_MAX {
-        http.max_headers(fields_max);
+/// A second since 1970 as a date.
+fn http_date(second: u64) -> HttpDate {
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+    let mut date = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    if text.len() == date.len() {
+        date.copy_from_slice(text.as_bytes());
     }
-    http
+    date
 }

@@ -219,12 +219,16 @@ impl Side {
     }
 
     /// An instance of a serving place that ends has crashed, whatever its code says: nobody took the place away from it.
-    /// One that was killed or restarted for its health ended for that reason.
+    /// One that was killed or restarted for its health ended for that reason; one that stops because the node does has not
+    /// crashed.
     fn crashed(&mut self, run: &Run, ending: &Ending) {
         let now = self.node.clock.mono();
         let Some(fleet) = &mut self.serving else { return };
         let Some((_, seat)) = fleet.seat_of(run.id.serial) else { return };
         seat.run = None;
+        if self.stopping.is_some() && run.is_stopping() {
+            return;
+        }
         let reason = run.reason.as_ref().filter(|_| run.is_stopping()).unwrap_or(&ending.text);
         let at = seat.crashes.crashed(run.since, now, &self.node.patience, &mut self.rng);
         let crash_loop = seat.crashes.is_loop(now, &self.node.patience);

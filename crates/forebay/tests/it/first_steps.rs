@@ -22,6 +22,7 @@ fn up_starts_a_node_deploys_and_answers_and_ctrl_c_stops_it_all() {
         assert!(!std::path::Path::new(&format!("/proc/{}", instance.pid)).exists(), "{} still runs", instance.name);
     }
     assert!(!node.home.data().join("ports.json").exists());
+    assert!(!node.home.said().contains("crashed"), "what is told to stop has not crashed: {}", node.home.said());
 }
 
 #[test]

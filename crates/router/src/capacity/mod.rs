@@ -235,7 +235,8 @@ fn may_be_replaced(failure: Failure) -> bool {
         | Failure::Tripped
         | Failure::NotAsked
         | Failure::Shed { .. } => true,
-        Failure::Refused(_)
+        Failure::Head(_)
+        | Failure::Refused(_)
         | Failure::NoRoute
         | Failure::Reserved
         | Failure::ReadOnly

@@ -1,6 +1,6 @@
-//! The chunked coding of a reply, read strictly (RFC 9112, 7.1). Pure.
+//! The chunked coding, read strictly, from whichever side it comes (RFC 9112, 7.1). Pure.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::head::FIELDS_MAX;
@@ -8,14 +8,23 @@ use super::head::FIELDS_MAX;
 /// Bytes of a size line, extensions included, and of all trailers.
 const LINE_BYTES_MAX: usize = 4 << 10;
 const TRAILER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of all extensions of one content: they carry nothing, and reading them costs.
+const EXTENSION_BYTES_MAX: u32 = 16 << 10;
 
 /// The coding is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
+/// Reads the coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunks {
+    at: At,
+    extension_bytes: u32,
+}
+
 /// Where the reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunks {
+enum At {
     Size,
     Data(u64),
     /// Behind a chunk's data.
@@ -29,58 +38,79 @@ pub(super) enum Chunks {
 pub(super) enum Piece {
     Data(Bytes),
     Trailers(HeaderMap),
-    /// The coding is at its end.
+    /// The content is at its end.
     End,
     /// More bytes are needed first.
     More,
 }
 
 impl Chunks {
+    /// Before the first byte.
+    pub(super) fn new() -> Chunks {
+        Chunks { at: At::Size, extension_bytes: 0 }
+    }
+
     /// Takes the next piece from the front of `buffer`.
     ///
     /// # Errors
     /// When the bytes are not this coding.
     pub(super) fn next(&mut self, buffer: &mut BytesMut) -> Result<Piece, Broken> {
         loop {
-            match self {
-                Chunks::Size => match take_line(buffer, LINE_BYTES_MAX)? {
+            match &mut self.at {
+                At::Size => match take_line(buffer, LINE_BYTES_MAX)? {
                     None => return Ok(Piece::More),
                     Some(line) => {
-                        let size = size_of(&line)?;
-                        *self = if size == 0 { Chunks::Trailers } else { Chunks::Data(size) };
+                        let (size, extension_bytes) = size_of(&line)?;
+                        self.extension_bytes += extension_bytes;
+                        if self.extension_bytes > EXTENSION_BYTES_MAX {
+                            return Err(Broken);
+                        }
+                        self.at = if size == 0 { At::Trailers } else { At::Data(size) };
                     }
                 },
-                Chunks::Data(left) => {
+                At::Data(left) => {
                     let now = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
                     if now == 0 {
                         return Ok(Piece::More);
                     }
                     *left -= now as u64;
                     if *left == 0 {
-                        *self = Chunks::DataEnd;
+                        self.at = At::DataEnd;
                     }
                     return Ok(Piece::Data(buffer.split_to(now).freeze()));
                 }
-                Chunks::DataEnd => {
+                At::DataEnd => {
                     if !b"\r\n".starts_with(&buffer[..buffer.len().min(2)]) {
                         return Err(Broken);
                     }
                     if buffer.len() < 2 {
                         return Ok(Piece::More);
                     }
-                    drop(buffer.split_to(2));
-                    *self = Chunks::Size;
+                    buffer.advance(2);
+                    self.at = At::Size;
                 }
-                Chunks::Trailers => return self.trailers(buffer),
-                Chunks::Ended => return Ok(Piece::End),
+                At::Trailers => return self.trailers(buffer),
+                At::Ended => return Ok(Piece::End),
             }
         }
     }
 
+    /// Takes the coding's plain end, if a piece of data was just taken and the end has come along with it. Mostly it has;
+    /// then the last piece can be told from the others.
+    pub(super) fn take_end(&mut self, buffer: &mut BytesMut) -> bool {
+        const END: &[u8] = b"\r\n0\r\n\r\n";
+        let ends = self.at == At::DataEnd && buffer.starts_with(END);
+        if ends {
+            buffer.advance(END.len());
+            self.at = At::Ended;
+        }
+        ends
+    }
+
     fn trailers(&mut self, buffer: &mut BytesMut) -> Result<Piece, Broken> {
         if buffer.starts_with(b"\r\n") {
-            drop(buffer.split_to(2));
-            *self = Chunks::Ended;
+            buffer.advance(2);
+            self.at = At::Ended;
             return Ok(Piece::End);
         }
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
@@ -96,8 +126,8 @@ impl Chunks {
             Ok(httparse::Status::Partial) if buffer.len() < TRAILER_BYTES_MAX => return Ok(Piece::More),
             _ => return Err(Broken),
         };
-        drop(buffer.split_to(bytes));
-        *self = Chunks::Ended;
+        buffer.advance(bytes);
+        self.at = At::Ended;
         Ok(Piece::Trailers(trailers))
     }
 }
@@ -111,7 +141,7 @@ fn take_line(buffer: &mut BytesMut, bytes_max: usize) -> Result<Option<BytesMut>
     match buffer.get(at..at + 2) {
         Some(b"\r\n") => {
             let line = buffer.split_to(at);
-            drop(buffer.split_to(2));
+            buffer.advance(2);
             Ok(Some(line))
         }
         None if buffer[at] == b'\r' => Ok(None),
@@ -119,8 +149,8 @@ fn take_line(buffer: &mut BytesMut, bytes_max: usize) -> Result<Option<BytesMut>
     }
 }
 
-/// The size that a line begins with; what follows `;` is an extension, which ends here.
-fn size_of(line: &[u8]) -> Result<u64, Broken> {
+/// The size that a line begins with, and how long the extension is that follows `;` and ends here.
+fn size_of(line: &[u8]) -> Result<(u64, u32), Broken> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     if digits == 0 || digits > 15 {
         return Err(Broken);
@@ -130,17 +160,18 @@ fn size_of(line: &[u8]) -> Result<u64, Broken> {
         return Err(Broken);
     }
     let text = std::str::from_utf8(&line[..digits]).map_err(|_| Broken)?;
-    u64::from_str_radix(text, 16).map_err(|_| Broken)
+    let size = u64::from_str_radix(text, 16).map_err(|_| Broken)?;
+    Ok((size, u32::try_from(rest.len()).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
     /// What a coding says, read in pieces of `step` bytes: content, trailers, and what is left behind it.
     fn read(text: &[u8], step: usize) -> Result<(Vec<u8>, HeaderMap, Vec<u8>), Broken> {
-        let (mut chunks, mut buffer) = (Chunks::Size, BytesMut::new());
+        let (mut chunks, mut buffer) = (Chunks::new(), BytesMut::new());
         let (mut content, mut trailers) = (Vec::new(), HeaderMap::new());
         let mut rest = text;
         loop {
@@ -156,6 +187,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The content that a whole coding carries.
+    pub(in super::super) fn whole(text: &[u8]) -> Result<Vec<u8>, Broken> {
+        match read(text, text.len().max(1))? {
+            (content, _, left) if left.is_empty() => Ok(content),
+            _ => Err(Broken),
+        }
+    }
+
+    #[test]
+    fn extensions_may_not_be_the_most_of_it() {
+        let chunk = format!("1;{}\r\na\r\n", "x".repeat(1_000));
+        let text = |chunks: usize| format!("{}0\r\n\r\n", chunk.repeat(chunks));
+        assert_eq!(whole(text(16).as_bytes()), Ok(vec![b'a'; 16]));
+        assert_eq!(whole(text(17).as_bytes()), Err(Broken));
     }
 
     #[test]

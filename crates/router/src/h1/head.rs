@@ -151,6 +151,11 @@ fn stays(fields: &HeaderMap, is_1_1: bool) -> bool {
     if fields.contains_key(header::TRANSFER_ENCODING) && fields.contains_key(header::CONTENT_LENGTH) {
         return false;
     }
+    keeps(fields, is_1_1)
+}
+
+/// What `Connection` says of the connection, and the version where it says nothing.
+pub(super) fn keeps(fields: &HeaderMap, is_1_1: bool) -> bool {
     let mut keeps = is_1_1;
     for value in fields.get_all(header::CONNECTION) {
         for token in value.as_bytes().split(|byte| *byte == b',') {

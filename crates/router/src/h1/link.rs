@@ -1,30 +1,22 @@
 //! One connection to an endpoint, and one exchange on it.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::BytesMut;
 use http::request::Parts;
 use http::{Method, Response};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
+use super::buffers::Buffers;
 use super::head::{self, Head, HeadFault};
-use super::pump::Pump;
+use super::line::{Line, READ_BYTES};
+use super::pump::{Pump, Unsent};
 use super::reply::ReplyContent;
+use super::request::{self, Framing};
 use crate::body::{ClientBody, ContentFault};
 use crate::hop::Hop;
-
-/// Bytes that are read at once: what most replies fit in, and what a long content is read by.
-const READ_BYTES: usize = 8 << 10;
-const READ_BYTES_MAX: usize = 64 << 10;
-/// Buffers kept for the next exchanges, and the largest that is kept.
-const SPARE_MAX: usize = 64;
-const SPARE_BYTES_MAX: usize = 16 << 10;
 
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
@@ -47,45 +39,9 @@ pub(crate) struct Asked {
     pub(crate) unsent: bool,
 }
 
-/// Buffers that no exchange uses: an idle connection has none.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers {
-    inputs: RefCell<Vec<BytesMut>>,
-    outputs: RefCell<Vec<Vec<u8>>>,
-}
-
-impl Buffers {
-    fn take(&self) -> (BytesMut, Vec<u8>) {
-        (self.inputs.borrow_mut().pop().unwrap_or_default(), self.outputs.borrow_mut().pop().unwrap_or_default())
-    }
-
-    fn give_input(&self, mut input: BytesMut) {
-        let mut spare = self.inputs.borrow_mut();
-        if spare.len() < SPARE_MAX && input.capacity() <= SPARE_BYTES_MAX {
-            input.clear();
-            spare.push(input);
-        }
-    }
-
-    fn give_output(&self, mut output: Vec<u8>) {
-        let mut spare = self.outputs.borrow_mut();
-        if spare.len() < SPARE_MAX && output.capacity() <= SPARE_BYTES_MAX {
-            output.clear();
-            spare.push(output);
-        }
-    }
-}
-
 /// An open connection that nobody uses.
 #[derive(Debug)]
 pub(crate) struct Link(TcpStream);
-
-/// A connection in use.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) stream: TcpStream,
-    pub(super) input: BytesMut,
-}
 
 impl Link {
     /// Connects.
@@ -96,6 +52,12 @@ impl Link {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         Ok(Link(stream))
+    }
+
+    /// The connection of an exchange that is whole.
+    pub(super) fn of(line: Line, buffers: &Buffers) -> Link {
+        buffers.give_input(line.input);
+        Link(line.stream)
     }
 
     /// Whether nothing has come from the endpoint since the last exchange: neither the connection's end nor bytes that
@@ -116,11 +78,12 @@ impl Link {
         content: &mut ClientBody,
         buffers: &Buffers,
     ) -> Result<Response<ReplyContent>, Asked> {
-        let (input, output) = buffers.take();
-        let mut line = Line { stream: self.0, input };
-        let mut pump = Pump::new(output, head, hop, content);
+        let mut line = Line { stream: self.0, input: buffers.take_input() };
+        let mut front = buffers.take_output();
+        let coding = request::write_head(&mut front, head, hop, Framing::of(content));
+        let mut pump = Pump::new(front, coding);
         let mut sent = false;
-        let read = poll_fn(|cx| line.poll_head(cx, &head.method, &mut pump, content, &mut sent)).await;
+        let read = poll_fn(|cx| poll_head(&mut line, cx, &head.method, &mut pump, content, &mut sent)).await;
         let Head { status, fields, framing, stays } = match read {
             Ok(head) => head,
             Err(fault) => return Err(Asked { fault, unsent: !pump.began() }),
@@ -138,50 +101,36 @@ impl Link {
     }
 }
 
-impl Line {
-    fn poll_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        method: &Method,
-        pump: &mut Pump,
-        content: &mut ClientBody,
-        sent: &mut bool,
-    ) -> Poll<Result<Head, Fault>> {
-        let mut broken = None;
-        if !*sent {
-            match pump.poll(cx, &mut self.stream, content) {
-                Poll::Ready(Ok(())) => *sent = true,
-                Poll::Ready(Err(Fault::Io(error))) if pump.began() => broken = Some(error),
-                Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
-                Poll::Pending => {}
-            }
-        }
-        loop {
-            if let Some(head) = head::take(&mut self.input, method)? {
-                return Poll::Ready(Ok(head));
-            }
-            let polled = self.poll_fill(cx, READ_BYTES);
-            // An endpoint may refuse a request that it has not read, and close: its reply counts then.
-            if let (Poll::Pending, Some(error)) = (&polled, broken.take()) {
-                return Poll::Ready(Err(Fault::Io(error)));
-            }
-            if ready!(polled).map_err(Fault::Io)? == 0 {
-                return Poll::Ready(Err(Fault::Closed));
-            }
+fn poll_head(
+    line: &mut Line,
+    cx: &mut Context<'_>,
+    method: &Method,
+    pump: &mut Pump,
+    content: &mut ClientBody,
+    sent: &mut bool,
+) -> Poll<Result<Head, Fault>> {
+    let mut broken = None;
+    if !*sent {
+        match pump.poll(cx, &mut line.stream, content) {
+            Poll::Ready(Ok(())) => *sent = true,
+            Poll::Ready(Err(Unsent::Io(error))) if pump.began() => broken = Some(error),
+            Poll::Ready(Err(Unsent::Io(error))) => return Poll::Ready(Err(Fault::Io(error))),
+            Poll::Ready(Err(Unsent::Content(fault))) => return Poll::Ready(Err(Fault::Content(fault))),
+            Poll::Ready(Err(Unsent::Length)) => return Poll::Ready(Err(Fault::Content(ContentFault::Broken))),
+            Poll::Pending => {}
         }
     }
-
-    /// Reads more; 0 is the connection's end. `wanted`: how many bytes are still to come, where that is known.
-    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        if self.input.capacity() == self.input.len() || self.input.is_empty() {
-            self.input.reserve(wanted.clamp(READ_BYTES, READ_BYTES_MAX));
+    loop {
+        if let Some(head) = head::take(&mut line.input, method)? {
+            return Poll::Ready(Ok(head));
         }
-        pin!(self.stream.read_buf(&mut self.input)).poll(cx)
-    }
-
-    /// The connection, free for another exchange.
-    pub(super) fn into_link(self, buffers: &Buffers) -> Link {
-        buffers.give_input(self.input);
-        Link(self.stream)
+        let polled = line.poll_fill(cx, READ_BYTES);
+        // An endpoint may refuse a request that it has not read, and close: its reply counts then.
+        if let (Poll::Pending, Some(error)) = (&polled, broken.take()) {
+            return Poll::Ready(Err(Fault::Io(error)));
+        }
+        if ready!(polled).map_err(Fault::Io)? == 0 {
+            return Poll::Ready(Err(Fault::Closed));
+        }
     }
 }

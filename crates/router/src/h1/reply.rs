@@ -1,15 +1,18 @@
 //! The content of an endpoint's reply.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::chunks::{Chunks, Piece};
+use super::buffers::Buffers;
+use super::chunks::Chunks;
 use super::head::Framing;
-use super::link::{Buffers, Fault, Line, Link};
+use super::line::{Line, Unread};
+use super::link::{Fault, Link};
 use super::pump::Pump;
+use super::rest::Rest;
 use crate::body::ClientBody;
 
 /// Content as it comes. It holds the connection, which is free again when the exchange is whole.
@@ -24,15 +27,6 @@ pub(crate) struct ReplyContent {
     upload: Option<Box<(Pump, ClientBody)>>,
 }
 
-/// What is still to come.
-#[derive(Debug)]
-enum Rest {
-    Length(u64),
-    Chunks(Chunks),
-    UntilClose,
-    Nothing,
-}
-
 impl ReplyContent {
     pub(super) fn new(
         line: Line,
@@ -42,7 +36,7 @@ impl ReplyContent {
     ) -> ReplyContent {
         let rest = match framing {
             Framing::Length(bytes) => Rest::Length(bytes),
-            Framing::Chunked => Rest::Chunks(Chunks::Size),
+            Framing::Chunked => Rest::Chunks(Chunks::new()),
             Framing::Close => Rest::UntilClose,
         };
         ReplyContent { line, front: Bytes::new(), rest, stays, upload }
@@ -57,7 +51,7 @@ impl ReplyContent {
     /// nothing that nobody asked for.
     pub(crate) fn into_link(self, buffers: &Buffers) -> Option<Link> {
         let whole = self.is_end_stream() && self.upload.is_none() && self.line.input.is_empty();
-        (whole && self.stays).then(|| self.line.into_link(buffers))
+        (whole && self.stays).then(|| Link::of(self.line, buffers))
     }
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) {
@@ -71,54 +65,6 @@ impl ReplyContent {
             }
         }
     }
-
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        loop {
-            let Rest::Chunks(chunks) = &mut self.rest else { return Poll::Ready(None) };
-            let Ok(piece) = chunks.next(&mut self.line.input) else {
-                return Poll::Ready(Some(Err(super::HeadFault::Framing.into())));
-            };
-            match piece {
-                Piece::Data(data) => {
-                    // Mostly the end has come along; then the last piece can be told from the others.
-                    if *chunks == Chunks::DataEnd && *self.line.input == *b"\r\n0\r\n\r\n" {
-                        self.line.input.clear();
-                        self.rest = Rest::Nothing;
-                    }
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Piece::Trailers(trailers) => {
-                    self.rest = Rest::Nothing;
-                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
-                }
-                Piece::End => self.rest = Rest::Nothing,
-                Piece::More => match ready!(self.line.poll_fill(cx, usize::MAX)) {
-                    Ok(0) => return Poll::Ready(Some(Err(Fault::Closed))),
-                    Ok(_) => {}
-                    Err(error) => return Poll::Ready(Some(Err(Fault::Io(error)))),
-                },
-            }
-        }
-    }
-
-    fn poll_data(&mut self, cx: &mut Context<'_>, left: u64) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        if self.line.input.is_empty() {
-            match ready!(self.line.poll_fill(cx, usize::try_from(left).unwrap_or(usize::MAX))) {
-                Ok(0) if matches!(self.rest, Rest::UntilClose) => {
-                    self.rest = Rest::Nothing;
-                    return Poll::Ready(None);
-                }
-                Ok(0) => return Poll::Ready(Some(Err(Fault::Closed))),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Some(Err(Fault::Io(error)))),
-            }
-        }
-        let now = usize::try_from(left).unwrap_or(usize::MAX).min(self.line.input.len());
-        if let Rest::Length(left) = &mut self.rest {
-            *left -= now as u64;
-        }
-        Poll::Ready(Some(Ok(Frame::data(self.line.input.split_to(now).freeze()))))
-    }
 }
 
 impl Body for ReplyContent {
@@ -131,23 +77,21 @@ impl Body for ReplyContent {
         if !this.front.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.front)))));
         }
-        match this.rest {
-            Rest::Nothing | Rest::Length(0) => Poll::Ready(None),
-            Rest::Length(left) => this.poll_data(cx, left),
-            Rest::UntilClose => this.poll_data(cx, u64::MAX),
-            Rest::Chunks(_) => this.poll_chunk(cx),
-        }
+        this.line.poll_content(cx, &mut this.rest).map_err(|unread| match unread {
+            Unread::Broken => super::HeadFault::Framing.into(),
+            Unread::Closed => Fault::Closed,
+            Unread::Io(error) => Fault::Io(error),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.rest, Rest::Nothing | Rest::Length(0)) && self.front.is_empty()
+        self.rest.is_ended() && self.front.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.rest {
-            Rest::Nothing => SizeHint::with_exact(self.front.len() as u64),
-            Rest::Length(left) => SizeHint::with_exact(left + self.front.len() as u64),
-            Rest::Chunks(_) | Rest::UntilClose => SizeHint::default(),
+        match self.rest.left() {
+            Some(left) => SizeHint::with_exact(left + self.front.len() as u64),
+            None => SizeHint::default(),
         }
     }
 }

@@ -3,7 +3,10 @@
 use http::header;
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use http_body::Body;
 
+use super::pump::Coding;
+use crate::body::ClientBody;
 use crate::hop::Hop;
 
 /// How a request's content is framed.
@@ -15,9 +18,20 @@ pub(super) enum Framing {
     Chunked,
 }
 
+impl Framing {
+    /// How `content` is framed.
+    pub(super) fn of(content: &ClientBody) -> Framing {
+        match (content, content.size_hint().exact()) {
+            (ClientBody::Empty, _) => Framing::None,
+            (_, Some(bytes)) => Framing::Length(bytes),
+            (_, None) => Framing::Chunked,
+        }
+    }
+}
+
 /// Writes `head`, and what this hop adds. What frames the content comes from `framing` alone, whatever fields the
-/// head has.
-pub(super) fn write_head(out: &mut Vec<u8>, head: &Parts, hop: Hop<'_>, framing: Framing) {
+/// head has. How the content goes out then.
+pub(super) fn write_head(out: &mut Vec<u8>, head: &Parts, hop: Hop<'_>, framing: Framing) -> Coding {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(head.uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
@@ -38,12 +52,17 @@ pub(super) fn write_head(out: &mut Vec<u8>, head: &Parts, hop: Hop<'_>, framing:
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     out.extend_from_slice(b"\r\n");
+    match framing {
+        Framing::None => Coding::Length(0),
+        Framing::Length(bytes) => Coding::Length(bytes),
+        Framing::Chunked => Coding::Chunked,
+    }
 }
 
-/// Writes fields, those that frame content left out.
+/// Writes fields, those left out that frame content or end at this hop: who sends says them itself.
 pub(super) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
     for (name, value) in fields {
-        if *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING {
+        if matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
             continue;
         }
         out.extend_from_slice(name.as_str().as_bytes());

@@ -15,12 +15,12 @@ use stdx::clock::Mono;
 
 use self::cookie::Written;
 use crate::access::What;
+use crate::answer;
 use crate::exchange::Exchange;
 use crate::fields::WROTE;
 use crate::forward::Outbound;
 use crate::reply::Reply;
 use crate::rescue::Failure;
-use crate::serve;
 use crate::snapshot::{OwnWrites, Target};
 use crate::tries::{Destination, Via};
 
@@ -99,7 +99,7 @@ pub(crate) async fn run(
         }
         None => {}
     }
-    let mut reply = serve::dispatch(exchange, destination, outbound).await?;
+    let mut reply = answer::dispatch(exchange, destination, outbound).await?;
     let (status, headers) = reply.head_mut();
     let wrote = headers.remove(WROTE).and_then(|value| value.to_str().ok()?.parse().ok());
     if writes && (status.is_success() || status.is_redirection() || wrote.is_some()) {

@@ -4,6 +4,7 @@ mod balance;
 mod basics;
 mod breakers;
 mod by_hand;
+mod codec;
 mod endpoint;
 mod figures;
 mod forwarded;

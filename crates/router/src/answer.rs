@@ -1,0 +1,89 @@
+//! The way of one request, whatever protocol it came by: a head and a content in, a head and a content out.
+
+use std::rc::Rc;
+
+use http::Response;
+use http::request::Parts;
+use http_body::Body;
+
+use crate::body::{ClientBody, ContentFault};
+use crate::capacity;
+use crate::conn::Conn;
+use crate::deadline;
+use crate::exchange::Exchange;
+use crate::fields::FieldSet;
+use crate::forward::Outbound;
+use crate::gate;
+use crate::h1::front::Content;
+use crate::idempotency;
+use crate::own_writes;
+use crate::reply::{self, Reply, ReplyBody};
+use crate::rescue::Failure;
+use crate::reserved::{self, Reserved};
+use crate::route::Routed;
+use crate::tries::{Destination, Via};
+use crate::worker::Worker;
+
+/// One request, from its head to the head of its reply; the reply's content follows in [`reply`]. `content` when there is
+/// some.
+pub(crate) async fn answer(
+    worker: &Rc<Worker>,
+    conn: &Rc<Conn>,
+    head: Parts,
+    set: FieldSet,
+    content: Option<Content>,
+) -> Response<ReplyBody> {
+    let mut exchange = Exchange::begin(worker, conn, &head, set);
+    let reserved = Reserved::of(&head);
+    match (pass(&mut exchange, head, set, content).await, reserved) {
+        (Ok(reply), _) => reply::of(exchange, reply),
+        (Err(Failure::Reserved), Some(reserved)) => reserved.reply(exchange),
+        (Err(failure), _) => reply::of_router(exchange, failure),
+    }
+}
+
+/// Gate, route, tries.
+async fn pass(exchange: &mut Exchange, head: Parts, set: FieldSet, content: Option<Content>) -> Result<Reply, Failure> {
+    let (worker, conn) = (Rc::clone(&exchange.worker), Rc::clone(&exchange.conn));
+    if content.is_some() {
+        exchange.has_content = true;
+        exchange.meter = Rc::default();
+    }
+    let admitted = gate::admit(&head, set, &worker.limits)?;
+    let path = head.uri.path();
+    if reserved::is(path) {
+        return Err(Failure::Reserved);
+    }
+    let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
+    let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
+    exchange.routed(&admitted.host, &routed, asked);
+    let bytes_max = routed.policy.body_bytes_max;
+    let content = match content {
+        None => ClientBody::Empty,
+        Some(content) if content.size_hint().lower() > bytes_max => return Err(ContentFault::TooLarge.into()),
+        Some(content) => ClientBody::stream(content, bytes_max, Rc::clone(&exchange.meter), Rc::clone(&conn)),
+    };
+    let level = routed.app.level();
+    let destination = Destination { host: admitted.host, path: path.into(), routed, via: Via::Route };
+    let mut outbound = Outbound::new(head, content, set, &conn, &exchange.traced);
+    if level > 0 {
+        outbound.degrade(level);
+        destination.routed.app.look(worker.now());
+    }
+    if let Some(rule) = destination.routed.policy.own_writes.clone() {
+        return Box::pin(own_writes::run(exchange, destination, outbound, &rule)).await;
+    }
+    dispatch(exchange, destination, outbound).await
+}
+
+/// Its journal where it has a key, its breaker and limits, its tries.
+pub(crate) async fn dispatch(
+    exchange: &mut Exchange,
+    destination: Destination,
+    outbound: Outbound,
+) -> Result<Reply, Failure> {
+    if let Some(rule) = destination.routed.policy.idempotency.clone() {
+        return Box::pin(idempotency::run(exchange, destination, outbound, &rule)).await;
+    }
+    capacity::run(exchange, destination, outbound).await.map(Reply::Endpoint)
+}

@@ -1,0 +1,44 @@
+//! Buffers that no exchange uses: an idle connection, to whichever side, has none.
+
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+
+/// Buffers kept for the next exchanges, and the largest that is kept.
+const SPARE_MAX: usize = 128;
+const SPARE_BYTES_MAX: usize = 16 << 10;
+
+/// One worker's buffers.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    inputs: RefCell<Vec<BytesMut>>,
+    outputs: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    /// A buffer to read into; what it holds at first is nothing.
+    pub(super) fn take_input(&self) -> BytesMut {
+        self.inputs.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// An empty buffer to write a head into.
+    pub(super) fn take_output(&self) -> Vec<u8> {
+        self.outputs.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_input(&self, mut input: BytesMut) {
+        let mut spare = self.inputs.borrow_mut();
+        if spare.len() < SPARE_MAX && input.capacity() <= SPARE_BYTES_MAX {
+            input.clear();
+            spare.push(input);
+        }
+    }
+
+    pub(super) fn give_output(&self, mut output: Vec<u8>) {
+        let mut spare = self.outputs.borrow_mut();
+        if spare.len() < SPARE_MAX && output.capacity() <= SPARE_BYTES_MAX {
+            output.clear();
+            spare.push(output);
+        }
+    }
+}
