@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use control::error::{ApiError, Kind};
@@ -78,7 +78,6 @@ pub enum StartError {
 
 /// What all sides share.
 pub(crate) struct Node {
-    pub(crate) config: Config,
     pub(crate) clock: SharedClock,
     pub(crate) store: Store,
     pub(crate) planner: Arc<dyn Planner>,
@@ -86,7 +85,6 @@ pub(crate) struct Node {
     pub(crate) publisher: Publisher,
     pub(crate) releases: Releases,
     pub(crate) ports: Ports,
-    pub(crate) patience: Patience,
     pub(crate) health: HealthCache<Serial>,
     pub(crate) suspicions: Suspicions,
     pub(crate) dependencies: Dependencies,
@@ -97,6 +95,7 @@ pub(crate) struct Node {
     pub(crate) router: Option<SocketAddr>,
     pub(crate) cgroups: Cgroups,
     pub(crate) users: bool,
+    config: RwLock<Arc<Config>>,
     sides: Mutex<BTreeMap<Scope, mpsc::Sender<Message>>>,
 }
 
@@ -128,7 +127,6 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         .map_err(|source| StartError::Folder { path: deps.runtime_folder.clone(), source })?;
     let node = Arc::new(Node {
         ports: Ports::new(config.port_range),
-        patience: Patience::from(&config),
         publisher: Publisher::new(deps.traffic),
         releases,
         clock: deps.clock,
@@ -145,7 +143,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         router: deps.router,
         cgroups: deps.cgroups,
         users: deps.users,
-        config,
+        config: RwLock::new(Arc::new(config)),
         sides: Mutex::default(),
     });
     let handle = Handle { node };
@@ -176,6 +174,13 @@ impl Handle {
     /// What the checks of the instance with this serial have found; `None` for one that is not checked.
     pub fn verdict(&self, serial: u64) -> Option<health::Verdict> {
         self.node.health.get(&serial)
+    }
+
+    /// Goes on with other settings, for what is begun from now on; those that are not in
+    /// [`LIVE_KEYS`](crate::config::LIVE_KEYS) wait for the next start.
+    pub fn reconfigure(&self, mut config: Config) {
+        config.port_range = self.node.config().port_range;
+        *self.node.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
     /// What an application depends on, or all of them.
@@ -275,7 +280,7 @@ impl Node {
         let over = |state| matches!(state, ReleaseState::Retired | ReleaseState::Failed);
         let all = self.store.releases(scope.clone()).await?;
         let old = all.iter().filter(|release| over(release.state) && !in_use.contains(&release.no));
-        for release in old.skip(self.config.releases_max.into()) {
+        for release in old.skip(self.config().releases_max.into()) {
             self.store.release_forget(scope.clone(), release.no).await?;
         }
         let left = self.store.releases(scope.clone()).await?;
@@ -288,9 +293,19 @@ impl Node {
         Ok(())
     }
 
+    /// The settings that hold now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How patient it is with instances that crash.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::from(&*self.config())
+    }
+
     /// Milliseconds of the configuration as a duration.
     pub(crate) fn drain_limit(&self) -> Duration {
-        Duration::from_millis(self.config.drain_timeout_ms.into())
+        Duration::from_millis(self.config().drain_timeout_ms.into())
     }
 }
 

@@ -33,6 +33,7 @@ mod hop;
 mod idempotency;
 mod kept;
 mod latency;
+mod live;
 pub mod overrides;
 mod own_writes;
 mod peers;
@@ -65,5 +66,6 @@ pub use capacity::{BreakerState, BreakerView, DegradeView, Figures, LimitView, M
 pub use handle::{Deps, Handle, RouteCounts, StartError, start};
 pub use health_source::{Dependency, HealthSource, NoHealth};
 pub use idempotency::JournalError;
+pub use live::LIVE_KEYS;
 pub use overrides::Overrides;
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};

@@ -230,8 +230,8 @@ impl Side {
             return;
         }
         let reason = run.reason.as_ref().filter(|_| run.is_stopping()).unwrap_or(&ending.text);
-        let at = seat.crashes.crashed(run.since, now, &self.node.patience, &mut self.rng);
-        let crash_loop = seat.crashes.is_loop(now, &self.node.patience);
+        let at = seat.crashes.crashed(run.since, now, &self.node.patience(), &mut self.rng);
+        let crash_loop = seat.crashes.is_loop(now, &self.node.patience());
         seat.restart_at = Some(at);
         seat.crashed = Some(Crashed { id: run.id.clone(), started: run.started, reason: reason.clone() });
         tracing::warn!(scope = %self.scope, instance = %run.id, reason, again_in_ms = at.since(now).as_millis(), crash_loop, "crashed");
@@ -282,7 +282,7 @@ impl Side {
             .collect();
         for (place, restarts) in due {
             let started = self.start_run(&place, blueprint.clone(), restarts).await;
-            let patience = self.node.patience;
+            let patience = self.node.patience();
             let Some(seat) = self.serving.as_mut().and_then(|fleet| fleet.seats.get_mut(&place)) else { continue };
             match started {
                 Ok(serial) => {

@@ -46,7 +46,7 @@ impl Side {
     /// The row of a place whose instance has crashed.
     fn waiting_row(&self, fleet: &Fleet, place: &Place, seat: &Seat) -> Option<InstanceRow> {
         let Crashed { id, started, reason } = seat.crashed.as_ref().filter(|_| seat.run.is_none())?;
-        let looping = seat.crashes.is_loop(self.node.clock.mono(), &self.node.patience);
+        let looping = seat.crashes.is_loop(self.node.clock.mono(), &self.node.patience());
         Some(InstanceRow {
             app: self.scope.app.clone(),
             environment: self.scope.env.clone(),
