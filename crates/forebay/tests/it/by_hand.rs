@@ -55,6 +55,7 @@ fn what_is_set_for_a_time_ends_by_itself_through_a_crash_and_a_breaker_kept_clos
     let row = items(router.home.forebay(&["breaker", "ls", "--json"])).remove(0);
     assert_eq!((&row["state"], &row["why"]), (&json!("closed"), &json!("it is too eager")));
     assert!(!router.home.data().join("releases").exists(), "a router has no releases");
+    router.home.forebay(&["ps"]).ok();
 }
 
 /// Answers with the degrade level that it is told.
