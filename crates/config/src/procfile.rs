@@ -98,5 +98,7 @@ fn with_route(app: AppName, processes: BTreeMap<ProcessName, ProcessConfig>) -> 
         upstreams: BTreeMap::new(),
         dependencies: BTreeMap::new(),
         queues: BTreeMap::new(),
+        push: BTreeMap::new(),
+        cron: BTreeMap::new(),
     }
 }

@@ -14,6 +14,8 @@ use control::error::{ApiError, Kind};
 use deploy::DependencyConfig;
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
+use queue::cron::CronConfig;
+use queue::push::PushConfig;
 use router::config::{RouteConfig, UpstreamPolicy};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
@@ -43,6 +45,10 @@ pub struct Resolved {
     pub dependencies: BTreeMap<String, DependencyConfig>,
     /// The tubes that have limits of their own.
     pub queues: BTreeMap<String, TubeConfig>,
+    /// The tubes that are delivered as HTTP.
+    pub push: BTreeMap<String, PushConfig>,
+    /// The periodic jobs.
+    pub cron: BTreeMap<String, CronConfig>,
 }
 
 /// Why a stored manifest cannot be used.
@@ -85,6 +91,8 @@ impl Resolved {
             upstreams,
             dependencies,
             queues,
+            push,
+            cron,
         } = manifest;
         Resolved {
             scope: Scope { app, env },
@@ -96,6 +104,8 @@ impl Resolved {
             upstreams,
             dependencies,
             queues,
+            push,
+            cron,
         }
     }
 

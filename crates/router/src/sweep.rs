@@ -8,6 +8,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::alarm::Alarms;
 use crate::config::Config;
 use crate::conn::{Conn, Expiry, Patience, Tick};
 use crate::worker::Worker;
@@ -26,6 +27,8 @@ pub(crate) struct Sweep {
     tick: Duration,
     patience: Cell<Patience>,
     conns: RefCell<Slab<Rc<Conn>>>,
+    /// Deadlines that are far away.
+    pub(crate) alarms: RefCell<Alarms>,
     awake: Notify,
     empty: Notify,
 }
@@ -42,9 +45,15 @@ impl Sweep {
         ];
         let shortest = ms(waits.into_iter().min().unwrap_or_default());
         let tick = (shortest / 8).clamp(TICK_MIN, TICK_MAX);
-        let patience = Cell::new(patience(config, tick));
-        let conns = RefCell::default();
-        Sweep { now: Rc::default(), tick, patience, conns, awake: Notify::new(), empty: Notify::new() }
+        Sweep {
+            now: Rc::default(),
+            tick,
+            patience: Cell::new(patience(config, tick)),
+            conns: RefCell::default(),
+            alarms: RefCell::default(),
+            awake: Notify::new(),
+            empty: Notify::new(),
+        }
     }
 
     /// Goes on with other times. A look is as long after the last as at the start, so times that are much shorter than the
@@ -63,6 +72,16 @@ impl Sweep {
         let key = worker.sweep.conns.borrow_mut().insert(conn);
         worker.sweep.awake.notify_one();
         Watched { worker: Rc::clone(worker), key }
+    }
+
+    /// What is this far away or farther is looked at in time by the sweep itself.
+    pub(crate) fn horizon(&self) -> Duration {
+        self.tick * 2
+    }
+
+    /// There is something to look at.
+    pub(crate) fn wake(&self) {
+        self.awake.notify_one();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -94,7 +113,7 @@ impl Sweep {
     pub(crate) async fn run(worker: &Worker) {
         let sweep = &worker.sweep;
         loop {
-            if sweep.len() == 0 && worker.pool.is_empty() {
+            if sweep.len() == 0 && worker.pool.is_empty() && sweep.alarms.borrow().is_empty() {
                 sweep.awake.notified().await;
             }
             tokio::time::sleep(sweep.tick).await;
@@ -104,7 +123,9 @@ impl Sweep {
             for (_, conn) in sweep.conns.borrow().iter() {
                 conn.sweep(&patience);
             }
-            worker.pool.sweep(worker.now());
+            let now = worker.now();
+            sweep.alarms.borrow().ring(now + sweep.horizon());
+            worker.pool.sweep(now);
             worker.shared.workers[worker.index].pool_idle.store(worker.pool.idle() as u64, Relaxed);
         }
     }

@@ -6,6 +6,8 @@ mod routes;
 mod tries;
 mod tube;
 
+mod work;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::DependencyConfig;
@@ -46,6 +48,10 @@ pub(super) struct Manifest {
     dependencies: BTreeMap<String, DependencyConfig>,
     #[serde(default)]
     queues: BTreeMap<String, Tube>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    push: BTreeMap<String, work::Push>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    cron: BTreeMap<String, work::Cron>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -129,6 +135,8 @@ impl From<&Resolved> for Manifest {
             upstreams: from.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.into())).collect(),
             dependencies: from.dependencies.clone(),
             queues: from.queues.iter().map(|(name, tube)| (name.clone(), tube.into())).collect(),
+            push: from.push.iter().map(|(tube, push)| (tube.clone(), push.into())).collect(),
+            cron: from.cron.iter().map(|(name, cron)| (name.clone(), cron.into())).collect(),
         }
     }
 }
@@ -145,6 +153,8 @@ impl From<Manifest> for Resolved {
             upstreams: from.upstreams.into_iter().map(|(name, upstream)| (name, upstream.into())).collect(),
             dependencies: from.dependencies,
             queues: from.queues.into_iter().map(|(name, tube)| (name, tube.into())).collect(),
+            push: from.push.into_iter().map(|(tube, push)| (tube, push.into())).collect(),
+            cron: from.cron.into_iter().map(|(name, cron)| (name, cron.into())).collect(),
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn queue_alone(queue: &queue::Handle) -> Router {
         .route("/v1/planes", get(move || list_planes([status.clone()])))
         .merge(no_applications())
         .merge(queue::admin::routes(queue.clone()))
+        .merge(metrics::of_queue(queue))
 }
 
 /// The routes of a router that runs alone.

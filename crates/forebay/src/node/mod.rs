@@ -86,6 +86,9 @@ impl Node {
         let or_none = |text: String| if text.is_empty() { "only on the socket".to_string() } else { text };
         output::progress(&format!("http   {}", list(&all.http)));
         output::progress(&format!("queue  {}", list(&all.queue)));
+        if !all.queue_http.is_empty() {
+            output::progress(&format!("queue  http://{}", list(&all.queue_http)));
+        }
         output::progress(&format!("admin  {}", or_none(list(&all.admin))));
         output::progress(&format!("data   {}", self.settings.data.path().display()));
     }
@@ -153,7 +156,7 @@ async fn start_planes(
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
-    let ports = Ports::new(router.bound(), queue.bound(), doors.addrs.clone());
+    let ports = Ports::new(router.bound(), &queue, doors.addrs.clone());
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {
@@ -184,7 +187,7 @@ fn say_damage(queue: &queue::Handle) {
 }
 
 /// Where instances on this machine reach a listener: its first loopback address, else loopback at its first port.
-fn reachable(bound: &[SocketAddr]) -> Option<SocketAddr> {
+pub(crate) fn reachable(bound: &[SocketAddr]) -> Option<SocketAddr> {
     let first = *bound.first()?;
     let loopback = bound.iter().copied().find(|addr| addr.ip().is_loopback());
     Some(loopback.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), first.port())))

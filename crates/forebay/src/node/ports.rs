@@ -27,13 +27,19 @@ pub(crate) struct Ports {
 pub(crate) struct AllPorts {
     pub(crate) http: Vec<SocketAddr>,
     pub(crate) queue: Vec<SocketAddr>,
+    /// The queue's HTTP door.
+    #[serde(default)]
+    pub(crate) queue_http: Vec<SocketAddr>,
     pub(crate) admin: Vec<SocketAddr>,
 }
 
 impl Ports {
-    pub(crate) fn new(http: Vec<SocketAddr>, queue: Vec<SocketAddr>, admin: Vec<SocketAddr>) -> Ports {
+    pub(crate) fn new(http: Vec<SocketAddr>, queue: &queue::Handle, admin: Vec<SocketAddr>) -> Ports {
+        let (queue, queue_http) = (queue.bound(), queue.http_bound());
         let first = |addrs: &[SocketAddr]| addrs.first().map(ToString::to_string).unwrap_or_default();
-        Ports { http: first(&http), queue: first(&queue), admin: first(&admin), all: AllPorts { http, queue, admin } }
+        let (first_http, first_queue, first_admin) = (first(&http), first(&queue), first(&admin));
+        let all = AllPorts { http, queue, queue_http, admin };
+        Ports { http: first_http, queue: first_queue, admin: first_admin, all }
     }
 
     /// Writes the file whole, under its name only when it is complete.
