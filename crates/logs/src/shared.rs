@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use control::plane::PlaneStatus;
 use stdx::clock::SharedClock;
@@ -19,7 +19,7 @@ use crate::queries::Running;
 use crate::stats::Stats;
 
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    config: RwLock<Arc<Config>>,
     pub(crate) clock: SharedClock,
     pub(crate) status: PlaneStatus,
     pub(crate) inbox: Inbox,
@@ -109,25 +109,22 @@ impl Counters {
 }
 
 /// So many of something at once.
+#[derive(Default)]
 pub(crate) struct Slots {
     used: AtomicU16,
-    max: u16,
 }
 
 /// One of them; dropping it gives it back.
 pub(crate) struct Slot(Arc<Slots>);
 
 impl Slots {
-    pub(crate) fn new(max: u16) -> Arc<Slots> {
-        Arc::new(Slots { used: AtomicU16::new(0), max })
-    }
-
     pub(crate) fn used(&self) -> u16 {
         self.used.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn take(self: &Arc<Slots>) -> Option<Slot> {
-        let take = |used: u16| (used < self.max).then(|| used + 1);
+    /// One more, if then there are no more than `max`.
+    pub(crate) fn take(self: &Arc<Slots>, max: u16) -> Option<Slot> {
+        let take = |used: u16| (used < max).then(|| used + 1);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
         Some(Slot(Arc::clone(self)))
     }
@@ -154,13 +151,29 @@ impl Shared {
             disk,
             counters: Counters::default(),
             damaged,
-            running: Running::new(config.queries_max),
-            tails: Slots::new(config.tails_max),
+            running: Running::default(),
+            tails: Arc::default(),
             ended: watch::Sender::new(false),
             live: Mutex::new(live),
             origins: Mutex::new(origins),
-            config,
+            config: RwLock::new(Arc::new(config)),
         }
+    }
+
+    /// The settings that hold now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with other settings, as far as they count while the store runs.
+    pub(crate) fn reconfigure(&self, new: &Config) {
+        let mut config = Config::clone(&self.config());
+        config.retention_bytes = new.retention_bytes;
+        config.disk_reserve_bytes = new.disk_reserve_bytes;
+        config.queries_max = new.queries_max;
+        config.tails_max = new.tails_max;
+        config.tail_records_max = new.tail_records_max;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
     /// No panic can leave these half changed in a way that matters to a reader, so their locks are taken all the same.

@@ -42,7 +42,7 @@ impl Store {
     ) -> Store {
         // Message and fields must fit a segment, each with the same limit.
         let fits = payload_bytes_max.saturating_sub(1024) / 2;
-        let message_bytes_max = (shared.config.message_bytes_max as usize).min(fits);
+        let message_bytes_max = (shared.config().message_bytes_max as usize).min(fits);
         let (waiting, buffer, fresh) = (VecDeque::new(), Vec::new(), Vec::new());
         Store { shared, wal, pace, waiting, message_bytes_max, buffer, fresh, checkpoints }
     }
@@ -107,8 +107,9 @@ impl Store {
         let segments = self.shared.disk.list();
         let mut bytes: u64 = segments.iter().map(|segment| u64::from(segment.bytes)).sum();
         let mut floor = None;
+        let retention_bytes = self.shared.config().retention_bytes;
         for pair in segments.windows(2) {
-            if bytes <= self.shared.config.retention_bytes {
+            if bytes <= retention_bytes {
                 break;
             }
             bytes -= u64::from(pair[0].bytes);

@@ -190,7 +190,7 @@ impl<D: Io> Writer<D> {
     }
 
     fn has_space(&self) -> Result<bool, String> {
-        let reserve = self.shared.config.disk_reserve_bytes;
+        let reserve = self.shared.config().disk_reserve_bytes;
         let free = self.disk.free_bytes(&self.folder);
         free.map(|free| free >= reserve).map_err(|e| format!("cannot measure {}: {e}", self.folder.display()))
     }
