@@ -4,6 +4,7 @@ mod access_file;
 mod admin;
 pub(crate) mod alone;
 mod api;
+mod certificates;
 mod errors;
 mod metrics;
 mod ports;
@@ -24,7 +25,7 @@ use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
 
 use self::admin::Admin;
-use self::ports::Ports;
+use self::ports::{AllPorts, Ports};
 use self::settings::Settings;
 use self::stop::StopRequest;
 use crate::output::{self, Done, Quit};
@@ -64,6 +65,7 @@ impl Node {
         let runtime_folder = data.runtime()?;
         if let Some(last) = Ports::read(&data.last_ports_json()) {
             ports::stay(&mut settings.config.router.listen, &last.all.http);
+            ports::stay(&mut settings.config.router.tls.listen, &last.all.https);
             ports::stay(&mut settings.config.queue.listen, &last.all.queue);
         }
         let data = &settings.data;
@@ -71,11 +73,19 @@ impl Node {
         ports.publish(&data.last_ports_json())?;
         ports.publish(&data.ports_json())?;
         crate::notify::notify("READY=1");
-        tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");
+        tracing::info!(
+            http = ports.http,
+            https = ports.https,
+            queue = ports.queue,
+            admin = ports.admin,
+            "the node is ready"
+        );
         let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
         let queue = &node.planes.queue;
         reload::drain_on_usr1(queue.clone())?;
-        reload::reload_on_hup(node.settings.flags.clone(), node.settings.config.clone(), queue.clone())?;
+        let parts = reload::Parts { queue: queue.clone(), router: node.planes.router.clone() };
+        reload::reload_on_hup(node.settings.flags.clone(), node.settings.config.clone(), parts)?;
+        certificates::follow_files(&node.planes.router);
         Ok(node)
     }
 
@@ -85,6 +95,9 @@ impl Node {
         let all = &self.ports.all;
         let or_none = |text: String| if text.is_empty() { "only on the socket".to_string() } else { text };
         output::progress(&format!("http   {}", list(&all.http)));
+        if !all.https.is_empty() {
+            output::progress(&format!("https  {}", list(&all.https)));
+        }
         output::progress(&format!("queue  {}", list(&all.queue)));
         output::progress(&format!("admin  {}", or_none(list(&all.admin))));
         output::progress(&format!("data   {}", self.settings.data.path().display()));
@@ -153,7 +166,12 @@ async fn start_planes(
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
-    let ports = Ports::new(router.bound(), queue.bound(), doors.addrs.clone());
+    let ports = Ports::new(AllPorts {
+        http: router.bound(),
+        https: router.bound_tls(),
+        queue: queue.bound(),
+        admin: doors.addrs.clone(),
+    });
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {

@@ -14,6 +14,9 @@ use stdx::io::{Disk, replace_file};
 pub(crate) struct Ports {
     /// The first address of the router.
     pub(crate) http: String,
+    /// The first address of the router with TLS; empty where there is none.
+    #[serde(default)]
+    pub(crate) https: String,
     /// The first address of the queue.
     pub(crate) queue: String,
     /// The first address of the admin API.
@@ -23,17 +26,25 @@ pub(crate) struct Ports {
 }
 
 /// Every address that was bound.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AllPorts {
     pub(crate) http: Vec<SocketAddr>,
+    #[serde(default)]
+    pub(crate) https: Vec<SocketAddr>,
     pub(crate) queue: Vec<SocketAddr>,
     pub(crate) admin: Vec<SocketAddr>,
 }
 
 impl Ports {
-    pub(crate) fn new(http: Vec<SocketAddr>, queue: Vec<SocketAddr>, admin: Vec<SocketAddr>) -> Ports {
+    pub(crate) fn new(all: AllPorts) -> Ports {
         let first = |addrs: &[SocketAddr]| addrs.first().map(ToString::to_string).unwrap_or_default();
-        Ports { http: first(&http), queue: first(&queue), admin: first(&admin), all: AllPorts { http, queue, admin } }
+        Ports {
+            http: first(&all.http),
+            https: first(&all.https),
+            queue: first(&all.queue),
+            admin: first(&all.admin),
+            all,
+        }
     }
 
     /// Writes the file whole, under its name only when it is complete.

@@ -5,7 +5,7 @@ use config::node::Flags;
 use control::error::ApiError;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::settings;
+use super::{certificates, settings};
 use crate::output::Quit;
 
 /// From a USR1 on, the queue refuses new jobs until the next start; workers go on.
@@ -22,12 +22,19 @@ pub(crate) fn drain_on_usr1(queue: queue::Handle) -> Result<(), Quit> {
     Ok(())
 }
 
-/// From a HUP on, the limits of the queue are those that `node.toml` now says. A file with an error changes nothing.
-pub(crate) fn reload_on_hup(flags: Flags, mut running: NodeConfig, queue: queue::Handle) -> Result<(), Quit> {
+/// What takes other settings while it runs.
+pub(crate) struct Parts {
+    pub(crate) queue: queue::Handle,
+    pub(crate) router: router::Handle,
+}
+
+/// From a HUP on, the limits of the queue and the certificates of the router are those that `node.toml` now says. A file
+/// with an error changes nothing.
+pub(crate) fn reload_on_hup(flags: Flags, mut running: NodeConfig, parts: Parts) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
         while hup.recv().await.is_some() {
-            if let Err(error) = reload(flags.clone(), &mut running, &queue).await {
+            if let Err(error) = reload(flags.clone(), &mut running, &parts).await {
                 let at = error.at.clone().unwrap_or_default();
                 tracing::error!(%error, at, "the configuration was not read again; everything stays as it was");
             }
@@ -36,13 +43,18 @@ pub(crate) fn reload_on_hup(flags: Flags, mut running: NodeConfig, queue: queue:
     Ok(())
 }
 
-async fn reload(flags: Flags, running: &mut NodeConfig, queue: &queue::Handle) -> Result<(), ApiError> {
+async fn reload(flags: Flags, running: &mut NodeConfig, parts: &Parts) -> Result<(), ApiError> {
     let read = settings::read(flags)?;
     let later = needs_restart(running, &read);
-    queue.set_limits(read.queue.clone()).await?;
+    parts.queue.set_limits(read.queue.clone()).await?;
     running.queue = read.queue;
+    certificates::replace(&parts.router, &read.router.tls.certificates);
+    running.router.tls.certificates = read.router.tls.certificates;
     let later = if later.is_empty() { "nothing".into() } else { later.join(", ") };
-    tracing::info!(needs_restart = later, "the configuration was read again: the queue's limits are as it says");
+    tracing::info!(
+        needs_restart = later,
+        "the configuration was read again: the queue's limits and the certificates are as it says"
+    );
     Ok(())
 }
 
@@ -57,10 +69,12 @@ fn needs_restart(running: &NodeConfig, read: &NodeConfig) -> Vec<&'static str> {
         tube: read.queue.tube.clone(),
         ..running.queue.clone()
     };
+    let mut but_certificates = running.router.clone();
+    but_certificates.tls.certificates.clone_from(&read.router.tls.certificates);
     let changed = [
         ("data", running.data != read.data),
         ("key_file", running.key_file != read.key_file),
-        ("[router]", running.router != read.router),
+        ("[router] beyond its certificates", but_certificates != read.router),
         ("[queue] beyond its limits", limits_alone != read.queue),
         ("[logs]", running.logs != read.logs),
         ("[deploy]", running.deploy != read.deploy),

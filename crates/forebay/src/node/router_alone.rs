@@ -20,6 +20,7 @@ use tracing::Level;
 use super::access_file::{self, Reopen};
 use super::admin::{self, Admin};
 use super::alone::{end_of, failed, say_bound};
+use super::certificates;
 use super::errors;
 use super::stop::StopRequest;
 use crate::args::{AccessLogFormat, Global, RouterServeArgs};
@@ -45,7 +46,10 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     }
     let file = RouterFile::load(&args.config)?;
     let mut config = file.router.clone();
-    if config.listen.is_empty() {
+    if !args.https.is_empty() {
+        config.tls.listen.clone_from(&args.https);
+    }
+    if config.listen.is_empty() && config.tls.listen.is_empty() {
         config.listen = vec![
             "127.0.0.1:8080"
                 .parse()
@@ -77,8 +81,10 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
     reopen_on_usr1(reopen.clone())?;
     let driving = Rc::new(alone.drive(router.clone()));
-    reload_on_hup(args.config.clone(), driving.clone(), reopen)?;
+    reload_on_hup(args.config.clone(), driving.clone(), router.clone(), reopen)?;
+    certificates::follow_files(&router);
     say_bound("http", &router.bound());
+    say_bound("https", &router.bound_tls());
     crate::notify::notify("READY=1");
     let status = router.status();
     tokio::select! {
@@ -170,7 +176,7 @@ fn fallback(policy: &RoutePolicy) -> Option<&str> {
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.
-fn reload_on_hup(path: PathBuf, driving: Rc<Driving>, reopen: Reopen) -> Result<(), Quit> {
+fn reload_on_hup(path: PathBuf, driving: Rc<Driving>, router: router::Handle, reopen: Reopen) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
         while hup.recv().await.is_some() {
@@ -178,6 +184,7 @@ fn reload_on_hup(path: PathBuf, driving: Rc<Driving>, reopen: Reopen) -> Result<
             match RouterFile::load(&path) {
                 Ok(file) => {
                     driving.replace(plan_of(&file)).await;
+                    certificates::replace(&router, &file.router.tls.certificates);
                     output::progress("read again: routes and upstreams are new; listening addresses need a restart");
                 }
                 Err(error) => {

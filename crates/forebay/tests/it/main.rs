@@ -17,4 +17,5 @@ mod rig;
 mod secrets;
 mod seen;
 mod signals;
+mod tls;
 mod traffic;
