@@ -1,9 +1,10 @@
-//! What is done to the repository by command: `cargo xtask test`, `tidy`, `bench`, `conformance`.
+//! What is done to the repository by command: `cargo xtask test`, `tidy`, `simulate`, `bench`, `conformance`.
 
 mod bench;
 mod conformance;
 mod packages;
 mod rust;
+mod simulate;
 mod test;
 mod tidy;
 mod workspace;
@@ -30,6 +31,8 @@ enum Verb {
         #[arg(long)]
         tighten: bool,
     },
+    /// The queue and its log on a disk that loses power, fails and fills up. Seeds are printed.
+    Simulate(simulate::Args),
     /// What a node costs, and the router and the queue beside their peers.
     Bench(bench::Args),
     /// A public conformance suite against ours.
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Test => test::run(),
         Verb::Tidy { tighten } => tidy::run(tighten),
+        Verb::Simulate(args) => simulate::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Conformance(args) => conformance::run(&args),
     };

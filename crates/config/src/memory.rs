@@ -83,6 +83,7 @@ pub(crate) fn budget(
         ),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),
+        row("queue.volatile_bytes_max".into(), 1, queue.volatile_bytes_max),
         row("queue.body_cache_bytes_max".into(), 1, queue.body_cache_bytes_max),
         row(
             format!("queue.connections_max x {QUEUE_CONNECTION_BYTES}"),

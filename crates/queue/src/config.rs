@@ -6,6 +6,8 @@ use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::durability::Durability;
+
 /// The queue's own settings and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -35,9 +37,14 @@ pub struct Config {
     /// Bytes of one segment of the log.
     #[schemars(range(min = 8_192, max = 4_294_967_295_i64))]
     pub segment_bytes_max: u64,
+    /// Bytes of log after which a checkpoint of the index is written, so that a start reads no more than that of the log.
+    #[schemars(range(min = 4_096))]
+    pub checkpoint_log_bytes: u64,
     /// Memory for what is known of all jobs beside their bodies, some 65 bytes each; beyond it `put` is refused.
     #[schemars(range(min = 1_048_576))]
     pub index_bytes_max: u64,
+    /// Bytes of job bodies in tubes of the durability `memory`; beyond it `put` there is refused.
+    pub volatile_bytes_max: u64,
     /// Bytes of job bodies kept in memory beside the disk.
     pub body_cache_bytes_max: u64,
     /// Tubes that one connection may watch.
@@ -66,7 +73,9 @@ impl Default for Config {
             tubes_max: 50_000,
             keys_max: 100_000,
             segment_bytes_max: 64 << 20,
+            checkpoint_log_bytes: 64 << 20,
             index_bytes_max: 768 << 20,
+            volatile_bytes_max: 256 << 20,
             body_cache_bytes_max: 16 << 20,
             connection_tubes_max: 10_000,
             connection_output_bytes_max: 128 << 10,
@@ -126,6 +135,8 @@ pub struct TubeConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "tube-name"))]
     pub dead_letter: Option<String>,
+    /// When a change is acknowledged: `disk`, `interval:50ms`, `unsynced` or `memory`; docs/durability.md says what survives.
+    pub durability: Durability,
 }
 
 impl Default for TubeConfig {
@@ -142,6 +153,7 @@ impl Default for TubeConfig {
             retry_delay_max_ms: 3_600_000,
             retry_jitter_percent: 20,
             dead_letter: None,
+            durability: Durability::Disk,
         }
     }
 }

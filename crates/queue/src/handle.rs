@@ -151,7 +151,7 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     open_folder(&io, &folder)?;
     let (listen, unix_socket) = (config.listen.clone(), config.unix_socket.clone());
     let job_bytes_max = config.job_bytes_max;
-    let opened = Broker::open(io, config, &folder.join("log"), deps.tokens, deps.sink)?;
+    let opened = Broker::open(io, config, &folder, deps.tokens, deps.sink)?;
     let Opened { broker, committer, report } = opened;
     for damage in &report.damage {
         tracing::error!(%damage, "the queue's log is damaged; jobs are missing");

@@ -10,6 +10,7 @@ mod broker;
 pub mod config;
 mod dead;
 pub mod door;
+pub mod durability;
 mod engine;
 mod event;
 mod handle;

@@ -1,11 +1,13 @@
-//! What tests put in the place of the machine: a disk that loses power, fills up and lies, a disk with a set pace, and a
-//! clock that is turned by hand.
+//! What tests put in the place of the machine: a disk that loses power, fills up and lies, bugs to plant in front of it,
+//! a disk with a set pace, and a clock that is turned by hand.
 
 mod clock;
 mod disk;
+mod plants;
 pub mod prometheus;
 mod slow;
 
 pub use clock::FakeClock;
 pub use disk::{Call, FakeDisk, FakeFile, SECTOR};
+pub use plants::{NamedFile, Plant, Planted};
 pub use slow::SlowDisk;

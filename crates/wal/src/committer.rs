@@ -1,6 +1,5 @@
 //! The disk's end of the log: writes batches, syncs them, removes old segments.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,8 +47,6 @@ pub struct Committer<D: Io> {
     floor: u64,
     /// Segments that have left the log and still have their file.
     doomed: Vec<u64>,
-    /// Segments whose file is kept when they leave.
-    damaged: BTreeSet<u64>,
     reserve: ReserveFile,
 }
 
@@ -68,7 +65,6 @@ impl<D: Io> Committer<D> {
         shared: Arc<Shared>,
         files: Arc<Files<D>>,
         tail: Tail,
-        damaged: BTreeSet<u64>,
     ) -> Result<Committer<D>, DiskError> {
         let current = if tail.fresh {
             None
@@ -88,7 +84,6 @@ impl<D: Io> Committer<D> {
             end: tail.end,
             floor: tail.floor,
             doomed: Vec::new(),
-            damaged,
             reserve,
         })
     }
@@ -219,7 +214,7 @@ impl<D: Io> Committer<D> {
         self.files.close_below(self.floor);
         while let Some(&number) = self.doomed.last() {
             let path = names::segment(&self.shared.folder, number);
-            let gone = if self.damaged.contains(&number) {
+            let gone = if self.shared.keeps_file(number) {
                 let kept: PathBuf = names::quarantined(&self.shared.folder, number);
                 self.io.rename(&path, &kept)
             } else {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::types::Position;
+use crate::types::{Lsn, Position};
 
 /// A call to the disk that failed: what was tried, on which file, what the system said.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,6 +64,14 @@ pub enum OpenError {
         path: PathBuf,
         /// The newer one.
         other: PathBuf,
+    },
+    /// The log does not hold the record that its owner wants to go on from, see [`crate::open_after`].
+    #[error("the log in {} does not go on from record {lsn}", folder.display())]
+    Elsewhere {
+        /// The log's folder.
+        folder: PathBuf,
+        /// The record.
+        lsn: Lsn,
     },
     /// There are segments and not one readable header: starting empty would be a lie.
     #[error("no segment in {} has a readable header; restore the folder or move its files away", folder.display())]

@@ -14,7 +14,7 @@ use crate::recover::Recovery;
 use crate::report::Report;
 use crate::shared::Shared;
 use crate::survey::Survey;
-use crate::types::Found;
+use crate::types::{Found, Lsn, Progress, Resume};
 use crate::writer::Writer;
 
 /// A log, ready for use.
@@ -38,18 +38,43 @@ pub struct Opened<D: Io> {
 /// # Errors
 /// [`OpenError`]. Damage to records is no error: see [`Opened::report`].
 pub fn open<D: Io>(io: D, config: Config, visit: &mut dyn FnMut(Found<'_>)) -> Result<Opened<D>, OpenError> {
+    open_after(io, config, None, &mut |_| (), visit)
+}
+
+/// As [`open`], but hands out only the records behind `resume`; older segments are not read, so that damage in them shows
+/// when somebody reads there. `progress` is told after each segment.
+///
+/// # Errors
+/// [`OpenError`]; [`OpenError::Elsewhere`] when it is another log, when it ends before that record, or when some behind it
+/// are gone. Then nothing is changed on disk, and what `visit` was given is worth nothing.
+pub fn open_after<D: Io>(
+    io: D,
+    config: Config,
+    resume: Option<Resume>,
+    progress: &mut dyn FnMut(Progress),
+    visit: &mut dyn FnMut(Found<'_>),
+) -> Result<Opened<D>, OpenError> {
     make_folder(&io, &config.folder)?;
     let survey = Survey::take(&io, &config)?;
     let uuid = survey.uuid.unwrap_or_else(new_uuid);
-    let recovery = Recovery::run(&io, &config, &survey, uuid, visit)?;
+    let elsewhere = |lsn| OpenError::Elsewhere { folder: config.folder.clone(), lsn };
+    let after = match resume {
+        Some(Resume { log, lsn }) if log != uuid || !survey.goes_on_from(lsn) => return Err(elsewhere(lsn)),
+        Some(Resume { lsn, .. }) => lsn,
+        None => Lsn(0),
+    };
+    let recovery = Recovery::run(&io, &config, &survey, uuid, after, progress, visit)?;
+    if recovery.report.last_lsn < after {
+        return Err(elsewhere(after));
+    }
     recovery.settle(&io, &config, &survey)?;
 
-    let damaged = recovery.report.damage.iter().map(|damage| damage.segment).collect();
     let shared = Arc::new(Shared::new(config.folder.clone(), uuid, recovery.segments));
+    recovery.report.damage.iter().for_each(|damage| shared.keep_file(damage.segment));
     let files = Arc::new(Files::new(io.clone(), Arc::clone(&shared)));
     Ok(Opened {
         writer: Writer::new(Arc::clone(&shared), &config, recovery.tail),
-        committer: Committer::open(io, &config, Arc::clone(&shared), Arc::clone(&files), recovery.tail, damaged)?,
+        committer: Committer::open(io, &config, Arc::clone(&shared), Arc::clone(&files), recovery.tail)?,
         reader: Reader::new(shared, files),
         report: recovery.report,
     })

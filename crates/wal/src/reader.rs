@@ -138,6 +138,16 @@ impl<D: Io> Reader<D> {
         Ok((end, found.bytes))
     }
 
+    /// A record of this segment turned out to be damaged: when the segment is removed its file is renamed and kept.
+    pub fn quarantine(&self, segment: u64) {
+        self.shared.keep_file(segment);
+    }
+
+    /// The log's identity: given when it was made, the same in all its segments.
+    pub fn log(&self) -> [u8; 16] {
+        self.shared.uuid
+    }
+
     /// Disk space free for this log in bytes, its reserve not counted: what a plane looks at before it takes more.
     ///
     /// # Errors

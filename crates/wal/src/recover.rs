@@ -12,7 +12,7 @@ use crate::format::{SEGMENT_DATA, Seed};
 use crate::names;
 use crate::report::{Damage, DamageKind, Report, Torn};
 use crate::survey::{Listed, Survey};
-use crate::types::{Found, Lsn, Segment};
+use crate::types::{Found, Lsn, Progress, Segment};
 use crate::walk::{Cursor, Walk, WalkEnd};
 use crate::window::Window;
 use crate::writer::Tail;
@@ -27,28 +27,42 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// Reads all live segments; changes nothing.
+    /// Reads the live segments that hold records behind `after`; changes nothing.
     pub(crate) fn run<D: Io>(
         io: &D,
         config: &Config,
         survey: &Survey,
         uuid: [u8; 16],
+        after: Lsn,
+        progress: &mut dyn FnMut(Progress),
         visit: &mut dyn FnMut(Found<'_>),
     ) -> Result<Recovery, OpenError> {
         let mut pass = Pass::new(io, config, uuid, survey.floor);
         let mut visit = |found: Found<'_>| {
-            visit(found);
+            if found.lsn > after {
+                visit(found);
+            }
             ControlFlow::Continue(())
         };
+        let known = survey.known_up_to(after);
         let mut segments = Vec::with_capacity(survey.live.len());
         let mut last = None;
+        let mut told = Progress { bytes: 0, of: survey.live[known..].iter().map(|listed| u64::from(listed.len)).sum() };
         for (i, listed) in survey.live.iter().enumerate() {
             pass.enter(listed);
+            if let Some(segment) =
+                survey.live.get(i + 1).filter(|_| i < known).and_then(|next| pass.pass_by(listed, next))
+            {
+                segments.push(segment);
+                continue;
+            }
             let first_lsn = pass.cursor.next_lsn;
             let end = pass.segment(listed, &survey.live[i + 1..], &mut visit)?;
             let first_lsn = Lsn(first_lsn.or(pass.cursor.next_lsn).unwrap_or(1));
             segments.push(Segment { number: listed.number, first_lsn, bytes: end.offset });
             last = Some((listed.number, end));
+            told.bytes += u64::from(listed.len);
+            progress(told);
         }
         let torn = last.filter(|(_, end)| end.trailing > 0);
         let report = Report {
@@ -135,6 +149,13 @@ impl<'a, D: Io> Pass<'a, D> {
         }
         self.damage.extend(listed.damage.clone());
         self.expected = listed.number + 1;
+    }
+
+    /// Takes a segment as its neighbour's header describes it.
+    fn pass_by(&mut self, listed: &Listed, next: &Listed) -> Option<Segment> {
+        let (header, next) = (listed.header?, next.header?);
+        self.cursor.next_lsn = Some(next.first_lsn);
+        Some(Segment { number: listed.number, first_lsn: Lsn(header.first_lsn), bytes: next.previous_end })
     }
 
     /// Delivers one segment. What trails it is the torn end of the log in the last segment, if all of it can be read, and

@@ -1,6 +1,6 @@
 //! What writer, committer and readers of one log share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -13,12 +13,14 @@ pub(crate) struct Shared {
     pub(crate) uuid: [u8; 16],
     poison: OnceLock<Poison>,
     segments: Mutex<BTreeMap<u64, Segment>>,
+    /// Segments whose file is kept when they leave.
+    damaged: Mutex<BTreeSet<u64>>,
 }
 
 impl Shared {
     pub(crate) fn new(folder: PathBuf, uuid: [u8; 16], segments: impl IntoIterator<Item = Segment>) -> Shared {
         let segments = segments.into_iter().map(|s| (s.number, s)).collect();
-        Shared { folder, uuid, poison: OnceLock::new(), segments: Mutex::new(segments) }
+        Shared { folder, uuid, poison: OnceLock::new(), segments: Mutex::new(segments), damaged: Mutex::default() }
     }
 
     pub(crate) fn seed(&self, segment: u64) -> Seed {
@@ -45,6 +47,15 @@ impl Shared {
     /// Notes that `segment` is durable up to `bytes`.
     pub(crate) fn grown(&self, number: u64, first_lsn: Lsn, bytes: u32) {
         self.lock().entry(number).or_insert(Segment { number, first_lsn, bytes }).bytes = bytes;
+    }
+
+    /// The segment's file is not to be unlinked when it leaves.
+    pub(crate) fn keep_file(&self, number: u64) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+    }
+
+    pub(crate) fn keeps_file(&self, number: u64) -> bool {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
     }
 
     /// Takes the segments below `floor` out of the list and returns them.

@@ -11,6 +11,7 @@ use crate::error::{DiskError, OpenError};
 use crate::format::{HEADER_COPY, HeaderFault, SEGMENT_DATA, SEGMENT_HEADER, Seed, SegmentHeader, VERSION};
 use crate::names::{self, Name};
 use crate::report::{Damage, DamageKind};
+use crate::types::Lsn;
 use crate::walk::{Cursor, Walk};
 use crate::window::Window;
 
@@ -57,6 +58,25 @@ impl Survey {
         let live = listed.partition_point(|segment| segment.number < floor);
         leftovers.extend(listed.drain(..live).map(|segment| names::segment(folder, segment.number)));
         Ok(Survey { live: listed, leftovers, floor, uuid })
+    }
+}
+
+impl Survey {
+    /// Whether no record behind `lsn` was in a segment that is gone.
+    pub(crate) fn goes_on_from(&self, lsn: Lsn) -> bool {
+        let first = self.live.first().and_then(|segment| segment.header);
+        first.is_some_and(|header| header.first_lsn <= lsn.next().0)
+    }
+
+    /// How many of the oldest segments hold only whole records up to `lsn`, as far as headers and lengths tell.
+    pub(crate) fn known_up_to(&self, lsn: Lsn) -> usize {
+        let known = |two: &&[Listed]| match (&two[0], two[1].header) {
+            (Listed { number, len, damage: None, .. }, Some(next)) => {
+                next.number == number + 1 && next.first_lsn <= lsn.next().0 && next.previous_end <= *len
+            }
+            _ => false,
+        };
+        self.live.windows(2).take_while(known).count()
     }
 }
 

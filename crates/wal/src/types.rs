@@ -68,3 +68,21 @@ pub struct Segment {
     /// Its durable length in bytes, headers included.
     pub bytes: u32,
 }
+
+/// A record up to which the owner of a log knows all of it, so that reading starts behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The log's identity, see [`crate::Reader::log`].
+    pub log: [u8; 16],
+    /// The last record that is known.
+    pub lsn: Lsn,
+}
+
+/// How far the reading of a log has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes that there are to read.
+    pub of: u64,
+}

@@ -24,6 +24,7 @@ fn the_fixture_of_version_1_loads() {
         ("/processes/web/health", "unhealthy_restart_after_ms"),
         ("/routes/0", "retry"),
         ("/routes/1", "retry"),
+        ("/queues/orders", "durability"),
         ("/queues/orders", "age_max_ms"),
         ("/queues/orders", "when_full"),
         ("/queues/orders", "in_flight_max"),

@@ -12,6 +12,9 @@ pub(crate) struct Bodies {
     bytes_max: u64,
     bytes: u64,
     kept: HashMap<JobId, Kept>,
+    /// Those of jobs that are in memory only; they stay until their job goes.
+    volatile: HashMap<JobId, Bytes>,
+    volatile_bytes: u64,
     /// In the order they came; may name some that have left.
     order: VecDeque<(JobId, Lsn)>,
 }
@@ -24,7 +27,14 @@ struct Kept {
 
 impl Bodies {
     pub(crate) fn new(bytes_max: u64) -> Bodies {
-        Bodies { bytes_max, bytes: 0, kept: HashMap::new(), order: VecDeque::new() }
+        Bodies {
+            bytes_max,
+            bytes: 0,
+            kept: HashMap::new(),
+            volatile: HashMap::new(),
+            volatile_bytes: 0,
+            order: VecDeque::new(),
+        }
     }
 
     /// Keeps the body of a record just appended.
@@ -36,11 +46,25 @@ impl Bodies {
         self.trim(durable);
     }
 
+    /// Keeps the only copy of a body.
+    pub(crate) fn keep_volatile(&mut self, id: JobId, body: Bytes) {
+        self.volatile_bytes += cost(&body);
+        self.volatile.insert(id, body);
+    }
+
+    /// What the only copies cost.
+    pub(crate) fn volatile_bytes(&self) -> u64 {
+        self.volatile_bytes
+    }
+
     pub(crate) fn get(&self, id: JobId) -> Option<Bytes> {
-        self.kept.get(&id).map(|kept| kept.body.clone())
+        self.kept.get(&id).map(|kept| &kept.body).or_else(|| self.volatile.get(&id)).cloned()
     }
 
     pub(crate) fn forget(&mut self, id: JobId) {
+        if let Some(body) = self.volatile.remove(&id) {
+            self.volatile_bytes -= cost(&body);
+        }
         if let Some(kept) = self.kept.remove(&id) {
             self.bytes -= cost(&kept.body);
         }

@@ -6,8 +6,6 @@ use stdx::trace::TraceContext;
 
 use super::Broker;
 use crate::engine::{ClientId, Job, JobState, Now, Refused, StateName};
-use crate::event::JobChange;
-use crate::log::record::Record;
 use crate::names::{JobId, Namespace};
 use crate::proto::reply::Reply;
 
@@ -71,16 +69,11 @@ impl<D: Io> Broker<D> {
         self.engine.now = now;
         let space = self.space_of(client);
         let may = |job: &Job| matches!(job.state, JobState::Ready | JobState::Delayed { .. });
-        let Some(pri) = self.engine.job_in(space, id).filter(may).map(|job| job.pri) else {
+        let Some(job) = self.engine.job_in(space, id).filter(may) else {
             return self.tell_state(client, Reply::NotFound);
         };
-        match self.journal.append(&Record::Buried { id, pri }) {
-            Ok(lsn) => {
-                self.engine.bury(id, lsn.0);
-                self.change(id, lsn, |counts| counts.buries += 1);
-                self.tell_job(id, JobChange::Buried, lsn, now);
-                self.answer(client, Reply::Buried, lsn);
-            }
+        match self.put_aside(&job, job.pri, now) {
+            Ok(lsn) => self.answer(client, Reply::Buried, lsn),
             Err(cause) => self.not_appended(client, &cause),
         }
     }

@@ -71,6 +71,7 @@ impl<D: Io> Broker<D> {
         self.release(durable);
         self.bodies.trim(durable);
         self.compact();
+        self.take_checkpoint_if_due();
     }
 
     /// How many connections were answered since the last call.

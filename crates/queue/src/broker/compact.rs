@@ -4,32 +4,41 @@
 //! design/queue.md, 4.4 rule 5: the copies are appended, the removal rides on the batch after them, and the files go when
 //! that batch is on disk.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use stdx::clock::Mono;
 use stdx::io::Io;
-use wal::{AppendError, Position, ReadError};
+use wal::{AppendError, ReadError};
 
 use super::Broker;
-use crate::engine::{Facts, JobState};
+use super::damage::Trouble;
+use crate::engine::{JobState, Window};
 use crate::log::record::{self, Attrs, Fate, JobRecord, Record, TubeRef, unknown_attrs};
 use crate::names::JobId;
 
-/// Bytes read, and at most copied, per commit, so that acknowledgements go on while segments are emptied.
-const STEP_BYTES: u32 = 512 << 10;
+/// Bytes read, and at most copied, per commit, so that acknowledgements go on while segments are emptied: a sync of so much
+/// costs what one of a few bytes does (design/queue.md, 4.3).
+const STEP_BYTES: u32 = 256 << 10;
 
 /// How far the emptying of the oldest segment has come.
 #[derive(Default)]
 pub(super) struct Compaction {
     /// The segment being emptied, and where in it the next batch starts.
     moving: Option<(u64, Option<u32>)>,
-    /// Something could not be read: the segments stay as they are until somebody has looked.
-    stopped: bool,
+    /// The disk did not give what it holds: nothing is tried again before this, and the plane's status says why.
+    stopped: Option<(Mono, String)>,
 }
+
+/// How long compaction rests after the disk did not read.
+const REST: Duration = Duration::from_secs(60);
 
 impl<D: Io> Broker<D> {
     /// One step: empties some of the oldest segment if the log is too long for what lives in it, and removes segments
     /// that are empty.
     pub(super) fn compact(&mut self) {
-        if self.compaction.stopped {
+        let now = self.engine.now.mono;
+        if self.compaction.stopped.as_ref().is_some_and(|(until, _)| *until > now) {
             return;
         }
         if self.compaction.moving.is_none() && self.is_too_long() {
@@ -38,11 +47,12 @@ impl<D: Io> Broker<D> {
         if let Some((segment, from)) = self.compaction.moving.take() {
             match self.move_some(segment, from) {
                 Ok(Some(next)) => self.compaction.moving = Some((segment, Some(next))),
-                Ok(None) => {}
+                Ok(None) => self.compaction.stopped = None,
                 Err(Stop::Later) => self.compaction.moving = Some((segment, from)),
                 Err(Stop::Unreadable(cause)) => {
-                    tracing::error!(segment, %cause, "compaction of the queue's log is stopped");
-                    self.compaction.stopped = true;
+                    tracing::error!(segment, %cause, "compaction of the queue's log rests");
+                    let reason = format!("its log cannot be compacted, segment {segment}: {cause}");
+                    self.compaction.stopped = Some((now + REST, reason));
                 }
             }
         }
@@ -73,12 +83,18 @@ impl<D: Io> Broker<D> {
         for (id, payload) in residents {
             self.append_moved(id, &payload)?;
         }
-        match scanned.next {
-            None if self.journal.lives_in(segment) => {
-                Err(Stop::Unreadable(ReadError::Damaged { at: Position { segment, offset: 0, len: 0 } }))
+        if scanned.next.is_none() && self.journal.lives_in(segment) {
+            let singly = self.sort_out(segment)?;
+            for (id, payload) in singly {
+                self.append_moved(id, &payload)?;
             }
-            next => Ok(next),
         }
+        Ok(scanned.next)
+    }
+
+    /// Why old segments stay although they should go.
+    pub(crate) fn why_not_compacted(&self) -> Option<&str> {
+        self.compaction.stopped.as_ref().map(|(_, reason)| reason.as_str())
     }
 
     fn append_moved(&mut self, id: JobId, payload: &[u8]) -> Result<(), Stop> {
@@ -94,7 +110,7 @@ impl<D: Io> Broker<D> {
             JobState::Delayed { until_ms } => (until_ms, None),
             JobState::Buried { turn } => (0, Some(turn)),
         };
-        let Facts { trace, counts, more, .. } = self.engine.facts(id).cloned().unwrap_or_default();
+        let attrs = self.engine.facts(id).map_or_else(Attrs::default, Attrs::of);
         let record = Record::Moved(JobRecord {
             id,
             created_ms: job.created_ms,
@@ -104,7 +120,7 @@ impl<D: Io> Broker<D> {
             delay_s: job.delay_s,
             body_len: job.body_len,
             at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace, counts, buried_turn, more, others: &others },
+            attrs: Attrs { buried_turn, others: &others, ..attrs },
         });
         let (lsn, at) = self.journal.append_job(&record, body)?;
         self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
@@ -136,11 +152,11 @@ impl<D: Io> Broker<D> {
     }
 
     fn write_totals(&mut self) -> Result<(), AppendError> {
-        self.journal.append_lazily(&Record::NextId { id: self.engine.next_id() })?;
+        self.journal.append_lazily(&Record::NextId { id: self.ids_below() })?;
         for space in self.engine.spaces() {
             self.journal.append_lazily(&Record::SpaceTotals { space: &space.text, totals: space.totals })?;
         }
-        for (space, key, id, until_ms) in self.engine.keys().windows() {
+        for (space, key, Window { id, until_ms, .. }) in self.engine.keys().windows() {
             let space = &self.engine.space(space).text;
             self.journal.append_lazily(&Record::Fate(Fate::Key { id, until_ms, space, key }))?;
         }
@@ -169,6 +185,15 @@ enum Stop {
 impl From<AppendError> for Stop {
     fn from(_: AppendError) -> Stop {
         Stop::Later
+    }
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Stop {
+        match trouble {
+            Trouble::Disk(cause) => Stop::Unreadable(cause),
+            Trouble::Log => Stop::Later,
+        }
     }
 }
 

@@ -43,8 +43,8 @@ impl<D: Io> Broker<D> {
     /// Says whether it was possible.
     fn replay_into(&mut self, space: SpaceIx, id: JobId, tube: &str, now: Now) -> bool {
         let Ok(to) = self.engine.tube_or_limit(space, tube) else { return false };
-        let fits = self.engine.fits_tube(to, id);
-        let replayed = fits && self.replay_one(id, to, now).is_ok();
+        let job = self.engine.job(id).filter(|_| self.engine.fits_tube(to, id));
+        let replayed = job.is_some_and(|job| self.replay_one(&job, to, now).is_ok());
         self.engine.forget_if_empty(to);
         replayed
     }

@@ -4,7 +4,8 @@ use stdx::io::Io;
 use wal::{AppendError, Lsn};
 
 use super::Broker;
-use crate::engine::{After, Attempt, AttemptEnd, ClientId, Dead, JobState, Now, PutTerms, TubeIx, cut_reason};
+use super::promise::Noted;
+use crate::engine::{After, Attempt, AttemptEnd, ClientId, Dead, Job, JobState, Now, PutTerms, TubeIx, cut_reason};
 use crate::event::JobChange;
 use crate::log::record::{Fate, Record, TubeRef};
 use crate::names::JobId;
@@ -15,10 +16,8 @@ impl<D: Io> Broker<D> {
     /// better when it should be tried again. Answered `FAILED`, or `BURIED` when it was the last attempt.
     pub(crate) fn fail_job(&mut self, client: ClientId, id: JobId, reason: &str, delay_ms: Option<u64>, now: Now) {
         self.engine.now = now;
-        let Some(tube) = self.held(client, id).map(|job| job.tube) else {
-            return self.tell_state(client, Reply::NotFound);
-        };
-        let after = match (self.engine.after_attempt(id, tube, now), delay_ms) {
+        let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
+        let after = match (self.engine.after_attempt(id, job.tube, now), delay_ms) {
             (After::Buried, _) => After::Buried,
             (_, Some(0)) => After::Ready,
             (_, Some(ms)) => After::Delayed { until_ms: now.wall.millis().saturating_add(ms) },
@@ -26,8 +25,8 @@ impl<D: Io> Broker<D> {
         };
         let attempt = self.attempt(client, AttemptEnd::Failed, reason, now);
         let record = Record::Fate(Fate::Attempt { id, after: Some(after), attempt: attempt.clone() });
-        let lsn = match self.journal.append(&record) {
-            Ok(lsn) => lsn,
+        let Noted { lsn, turn } = match self.note(&job, &record) {
+            Ok(noted) => noted,
             Err(cause) => return self.not_appended(client, &cause),
         };
         self.change(id, lsn, |_| {});
@@ -37,9 +36,9 @@ impl<D: Io> Broker<D> {
                 self.engine.update(id, |job| job.delay_s = attempt.wait_s(until_ms));
                 self.engine.delay(id, until_ms);
             }
-            After::Buried => self.engine.bury(id, lsn.0),
+            After::Buried => self.engine.bury(id, turn),
         }
-        self.note(id, attempt);
+        self.remember(id, attempt);
         self.tell_job(id, JobChange::Released, lsn, now);
         if after == After::Buried {
             self.die(id, AttemptEnd::Failed, now);
@@ -51,14 +50,14 @@ impl<D: Io> Broker<D> {
     /// Remembers how an attempt ended whose record stands in the log already, where a retry policy makes that worth it; and
     /// the job's death if it was the last. The job is in the state after the attempt.
     pub(super) fn attempt_over(&mut self, id: JobId, by: ClientId, end: AttemptEnd, is_last: bool, now: Now) {
-        let Some(tube) = self.engine.job(id).map(|job| job.tube) else { return };
-        if !self.engine.has_retry_policy(id, tube) {
+        let Some(job) = self.engine.job(id) else { return };
+        if !self.engine.has_retry_policy(id, job.tube) {
             return;
         }
         let attempt = self.attempt(by, end, "", now);
         let record = Record::Fate(Fate::Attempt { id, after: None, attempt: attempt.clone() });
-        match self.journal.append_lazily(&record) {
-            Ok(_) => self.note(id, attempt),
+        match self.note_lazily(&job, &record) {
+            Ok(_) => self.remember(id, attempt),
             Err(cause) => tracing::warn!(job = id.0, %cause, "how an attempt ended is not in the log"),
         }
         if is_last {
@@ -78,8 +77,8 @@ impl<D: Io> Broker<D> {
         let text = self.engine.space(space).text.clone();
         let name = to.map(|to| self.engine.tube(to).name.clone());
         let at = name.as_ref().map(|name| TubeRef { space: &text, tube: name.as_str() });
-        match self.journal.append(&Record::Fate(Fate::Died { id, dead: dead.clone(), to: at })) {
-            Ok(lsn) => {
+        match self.note(&job, &Record::Fate(Fate::Died { id, dead: dead.clone(), to: at })) {
+            Ok(Noted { lsn, .. }) => {
                 self.change(id, lsn, |_| {});
                 self.tell_job(id, JobChange::Died, lsn, now);
                 self.engine.die(id, dead, to);
@@ -89,10 +88,12 @@ impl<D: Io> Broker<D> {
     }
 
     /// Brings a dead job back into `to`; the answer may leave when the record is on disk.
-    pub(super) fn replay_one(&mut self, id: JobId, to: TubeIx, now: Now) -> Result<Lsn, AppendError> {
+    pub(super) fn replay_one(&mut self, job: &Job, to: TubeIx, now: Now) -> Result<Lsn, AppendError> {
+        let id = job.id;
         let tube = self.engine.tube(to);
-        let at = TubeRef { space: &self.engine.space(tube.space).text, tube: tube.name.as_str() };
-        let lsn = self.journal.append(&Record::Fate(Fate::Replayed { id, to: at }))?;
+        let (text, name) = (self.engine.space(tube.space).text.clone(), tube.name.clone());
+        let at = TubeRef { space: &text, tube: name.as_str() };
+        let lsn = self.note(job, &Record::Fate(Fate::Replayed { id, to: at }))?.lsn;
         self.change(id, lsn, |_| {});
         self.tell_job(id, JobChange::Replayed, lsn, now);
         self.engine.replay(id, to);
@@ -116,7 +117,7 @@ impl<D: Io> Broker<D> {
         Attempt { at_ms: now.wall.millis(), end, reason: cut_reason(reason).into(), worker }
     }
 
-    fn note(&mut self, id: JobId, attempt: Attempt) {
+    fn remember(&mut self, id: JobId, attempt: Attempt) {
         if let Some(facts) = self.engine.facts_mut(id) {
             facts.more.get_or_insert_default().note(attempt);
         }

@@ -9,104 +9,17 @@ use wal::{AppendError, Lsn, ReadError};
 
 use super::Broker;
 use super::commands::due_ms;
-use crate::config::WhenFull;
-use crate::engine::{
-    After, Asked, AttemptEnd, ClientId, Counts, Event, Facts, Job, JobState, More, Now, PutTerms, Refused, WaitEnd,
-};
+use super::promise::Noted;
+use crate::engine::{After, Asked, AttemptEnd, ClientId, Counts, Event, Job, JobState, Now, WaitEnd};
 use crate::event::JobChange;
-use crate::log::record::{Attrs, Ids, JobRecord, Record, TubeRef};
+use crate::log::record::{Ids, Record};
 use crate::names::JobId;
-use crate::proto::command::Put;
 use crate::proto::reply::Reply;
 
 /// Ids in one record of a kick.
 const KICK_IDS_MAX: usize = 4096;
 
 impl<D: Io> Broker<D> {
-    /// `put`, once its body is here.
-    pub(crate) fn put(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
-        self.put_now(client, put, body, now);
-        self.after_engine(now);
-    }
-
-    pub(super) fn put_now(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
-        self.engine.now = now;
-        let conn = &mut self.conns[client.0 as usize];
-        let (trace, terms) = (conn.trace.take(), conn.terms.take());
-        if let Some(id) = self.same_job(client, terms.as_deref(), now) {
-            return self.tell_state(client, Reply::Inserted(id));
-        }
-        if let Err(reply) = self.may_put(terms.as_deref()) {
-            if reply == Reply::Draining {
-                self.engine.skip_id();
-            }
-            return self.say(client, reply);
-        }
-        let ix = self.engine.client(client).used;
-        if let Err(refused) = self.make_room(ix, body.len() as u64, now) {
-            let waits = refused == Refused::Tube && self.engine.tube(ix).config.when_full == WhenFull::Wait;
-            if !(waits && self.park(client, put, body, (trace, terms))) {
-                self.say(client, Reply::OutOfMemory);
-            }
-            return;
-        }
-        let tube = self.engine.tube(ix);
-        let space = &self.engine.space(tube.space).text;
-        let (id, due) = (self.engine.next_id(), due_ms(now.wall, put.delay_s));
-        let (ttr_s, body_len) = (put.ttr_s.max(1), put.bytes);
-        let more = terms.map(|terms| Box::new(More { terms: *terms, ..More::default() }));
-        let record = Record::Put(JobRecord {
-            id,
-            created_ms: now.wall.millis(),
-            due_ms: due,
-            pri: put.pri,
-            ttr_s,
-            delay_s: put.delay_s,
-            body_len,
-            at: TubeRef { space, tube: tube.name.as_str() },
-            attrs: Attrs { trace, more: more.clone(), ..Attrs::default() },
-        });
-        let (lsn, at) = match self.journal.append_job(&record, body) {
-            Ok(appended) => appended,
-            Err(cause) => return self.not_appended(client, &cause),
-        };
-        let job = Job {
-            id,
-            created_ms: now.wall.millis(),
-            lsn,
-            at,
-            body_len,
-            pri: put.pri,
-            ttr_s,
-            delay_s: put.delay_s,
-            tube: ix,
-            state: if due == 0 { JobState::Ready } else { JobState::Delayed { until_ms: due } },
-        };
-        let has_facts = trace.is_some() || more.is_some();
-        let facts = has_facts.then(|| Facts { trace, more, ..Facts::default() });
-        self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
-        if let Some(facts) = &facts {
-            self.tell(&job, facts, JobChange::Put, lsn, now);
-        }
-        self.engine.insert(job, facts);
-        self.engine.count_put(ix);
-        self.answer(client, Reply::Inserted(id), lsn);
-    }
-
-    fn may_put(&self, terms: Option<&PutTerms>) -> Result<(), Reply<'static>> {
-        if self.failed.is_some() {
-            return Err(Reply::InternalError);
-        }
-        if self.intake.draining {
-            return Err(Reply::Draining);
-        }
-        let has_keys = terms.is_some_and(|terms| terms.key.is_some() || terms.unique.is_some());
-        if self.intake.lacks_space() || (has_keys && !self.engine.has_room_for_keys()) {
-            return Err(Reply::OutOfMemory);
-        }
-        Ok(())
-    }
-
     pub(super) fn reserve(&mut self, client: ClientId, timeout: Option<Duration>, now: Now) {
         self.engine.mark_worker(client);
         match self.engine.ask(client, timeout, now) {
@@ -139,8 +52,7 @@ impl<D: Io> Broker<D> {
                 self.note_reservation(id, now);
             }
             Err(cause) => {
-                tracing::error!(job = id.0, %cause, "a job's body cannot be read; the job is buried");
-                self.engine.bury(id, self.journal.newest().0);
+                self.unreadable(id, &cause);
                 self.say(client, Reply::InternalError);
             }
         }
@@ -149,11 +61,12 @@ impl<D: Io> Broker<D> {
     /// The count of a reservation must be on disk before the next delivery of the job, not before this one.
     fn note_reservation(&mut self, id: JobId, now: Now) {
         let delivered = self.engine.delivery_lsn(id);
+        let Some(job) = self.engine.job(id) else { return };
         let record = Record::Reserved { id, times: self.engine.counts(id).reserves };
-        match self.journal.append_lazily(&record) {
-            Ok(lsn) => {
+        match self.note_lazily(&job, &record) {
+            Ok(noted) => {
                 if let Some(facts) = self.engine.facts_mut(id) {
-                    facts.reserved_lsn = lsn;
+                    facts.reserved_lsn = noted.lsn;
                 }
             }
             Err(cause) => tracing::warn!(job = id.0, %cause, "a reservation is not in the log"),
@@ -164,10 +77,10 @@ impl<D: Io> Broker<D> {
     pub(super) fn delete(&mut self, client: ClientId, id: JobId, now: Now) {
         let space = self.space_of(client);
         let may = |job: &Job| !matches!(job.state, JobState::Reserved { by, .. } if by != client);
-        if self.engine.job_in(space, id).filter(may).is_none() {
+        let Some(job) = self.engine.job_in(space, id).filter(may) else {
             return self.tell_state(client, Reply::NotFound);
-        }
-        match self.remove(id, JobChange::Deleted, now) {
+        };
+        match self.remove(&job, JobChange::Deleted, now) {
             Ok(lsn) => self.answer(client, Reply::Deleted, lsn),
             Err(cause) => self.not_appended(client, &cause),
         }
@@ -176,12 +89,11 @@ impl<D: Io> Broker<D> {
     pub(super) fn release_job(&mut self, client: ClientId, id: JobId, pri: u32, delay_s: u32, now: Now) {
         let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
         if self.engine.is_spent(id, job.tube) {
-            self.bury(client, id, pri, now);
-            return self.attempt_over(id, client, AttemptEnd::Released, true, now);
+            return self.release_for_the_last_time(client, &job, pri, now);
         }
         let due = due_ms(now.wall, delay_s);
-        let lsn = match self.journal.append(&Record::Released { id, pri, delay_s, due_ms: due }) {
-            Ok(lsn) => lsn,
+        let lsn = match self.note(&job, &Record::Released { id, pri, delay_s, due_ms: due }) {
+            Ok(noted) => noted.lsn,
             Err(cause) => return self.not_appended(client, &cause),
         };
         self.engine.set_pri(id, pri);
@@ -198,17 +110,33 @@ impl<D: Io> Broker<D> {
     }
 
     pub(super) fn bury(&mut self, client: ClientId, id: JobId, pri: u32, now: Now) {
-        if self.held(client, id).is_none() {
-            return self.tell_state(client, Reply::NotFound);
+        let Some(job) = self.held(client, id) else { return self.tell_state(client, Reply::NotFound) };
+        match self.put_aside(&job, pri, now) {
+            Ok(lsn) => self.answer(client, Reply::Buried, lsn),
+            Err(cause) => self.not_appended(client, &cause),
         }
-        let lsn = match self.journal.append(&Record::Buried { id, pri }) {
+    }
+
+    /// Buries a job; returns what an answer that says so waits for.
+    pub(super) fn put_aside(&mut self, job: &Job, pri: u32, now: Now) -> Result<Lsn, AppendError> {
+        let id = job.id;
+        let Noted { lsn, turn } = self.note(job, &Record::Buried { id, pri })?;
+        // Out of the order of priorities before the priority changes.
+        self.engine.bury(id, turn);
+        self.engine.set_pri(id, pri);
+        self.change(id, lsn, |counts| counts.buries += 1);
+        self.tell_job(id, JobChange::Buried, lsn, now);
+        Ok(lsn)
+    }
+
+    /// The job is dead; whoever hears of it waits for that, too.
+    fn release_for_the_last_time(&mut self, client: ClientId, job: &Job, pri: u32, now: Now) {
+        let lsn = match self.put_aside(job, pri, now) {
             Ok(lsn) => lsn,
             Err(cause) => return self.not_appended(client, &cause),
         };
-        self.engine.set_pri(id, pri);
-        self.engine.bury(id, lsn.0);
-        self.change(id, lsn, |counts| counts.buries += 1);
-        self.tell_job(id, JobChange::Buried, lsn, now);
+        self.attempt_over(job.id, client, AttemptEnd::Released, true, now);
+        let lsn = self.engine.job(job.id).map_or(lsn, |job| job.lsn.max(lsn));
         self.answer(client, Reply::Buried, lsn);
     }
 
@@ -250,13 +178,21 @@ impl<D: Io> Broker<D> {
     }
 
     fn kick_all(&mut self, ids: &[JobId], now: Now) -> Result<Lsn, AppendError> {
-        let lsn = self.journal.append(&Record::Kicked { ids: Ids::List(ids) })?;
-        for &id in ids {
-            self.change(id, lsn, |counts| counts.kicks += 1);
-            self.tell_job(id, JobChange::Kicked, lsn, now);
-            self.engine.make_ready(id);
+        let (volatile, logged): (Vec<JobId>, Vec<JobId>) =
+            ids.iter().partition(|&&id| self.engine.job(id).is_some_and(|job| job.is_volatile()));
+        // All of one tube, so that one stands for all.
+        let noted = match logged.first().and_then(|&id| self.engine.job(id)) {
+            Some(job) => self.note(&job, &Record::Kicked { ids: Ids::List(&logged) })?,
+            None => Noted { lsn: Lsn(0), turn: 0 },
+        };
+        for (ids, lsn) in [(&logged, noted.lsn), (&volatile, Lsn(0))] {
+            for &id in ids {
+                self.change(id, lsn, |counts| counts.kicks += 1);
+                self.tell_job(id, JobChange::Kicked, lsn, now);
+            }
         }
-        Ok(lsn)
+        ids.iter().for_each(|&id| self.engine.make_ready(id));
+        Ok(noted.lsn)
     }
 
     /// Deals with what happened by itself in the engine: waiting clients get their answers, leases that ran out their
@@ -287,16 +223,14 @@ impl<D: Io> Broker<D> {
     }
 
     fn lease_over(&mut self, id: JobId, after: After, now: Now) {
-        if self.engine.job(id).is_none() {
-            return;
-        }
+        let Some(job) = self.engine.job(id) else { return };
         let record = Record::LeaseOver { id, times: self.engine.counts(id).timeouts, after };
-        match self.journal.append_lazily(&record) {
+        match self.note_lazily(&job, &record) {
             // Nobody was promised that it timed out, but a delivery that follows from it must not be forgotten.
-            Ok(lsn) => {
-                self.engine.update(id, |job| job.lsn = lsn);
+            Ok(Noted { lsn, turn }) => {
+                self.engine.update(id, |job| job.lsn = job.lsn.max(lsn));
                 if after == After::Buried {
-                    self.engine.bury(id, lsn.0);
+                    self.engine.bury(id, turn);
                     self.change(id, lsn, |counts| counts.buries += 1);
                 }
                 self.tell_job(id, JobChange::TimedOut, lsn, now);
@@ -310,8 +244,12 @@ impl<D: Io> Broker<D> {
         if let Some(body) = self.bodies.get(id) {
             return Ok(body);
         }
+        debug_assert!(self.engine.job(id).is_none_or(|job| !job.is_volatile()), "a volatile body is kept");
         let Some(job) = self.engine.job(id) else { return Ok(Bytes::new()) };
         let (at, len) = (job.at, job.body_len as usize);
+        if self.is_damaged(id) {
+            return Err(ReadError::Damaged { at });
+        }
         self.reader.read(at, &mut self.body_scratch)?;
         let start = self.body_scratch.len().checked_sub(len).ok_or(ReadError::Damaged { at })?;
         Ok(Bytes::copy_from_slice(&self.body_scratch[start..]))
@@ -321,9 +259,9 @@ impl<D: Io> Broker<D> {
         self.engine.job(id).filter(|job| matches!(job.state, JobState::Reserved { by, .. } if by == client))
     }
 
-    /// A record changed the job, and what is counted of it.
+    /// A record changed the job, and what is counted of it. What had to be waited for before still has to be.
     pub(super) fn change(&mut self, id: JobId, lsn: Lsn, count: impl FnOnce(&mut Counts)) {
-        self.engine.update(id, |job| job.lsn = lsn);
+        self.engine.update(id, |job| job.lsn = job.lsn.max(lsn));
         if let Some(facts) = self.engine.facts_mut(id) {
             count(&mut facts.counts);
         }

@@ -6,9 +6,11 @@
 
 mod bodies;
 mod by_hand;
+mod checkpoints;
 mod commands;
 mod commit;
 mod compact;
+mod damage;
 mod dead;
 mod events;
 mod fate;
@@ -17,9 +19,13 @@ mod open;
 mod outbox;
 mod parked;
 mod pause;
+mod promise;
 mod pulse;
+mod put;
 mod report;
 mod room;
+#[cfg(test)]
+mod seen;
 mod stats;
 
 use std::sync::Arc;
@@ -29,12 +35,14 @@ use wal::{Lsn, Reader};
 
 use bodies::Bodies;
 pub(crate) use by_hand::{Terms, WhyNot};
+use checkpoints::Checkpoints;
 pub(crate) use commands::Flow;
 use compact::Compaction;
 use events::Events;
 pub(crate) use open::{BrokerError, Opened};
 use outbox::Outbox;
 use parked::ParkedPuts;
+use promise::IdsAhead;
 use pulse::Pulse;
 pub(crate) use stats::Identity;
 use stats::Ops;
@@ -108,6 +116,11 @@ pub(crate) struct Broker<D: Io> {
     tokens: Arc<dyn TokenSource>,
     events: Events,
     compaction: Compaction,
+    ids_ahead: IdsAhead,
+    /// The turn of the last change to a job that is in memory only.
+    volatile_turn: u64,
+    checkpoints: Checkpoints,
+    io: D,
     identity: Identity,
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
@@ -194,6 +207,7 @@ impl<D: Io> Broker<D> {
     /// Lets everything happen that is due. Says whether more is due at once.
     pub(crate) fn tick(&mut self, now: Now) -> bool {
         const STEPS_MAX: usize = 2_000;
+        self.journal.want_due(now.mono);
         let more = self.failed.is_none() && self.engine.tick(now, STEPS_MAX);
         self.after_engine(now);
         more
@@ -201,7 +215,11 @@ impl<D: Io> Broker<D> {
 
     /// How long nothing will happen by itself.
     pub(crate) fn idle_for(&self, now: Now) -> Option<std::time::Duration> {
-        if self.failed.is_some() { None } else { self.engine.idle_for(now) }
+        if self.failed.is_some() {
+            return None;
+        }
+        let due = self.journal.due().map(|by| by.since(now.mono));
+        self.engine.idle_for(now).into_iter().chain(due).min()
     }
 
     /// Whether the connection waits for a job, or for room for one: nothing it sends is looked at until it has an answer.

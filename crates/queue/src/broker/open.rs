@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stdx::io::Io;
-use wal::{Committer, Lsn, Report};
+use wal::{Committer, Lsn, Progress, Report, Resume};
 
 use super::bodies::Bodies;
+use super::checkpoints::Checkpoints;
 use super::compact::Compaction;
 use super::events::Events;
 use super::parked::ParkedPuts;
+use super::promise::IdsAhead;
 use super::pulse::Pulse;
 use super::{Broker, Identity, Intake};
 use crate::config::Config;
 use crate::engine::{Engine, Limits};
 use crate::event::{JobSink, TokenSource};
+use crate::log::checkpoint;
 use crate::log::journal::Journal;
 use crate::log::replay::Replay;
 use crate::names::JobId;
@@ -32,6 +35,14 @@ pub(crate) enum BrokerError {
     /// The log itself.
     #[error(transparent)]
     Log(#[from] wal::OpenError),
+    /// The folder of the checkpoints.
+    #[error("cannot look into {}: {cause}", folder.display())]
+    Index {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
     /// A record is whole and yet means nothing here.
     #[error("record {lsn} of the log in {} is of kind {kind}, which this Forebay does not read", folder.display())]
     Record {
@@ -50,6 +61,9 @@ pub(super) const PENDING_BYTES_MAX: usize = 32 << 20;
 /// One batch; a sync of so much costs about what one of a few bytes does (design/queue.md, 4.3).
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of log between two lines about the progress of a start.
+const PROGRESS_BYTES: u64 = 256 << 20;
+
 /// Beside the limit of free space, the log keeps some of its own for deletes on a full disk.
 const LOG_RESERVE_BYTES_MAX: u64 = 4 << 20;
 
@@ -57,7 +71,8 @@ const LOG_RESERVE_BYTES_MAX: u64 = 4 << 20;
 const SEGMENT_BYTES_BESIDE_BODY: u64 = 4 << 10;
 
 impl<D: Io> Broker<D> {
-    /// Opens the log in `folder` and takes over what it describes.
+    /// Opens the queue in `folder` and takes over what its log describes: from the newest good checkpoint on, and all of it
+    /// when there is none.
     pub(crate) fn open(
         io: D,
         config: Config,
@@ -65,19 +80,8 @@ impl<D: Io> Broker<D> {
         tokens: Arc<dyn TokenSource>,
         sink: Arc<dyn JobSink>,
     ) -> Result<Opened<D>, BrokerError> {
-        let mut replay = Replay::new(Engine::new(Limits::from(&config)));
-        let segment_bytes_least = u64::from(config.job_bytes_max) + SEGMENT_BYTES_BESIDE_BODY;
-        let log = wal::Config {
-            segment_bytes_max: config.segment_bytes_max.max(segment_bytes_least),
-            batch_bytes_max: BATCH_BYTES_MAX,
-            pending_bytes_max: PENDING_BYTES_MAX,
-            reserve_bytes: (config.disk_reserve_bytes / 4).min(LOG_RESERVE_BYTES_MAX),
-            ..wal::Config::new(folder.to_path_buf())
-        };
-        let opened = wal::open(io, log, &mut |found| replay.visit(found))?;
-        if let Some((lsn, kind)) = replay.failed {
-            return Err(BrokerError::Record { folder: folder.to_path_buf(), lsn, kind });
-        }
+        let index = checkpoint::folder(folder);
+        let (replay, opened) = recover(&io, &config, folder, &index)?;
         let mut engine = replay.engine;
         // Each lost record may have given out an id.
         let lost: u64 =
@@ -99,6 +103,10 @@ impl<D: Io> Broker<D> {
             tokens,
             events: Events::new(sink),
             compaction: Compaction::default(),
+            ids_ahead: IdsAhead::default(),
+            volatile_turn: 0,
+            checkpoints: Checkpoints::new(index, replay.bytes),
+            io,
             identity: Identity::of_this_process(),
             ops: Vec::new(),
             body_scratch: Vec::new(),
@@ -108,4 +116,81 @@ impl<D: Io> Broker<D> {
         };
         Ok(Opened { broker, committer: opened.committer, report: opened.report })
     }
+}
+
+fn log_config(config: &Config, folder: &Path) -> wal::Config {
+    let segment_bytes_least = u64::from(config.job_bytes_max) + SEGMENT_BYTES_BESIDE_BODY;
+    wal::Config {
+        segment_bytes_max: config.segment_bytes_max.max(segment_bytes_least),
+        batch_bytes_max: BATCH_BYTES_MAX,
+        pending_bytes_max: PENDING_BYTES_MAX,
+        reserve_bytes: (config.disk_reserve_bytes / 4).min(LOG_RESERVE_BYTES_MAX),
+        ..wal::Config::new(folder.join("log"))
+    }
+}
+
+/// Tries the checkpoints from the newest on; each that is no good is told and removed.
+fn recover<D: Io>(
+    io: &D,
+    config: &Config,
+    folder: &Path,
+    index: &Path,
+) -> Result<(Replay, wal::Opened<D>), BrokerError> {
+    let at_index = |cause| BrokerError::Index { folder: index.to_path_buf(), cause };
+    let checkpoints = checkpoint::list(io, index).map_err(at_index)?;
+    for (tried, &lsn) in checkpoints.iter().enumerate() {
+        let engine = Engine::new(Limits::from(config));
+        let found = match checkpoint::read(io, index, lsn, engine) {
+            Ok((replay, resume)) => replay_log(io, config, folder, replay, Some(resume))?,
+            Err(cause) => {
+                tracing::error!(%lsn, %cause, "a checkpoint of the queue's index is of no use");
+                None
+            }
+        };
+        if let Some(found) = found {
+            // Before the log gets records under the numbers of those that it has lost.
+            checkpoint::remove(io, index, &checkpoints[..tried]).map_err(at_index)?;
+            return Ok(found);
+        }
+    }
+    let replay = Replay::new(Engine::new(Limits::from(config)));
+    let all = replay_log(io, config, folder, replay, None)?;
+    checkpoint::remove(io, index, &checkpoints).map_err(at_index)?;
+    Ok(all.expect("without a checkpoint there is nothing that could not fit"))
+}
+
+/// Reads the log on from where the replay stands; `None` when the two do not fit.
+fn replay_log<D: Io>(
+    io: &D,
+    config: &Config,
+    folder: &Path,
+    mut replay: Replay,
+    resume: Option<Resume>,
+) -> Result<Option<(Replay, wal::Opened<D>)>, BrokerError> {
+    let log = log_config(config, folder);
+    let mut told = 0;
+    let mut progress = |progress: Progress| {
+        if progress.bytes - told >= PROGRESS_BYTES {
+            told = progress.bytes;
+            tracing::info!(bytes = progress.bytes, of = progress.of, "reading the queue's log");
+        }
+    };
+    let opened = match wal::open_after(io.clone(), log, resume, &mut progress, &mut |found| replay.visit(found)) {
+        Ok(opened) => opened,
+        Err(cause @ wal::OpenError::Elsewhere { .. }) => {
+            tracing::error!(%cause, "a checkpoint of the queue's index is of no use");
+            return Ok(None);
+        }
+        Err(e) => return Err(e.into()),
+    };
+    if let Some((lsn, kind)) = replay.failed {
+        return Err(BrokerError::Record { folder: folder.join("log"), lsn, kind });
+    }
+    let oldest = opened.reader.segments().first().map_or(0, |segment| segment.number);
+    let fits = replay.forget_below(oldest);
+    if !fits && resume.is_some() {
+        tracing::error!("a checkpoint of the queue's index tells of jobs in segments that are gone");
+        return Ok(None);
+    }
+    Ok(Some((replay, opened)))
 }

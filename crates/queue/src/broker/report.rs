@@ -31,7 +31,7 @@ impl<D: Io> Broker<D> {
             total: tube.totals.jobs,
             deleted: tube.totals.deletes,
             timeouts: tube.totals.timeouts,
-            durability: "disk".into(),
+            durability: tube.config.durability.to_string(),
             burden: burden(tube, now),
             paused_until_ms: tube.pause.map(|pause| pause.until_ms),
         }
@@ -47,20 +47,5 @@ fn burden(tube: &Tube, now: Now) -> BurdenRow {
         arrivals_per_s: rounded(arrivals),
         services_per_s: rounded(services),
         drain_ms: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
-    }
-}
-
-#[cfg(test)]
-impl<D: Io> Broker<D> {
-    /// How many jobs compaction has moved.
-    pub(crate) fn moved(&self) -> u64 {
-        self.journal.records_moved
-    }
-
-    /// A job's body, priority and state.
-    pub(crate) fn look(&mut self, id: crate::names::JobId) -> Option<(String, u32, &'static str)> {
-        let body = self.engine.job(id).is_some().then(|| self.body(id).expect("every body can be read"))?;
-        let job = self.engine.job(id)?;
-        Some((String::from_utf8_lossy(&body).into_owned(), job.pri, job.state.word()))
     }
 }

@@ -5,10 +5,9 @@ use wal::{AppendError, Lsn};
 
 use super::Broker;
 use crate::config::WhenFull;
-use crate::engine::{Now, Refused, TubeIx};
+use crate::engine::{Job, Now, Refused, TubeIx};
 use crate::event::JobChange;
 use crate::log::record::Record;
-use crate::names::JobId;
 
 impl<D: Io> Broker<D> {
     /// Whether the tube has room, which it may get by dropping its oldest ready jobs.
@@ -23,20 +22,20 @@ impl<D: Io> Broker<D> {
                 Err(Refused::Tube) if self.engine.tube(tube).config.when_full == WhenFull::DropOldest => Refused::Tube,
                 other => return other,
             };
-            let Some(oldest) = self.engine.tube(tube).oldest_ready() else { return Err(refused) };
-            if self.remove(oldest, JobChange::Dropped, now).is_err() {
+            let oldest = self.engine.tube(tube).oldest_ready().and_then(|oldest| self.engine.job(oldest));
+            let Some(oldest) = oldest else { return Err(refused) };
+            if self.remove(&oldest, JobChange::Dropped, now).is_err() {
                 return Err(refused);
             }
         }
         Err(Refused::Tube)
     }
 
-    /// Takes a job away for good; returns the record that says so.
-    pub(super) fn remove(&mut self, id: JobId, what: JobChange, now: Now) -> Result<Lsn, AppendError> {
-        let lsn = self.journal.append(&Record::Deleted { id })?;
-        if let Some(job) = self.engine.job(id) {
-            self.engine.count_delete(job.tube);
-        }
+    /// Takes a job away for good; returns what an answer that says so waits for.
+    pub(super) fn remove(&mut self, job: &Job, what: JobChange, now: Now) -> Result<Lsn, AppendError> {
+        let id = job.id;
+        let lsn = self.note(job, &Record::Deleted { id })?.lsn;
+        self.engine.count_delete(job.tube);
         if let Some((job, facts)) = self.engine.remove(id) {
             self.journal.let_go(job.at);
             self.bodies.forget(id);

@@ -81,6 +81,8 @@ pub(crate) struct Facts {
     pub(crate) trace: Option<TraceContext>,
     /// The record of the last reservation: it must be on disk before the next delivery, and nothing else waits for it.
     pub(crate) reserved_lsn: Lsn,
+    /// Its body could not be read and was given up.
+    pub(crate) is_damaged: bool,
     /// What only few jobs have.
     pub(crate) more: Option<Box<More>>,
     /// Of a reserved job; of any other it means nothing.
@@ -105,6 +107,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Whether the job is in memory only: no log has a segment 0.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.at.segment == 0
+    }
+
     pub(crate) fn is_urgent(&self) -> bool {
         self.pri < URGENT_BELOW
     }

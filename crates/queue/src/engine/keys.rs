@@ -10,10 +10,19 @@ use crate::names::JobId;
 
 type Scoped = (SpaceIx, Arc<str>);
 
+/// Whose a key is, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) id: JobId,
+    pub(crate) until_ms: u64,
+    /// The job was in the log: its key outlives a restart, as the job does.
+    pub(crate) is_logged: bool,
+}
+
 /// The keys that are in force.
 #[derive(Default)]
 pub(crate) struct Keys {
-    windows: HashMap<Scoped, (JobId, u64)>,
+    windows: HashMap<Scoped, Window>,
     by_end: BTreeSet<(u64, Scoped)>,
     /// Until the job is done.
     unique: HashMap<Scoped, JobId>,
@@ -27,20 +36,26 @@ impl Keys {
 
     /// From now on the key is this job's until then, unless another one has it for longer: records of an older job may
     /// come later when they were copied forward.
-    pub(crate) fn keep(&mut self, space: SpaceIx, key: Arc<str>, id: JobId, until_ms: u64) {
+    pub(crate) fn keep(&mut self, space: SpaceIx, key: Arc<str>, window: Window) {
         let scoped = (space, key);
-        match self.windows.get(&scoped) {
-            Some((_, before)) if *before > until_ms => return,
-            Some((_, before)) => self.by_end.remove(&(*before, scoped.clone())),
+        match self.windows.get(&scoped).map(|before| before.until_ms) {
+            Some(before) if before > window.until_ms => return,
+            Some(before) => self.by_end.remove(&(before, scoped.clone())),
             None => false,
         };
-        self.windows.insert(scoped.clone(), (id, until_ms));
-        self.by_end.insert((until_ms, scoped));
+        self.by_end.insert((window.until_ms, scoped.clone()));
+        self.windows.insert(scoped, window);
     }
 
-    /// The keys with a window, as records tell of them.
-    pub(crate) fn windows(&self) -> impl Iterator<Item = (SpaceIx, &str, JobId, u64)> {
-        self.windows.iter().map(|((space, key), (id, until_ms))| (*space, &**key, *id, *until_ms))
+    /// The keys with a window that a start has to know of.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (SpaceIx, &Arc<str>, Window)> {
+        let all = self.windows.iter().map(|((space, key), window)| (*space, key, *window));
+        all.filter(|(_, _, window)| window.is_logged)
+    }
+
+    /// The keys that are some job's until it is done.
+    pub(crate) fn unique(&self) -> impl Iterator<Item = (SpaceIx, &Arc<str>, JobId)> {
+        self.unique.iter().map(|((space, key), id)| (*space, key, *id))
     }
 
     /// Forgets windows that are over, some at a time.
@@ -57,7 +72,8 @@ impl Keys {
         }
     }
 
-    pub(super) fn claim(&mut self, space: SpaceIx, key: Arc<str>, id: JobId) {
+    /// The key is the job's until it is done, unless it is another one's.
+    pub(crate) fn claim(&mut self, space: SpaceIx, key: Arc<str>, id: JobId) {
         self.unique.entry((space, key)).or_insert(id);
     }
 
@@ -86,7 +102,7 @@ impl Engine {
     ) -> Option<JobId> {
         let space = self.tube(tube).space;
         let windowed = key.and_then(|key| self.keys.windows.get(&(space, Arc::clone(key))));
-        let in_window = windowed.filter(|(_, until_ms)| *until_ms > now_ms).map(|(id, _)| *id);
+        let in_window = windowed.filter(|window| window.until_ms > now_ms).map(|window| window.id);
         in_window.or_else(|| self.keys.unique.get(&(space, Arc::clone(unique?))).copied())
     }
 
@@ -111,19 +127,20 @@ mod tests {
             steps in proptest::collection::vec((0..4u8, 0..5u64, 1..50u64), 1..200),
         ) {
             let mut keys = Keys::default();
-            let mut model: HashMap<u64, (JobId, u64)> = HashMap::new();
+            let mut model: HashMap<u64, Window> = HashMap::new();
             let (mut now, mut id) = (0, 0);
             for (what, key, amount) in steps {
                 if what == 0 {
                     now += amount;
                     keys.expire(now);
-                    model.retain(|_, (_, until_ms)| *until_ms > now);
+                    model.retain(|_, window| window.until_ms > now);
                 } else {
                     id += 1;
-                    keys.keep(SpaceIx::SHARED, scoped_key("t", &key.to_string()), JobId(id), now + amount);
-                    let kept = model.entry(key).or_insert((JobId(id), 0));
-                    if kept.1 <= now + amount {
-                        *kept = (JobId(id), now + amount);
+                    let window = Window { id: JobId(id), until_ms: now + amount, is_logged: true };
+                    keys.keep(SpaceIx::SHARED, scoped_key("t", &key.to_string()), window);
+                    let kept = model.entry(key).or_insert(window);
+                    if kept.until_ms <= window.until_ms {
+                        *kept = window;
                     }
                 }
                 prop_assert_eq!(keys.windows.len(), model.len());

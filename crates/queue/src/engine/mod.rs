@@ -25,6 +25,7 @@ mod tests;
 mod timers;
 mod transitions;
 mod tube;
+mod whole;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -39,13 +40,14 @@ use groups::Groups;
 pub(crate) use hand_out::Asked;
 pub(crate) use job::{Counts, Facts, Job, JobState};
 use keys::Keys;
-pub(crate) use keys::scoped_key;
+pub(crate) use keys::{Window, scoped_key};
 pub(crate) use limits::{Limits, Refused};
 pub use more::{Attempt, AttemptEnd};
 pub(crate) use more::{Dead, More, PutTerms, cut_reason};
 pub(crate) use rate::{Rate, time_to_drain};
 use space::Space;
 pub(crate) use space::SpaceIx;
+pub(crate) use table::Chunk;
 use table::Jobs;
 pub(crate) use tube::Tube;
 pub(crate) use tube::{Figures, Pause, ReadyKey, Totals, TubeIx};
@@ -224,6 +226,10 @@ impl Engine {
         self.tubes.iter().map(|(_, tube)| tube)
     }
 
+    pub(crate) fn tubes_with_ix(&self) -> impl Iterator<Item = (TubeIx, &Tube)> {
+        self.tubes.iter().map(|(ix, tube)| (TubeIx(ix as u32), tube))
+    }
+
     pub(crate) fn tubes_len(&self) -> usize {
         self.tubes.len()
     }
@@ -312,17 +318,6 @@ impl Engine {
         if let Some(&moved) = space.order.get(tube.place as usize) {
             self.tube_mut(moved).place = tube.place;
         }
-    }
-
-    /// The log was read: from now on empty tubes go.
-    pub(crate) fn settle(&mut self) {
-        self.keeps_empty_tubes = false;
-        for (_, tube) in &mut self.tubes {
-            (tube.arrivals, tube.services) = <(Rate, Rate)>::default();
-        }
-        let all: Vec<TubeIx> = self.tubes.iter().map(|(ix, _)| TubeIx(ix as u32)).collect();
-        all.into_iter().for_each(|ix| self.forget_if_empty(ix));
-        self.events.clear();
     }
 
     /// A number that was not given before: the order of waits, burials and tubes.

@@ -152,10 +152,15 @@ impl Jobs {
         Some((job, facts.unwrap_or_default()))
     }
 
-    #[cfg(test)]
     /// The chunks as they are now, for whoever writes them down while they change.
     pub(crate) fn share(&self) -> Vec<Arc<Chunk>> {
         self.chunks.iter().map(Arc::clone).collect()
+    }
+
+    /// The newest job.
+    #[cfg(test)]
+    pub(super) fn last_id(&self) -> Option<JobId> {
+        self.chunks.iter().rev().find_map(|chunk| chunk.jobs(self.newest).last()).map(|(job, _)| job.id)
     }
 
     /// The chunk in which the id is, if it is anywhere; the first one for ids before it, `None` when there is none.
@@ -263,7 +268,6 @@ impl Jobs {
 }
 
 impl Chunk {
-    #[cfg(test)]
     /// The jobs of the chunk with what is known beside their rows, by id.
     pub(crate) fn jobs(&self, newest: Lsn) -> impl Iterator<Item = (Job, Option<&Facts>)> {
         let live = self.rows.iter().filter(|row| !row.is_gone());

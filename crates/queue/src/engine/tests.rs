@@ -9,6 +9,13 @@ use wal::{Lsn, Position};
 use super::*;
 use crate::config::Config;
 
+impl Engine {
+    /// A bug for the simulator to find.
+    pub(crate) fn forget_ids(&mut self) {
+        self.next_id = self.jobs.last_id().map_or(1, |id| id.0 + 1);
+    }
+}
+
 const TUBES: [&str; 3] = ["default", "a", "b"];
 const TTR_S: u32 = 10;
 

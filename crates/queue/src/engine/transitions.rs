@@ -4,11 +4,27 @@
 use std::sync::Arc;
 
 use stdx::clock::Mono;
+use wal::Position;
 
-use super::{ClientId, Engine, Facts, Figures, Job, JobState, Now, ReadyKey, TubeIx};
+use super::{ClientId, Engine, Facts, Figures, Job, JobState, Now, ReadyKey, TubeIx, Window};
 use crate::names::JobId;
 
 impl Engine {
+    /// The job's body is lost; what is left of its record is at `at`.
+    pub(crate) fn lose_body(&mut self, id: JobId, at: Position) {
+        let job = self.known(id);
+        let bytes = u64::from(job.body_len);
+        self.bytes -= bytes;
+        self.both_figures(job.tube, |figures| figures.bytes -= bytes);
+        self.jobs.update(id, |job| {
+            job.at = at;
+            job.body_len = 0;
+        });
+        if let Some(facts) = self.jobs.facts_mut(id) {
+            facts.is_damaged = true;
+        }
+    }
+
     /// A new job, or one read from the log.
     pub(crate) fn insert(&mut self, mut job: Job, facts: Option<Facts>) {
         job.state = job.state.cut();
@@ -30,7 +46,8 @@ impl Engine {
         let (terms, is_dead) = (more.terms.clone(), more.dead.is_some());
         let space = self.tube(tube).space;
         if let Some(key) = terms.key {
-            self.keys.keep(space, key, id, terms.key_until_ms);
+            let is_logged = !self.known(id).is_volatile();
+            self.keys.keep(space, key, Window { id, until_ms: terms.key_until_ms, is_logged });
         }
         if is_dead {
             self.dead.insert(id);

@@ -4,7 +4,7 @@ use wal::Lsn;
 
 use super::record::{Fate, Malformed};
 use super::replay::Replay;
-use crate::engine::After;
+use crate::engine::{After, Window};
 
 impl Replay {
     /// A job may be unknown: its own record may have been in a damaged stretch of the log.
@@ -33,7 +33,7 @@ impl Replay {
             }
             Fate::Key { id, until_ms, space, key } => {
                 let space = self.space(space)?;
-                self.engine.keys_mut().keep(space, key.into(), id, until_ms);
+                self.engine.keys_mut().keep(space, key.into(), Window { id, until_ms, is_logged: true });
             }
         }
         Ok(())

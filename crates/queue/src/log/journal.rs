@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use stdx::clock::Mono;
 use wal::{AppendError, Batch, Lsn, Position, Writer};
 
 use super::record::Record;
@@ -26,8 +27,12 @@ pub(crate) struct Journal {
     /// The newest record that somebody waits for.
     wanted: Lsn,
     durable: Lsn,
+    /// When what was appended up to a record has to be on disk although nobody waits for it.
+    due: Option<(Mono, Lsn)>,
     pub(crate) records_written: u64,
     pub(crate) records_moved: u64,
+    /// Bytes of all records appended since the start.
+    pub(crate) bytes_written: u64,
 }
 
 impl Journal {
@@ -40,8 +45,10 @@ impl Journal {
             newest: durable,
             wanted: durable,
             durable,
+            due: None,
             records_written: 0,
             records_moved: 0,
+            bytes_written: 0,
         }
     }
 
@@ -57,10 +64,9 @@ impl Journal {
         self.write(record, &[]).map(|(lsn, _)| lsn)
     }
 
-    /// Appends a job with its body.
+    /// Appends a job with its body, for which nobody waits until [`Journal::depends_on`] says so.
     pub(crate) fn append_job(&mut self, record: &Record<'_>, body: &[u8]) -> Result<(Lsn, Position), AppendError> {
         let (lsn, at) = self.write(record, body)?;
-        self.newest = lsn;
         let used = self.segments.entry(at.segment).or_default();
         used.live_jobs += 1;
         used.live_bytes += u64::from(at.len);
@@ -75,18 +81,29 @@ impl Journal {
         }
     }
 
+    /// Answers that tell of the state wait for this record from now on.
+    pub(crate) fn depends_on(&mut self, lsn: Lsn) {
+        self.newest = self.newest.max(lsn);
+    }
+
     fn write(&mut self, record: &Record<'_>, body: &[u8]) -> Result<(Lsn, Position), AppendError> {
         self.scratch.clear();
         let kind = record.encode(&mut self.scratch);
         let (lsn, at) = self.writer.append(kind, &[&self.scratch, body])?;
         self.segments.entry(at.segment).or_default().bytes += u64::from(at.len);
         self.records_written += 1;
+        self.bytes_written += u64::from(at.len);
         Ok((lsn, at))
     }
 
     /// The newest record that an answer may depend on.
     pub(crate) fn newest(&self) -> Lsn {
         self.newest
+    }
+
+    /// The newest record of all.
+    pub(crate) fn last(&self) -> Lsn {
+        Lsn(self.writer.next_lsn().0 - 1)
     }
 
     /// Every record up to this one is on disk.
@@ -97,6 +114,25 @@ impl Journal {
     /// Says that somebody waits for `lsn`.
     pub(crate) fn want(&mut self, lsn: Lsn) {
         self.wanted = self.wanted.max(lsn);
+    }
+
+    /// What has been appended has to be on disk at that time.
+    pub(crate) fn commit_by(&mut self, by: Mono) {
+        let last = self.last();
+        let by = self.due.map_or(by, |(earlier, _)| earlier.min(by));
+        self.due = Some((by, last));
+    }
+
+    /// When somebody has to call [`Journal::want_due`].
+    pub(crate) fn due(&self) -> Option<Mono> {
+        self.due.map(|(by, _)| by)
+    }
+
+    /// Asks for what is due.
+    pub(crate) fn want_due(&mut self, now: Mono) {
+        if let Some((_, lsn)) = self.due.take_if(|(by, _)| *by <= now) {
+            self.want(lsn);
+        }
     }
 
     /// Whether somebody waits for a record that is not on disk.

@@ -2,28 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use wal::{Found, Lsn};
+use wal::{Found, Lsn, Position};
 
 use super::journal::SegmentUse;
 use super::record::{JobRecord, Malformed, Record, TubeRef, space_from_text};
-use crate::engine::{After, Counts, Engine, Facts, Job, JobState, Pause, SpaceIx, TubeIx};
+use crate::engine::{After, Counts, Engine, Job, JobState, Pause, SpaceIx, TubeIx};
 use crate::names::JobId;
 
 /// Reads a log into an engine, record by record in LSN order.
 pub(crate) struct Replay {
     pub(crate) engine: Engine,
     pub(crate) segments: BTreeMap<u64, SegmentUse>,
+    /// Bytes of the records that were read.
+    pub(crate) bytes: u64,
     /// The first record that made no sense, and what it was.
     pub(crate) failed: Option<(Lsn, u8)>,
 }
 
 impl Replay {
     pub(crate) fn new(engine: Engine) -> Replay {
-        Replay { engine, segments: BTreeMap::new(), failed: None }
+        Replay { engine, segments: BTreeMap::new(), bytes: 0, failed: None }
     }
 
     /// Takes the next record.
     pub(crate) fn visit(&mut self, found: Found<'_>) {
+        self.bytes += u64::from(found.position.len);
         self.segments.entry(found.position.segment).or_default().bytes += u64::from(found.position.len);
         let applied = Record::decode(found.kind, found.payload).and_then(|record| self.apply(&found, record));
         if applied.is_err() && self.failed.is_none() {
@@ -82,13 +85,16 @@ impl Replay {
                 let space = self.space(space)?;
                 self.engine.space_mut(space).totals = totals;
             }
-            Record::NextId { id } => self.engine.never_again(JobId(id.0.saturating_sub(1))),
+            Record::NextId { id } => self.ids_below(id),
             Record::Fate(fate) => self.fate(found.lsn, fate)?,
         }
         Ok(())
     }
 
     fn insert(&mut self, found: &Found<'_>, record: &JobRecord<'_>) -> Result<TubeIx, Malformed> {
+        if !fits_a_row(found.position, record.body_len) {
+            return Err(Malformed);
+        }
         let tube = self.tube(&record.at)?;
         self.remove(record.id);
         let state = match (record.attrs.buried_turn, record.due_ms) {
@@ -96,11 +102,7 @@ impl Replay {
             (None, 0) => JobState::Ready,
             (None, until_ms) => JobState::Delayed { until_ms },
         };
-        let (counts, trace, more) = (record.attrs.counts, record.attrs.trace, record.attrs.more.clone());
-        let facts = Facts { counts, trace, more, ..Facts::default() };
-        let used = self.segments.entry(found.position.segment).or_default();
-        used.live_jobs += 1;
-        used.live_bytes += u64::from(found.position.len);
+        self.lives(found.position);
         let job = Job {
             id: record.id,
             created_ms: record.created_ms,
@@ -113,8 +115,27 @@ impl Replay {
             tube,
             state,
         };
-        self.engine.insert(job, (facts != Facts::default()).then_some(facts));
+        self.engine.insert(job, record.attrs.facts());
         Ok(tube)
+    }
+
+    /// A job has its body there.
+    pub(crate) fn lives(&mut self, at: Position) {
+        let used = self.segments.entry(at.segment).or_default();
+        used.live_jobs += 1;
+        used.live_bytes += u64::from(at.len);
+    }
+
+    /// Segments below this one are gone; says whether no job has its body there.
+    pub(crate) fn forget_below(&mut self, oldest: u64) -> bool {
+        let kept = self.segments.split_off(&oldest);
+        let gone = std::mem::replace(&mut self.segments, kept);
+        gone.values().all(|used| used.live_jobs == 0)
+    }
+
+    /// Ids below this one have been given out.
+    pub(crate) fn ids_below(&mut self, id: JobId) {
+        self.engine.never_again(JobId(id.0.saturating_sub(1)));
     }
 
     fn remove(&mut self, id: JobId) -> Option<TubeIx> {
@@ -145,7 +166,10 @@ impl Replay {
         match after {
             After::Ready => self.make_ready(id),
             After::Delayed { until_ms } => self.engine.delay(id, until_ms),
-            After::Buried => self.engine.bury(id, lsn.0),
+            After::Buried => {
+                self.engine.bury(id, lsn.0);
+                self.count(id, |counts| counts.buries += 1);
+            }
         }
     }
 
@@ -165,8 +189,15 @@ impl Replay {
         Ok(self.engine.space_ix(&space_from_text(text)?))
     }
 
-    pub(super) fn tube(&mut self, at: &TubeRef<'_>) -> Result<TubeIx, Malformed> {
+    /// The tube that a record names.
+    pub(crate) fn tube(&mut self, at: &TubeRef<'_>) -> Result<TubeIx, Malformed> {
         let space = self.space(at.space)?;
         Ok(self.engine.tube_or_new(space, at.tube))
     }
+}
+
+/// Whether the table of jobs can hold where a body is. Nothing that was ever written is beyond that.
+pub(crate) fn fits_a_row(at: Position, body_len: u32) -> bool {
+    let head = at.len.checked_sub(body_len);
+    head.is_some_and(|head| head < 1 << 24) && u32::try_from(at.segment).is_ok()
 }

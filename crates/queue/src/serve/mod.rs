@@ -1,6 +1,7 @@
 //! The queue's thread: its sockets, its timers and the way to its committer.
 
 mod accept;
+mod checkpoints;
 mod commits;
 mod connection;
 mod doors;
@@ -57,6 +58,7 @@ pub(crate) async fn serve<D: Io>(parts: Parts<D>) -> (End, mpsc::Receiver<Reques
             tasks.spawn_local(commits::run(Rc::clone(&shell), commits));
             tasks.spawn_local(timers::run(Rc::clone(&shell)));
             tasks.spawn_local(timers::keep_house(Rc::clone(&shell)));
+            tasks.spawn_local(checkpoints::run(Rc::clone(&shell)));
             for listener in listeners {
                 tasks.spawn_local(accept::run(Rc::clone(&shell), listener));
             }

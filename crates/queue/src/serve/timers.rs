@@ -56,6 +56,8 @@ fn look_at_the_disk<D: Io>(shell: &Shell<D>) {
         shell
             .status
             .fill("its disk has less free than queue.disk_reserve_bytes: puts are refused until there is space");
+    } else if let Some(reason) = broker.why_not_compacted() {
+        shell.status.fill(reason);
     } else {
         shell.status.has_room();
     }

@@ -1,27 +1,36 @@
 //! Disk, broker, committer and clients, one step after the other.
 
+mod crash;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::clock::Clock;
+use stdx::io::Io;
 use stdx::rng::Rng;
 use testkit::{Call, FakeClock, FakeDisk};
-use wal::{Batch, CommitError, Committer};
+use wal::{Batch, CommitError, Committed, Committer, Reserve};
 
-use super::memory::{Asked, Memory, Sent};
+use super::bugs::Bug;
+use super::client::{DEAD, SimClient, TRIES, TUBES};
+use super::keys::Asks;
+use super::memory::{Asked, Class, Memory};
 use crate::broker::{Broker, Opened};
-use crate::config::Config;
-use crate::engine::{ClientId, Now};
+use crate::config::{Config, TubeConfig};
+use crate::dead::DeadFilter;
+use crate::durability::Durability;
+use crate::engine::Now;
 use crate::event::{NoSink, NoTokens};
-use crate::names::JobId;
-use crate::serve::session::{Budget, Session};
+use crate::names::Namespace;
+use crate::serve::session::Budget;
 
-const FOLDER: &str = "/queue/log";
-const CLIENTS: usize = 4;
+const FOLDER: &str = "/queue";
+const CLIENTS: usize = 5;
 const STEPS: usize = 3000;
 /// Leases last longer than any run, unless time is advanced by as much.
-const TTR_S: u64 = 1000;
+const TTR_S: u64 = 10_000;
 
 /// What goes wrong in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +40,16 @@ pub(super) enum Faults {
     FullDisk,
 }
 
-pub(super) struct World {
+pub(super) struct World<D: Io> {
     rng: Rng,
     faults: Faults,
     disk: FakeDisk,
+    /// The same, perhaps with a bug in front of it.
+    io: D,
+    /// A bug that is not the disk's.
+    bug: Option<Bug>,
     clock: FakeClock,
-    queue: Queue,
+    queue: Queue<D>,
     clients: Vec<SimClient>,
     memory: Memory,
     puts: u64,
@@ -48,17 +61,11 @@ pub(super) struct World {
 }
 
 /// One life of the queue.
-struct Queue {
-    broker: Broker<FakeDisk>,
-    committer: Committer<FakeDisk>,
+struct Queue<D: Io> {
+    broker: Broker<D>,
+    committer: Committer<D>,
     in_flight: Option<Batch>,
     is_over: bool,
-}
-
-struct SimClient {
-    session: Session,
-    sent: Option<Sent>,
-    heard: Vec<u8>,
 }
 
 /// As much as is wanted.
@@ -72,16 +79,24 @@ impl Budget for Boundless {
     fn give_back(&self, _bytes: usize) {}
 }
 
-impl World {
-    pub(super) fn new(seed: u64, faults: Faults) -> World {
+impl World<FakeDisk> {
+    pub(super) fn new(seed: u64, faults: Faults) -> World<FakeDisk> {
         let disk = FakeDisk::new(seed);
-        let mut queue = Queue::open(&disk);
-        let clients = (0..CLIENTS).map(|_| SimClient::new(queue.broker.connect())).collect();
+        World::on(disk.clone(), disk, seed, faults)
+    }
+}
+
+impl<D: Io> World<D> {
+    pub(super) fn on(io: D, disk: FakeDisk, seed: u64, faults: Faults) -> World<D> {
+        let mut queue = Queue::open(&io);
+        let clients = (0..CLIENTS).map(|who| SimClient::new(queue.broker.connect(), who)).collect();
         let (rng, clock) = (Rng::with_seed(seed ^ 0x5eed), FakeClock::new());
         World {
             rng,
             faults,
             disk,
+            io,
+            bug: None,
             clock,
             queue,
             clients,
@@ -93,6 +108,10 @@ impl World {
         }
     }
 
+    pub(super) fn with(self, bug: Bug) -> World<D> {
+        World { bug: Some(bug), ..self }
+    }
+
     /// Returns how many jobs compaction has moved.
     pub(super) fn run(mut self) -> u64 {
         for step in 0..STEPS {
@@ -102,7 +121,9 @@ impl World {
                 60..=92 => self.commit(),
                 93..=95 => self.pass_time(),
                 96 if self.rng.bool() => self.reconnect(),
+                96 if self.rng.u32(..4) == 0 => self.replay_the_dead(),
                 97 => self.plan_a_fault(),
+                99 => self.checkpoint(),
                 98 if self.faults == Faults::PowerCuts && self.rng.u32(..4) == 0 => self.crash(),
                 _ => {}
             }
@@ -126,8 +147,8 @@ impl World {
             return;
         }
         let Some((asked, line)) = self.choose(who) else { return };
-        let sent = self.memory.sent(asked);
         let now = self.now();
+        let sent = self.memory.sent(asked, now.wall.millis());
         let client = &mut self.clients[who];
         client.sent = Some(sent);
         client.session.input.push(line.as_bytes());
@@ -145,8 +166,12 @@ impl World {
             (n, _) if n < puts => {
                 self.puts += 1;
                 let body = format!("job-{}-{}", self.puts, "x".repeat(self.rng.usize(..400)));
-                let line = format!("put {pri} {delay} {TTR_S} {}\r\n{body}\r\n", body.len());
-                (Asked::Put { body, pri, delayed }, line)
+                let (tube, class) = TUBES[who % TUBES.len()];
+                let asks = self.choose_asks(tube);
+                let words = asks.words();
+                let verb = if words.is_empty() { "put" } else { "put-with" };
+                let line = format!("{verb} {pri} {delay} {TTR_S} {}{words}\r\n{body}\r\n", body.len());
+                (Asked::Put { body, pri, delayed, class, tube, asks }, line)
             }
             (5, _) => (Asked::Kick, format!("kick {}\r\n", self.rng.u32(1..4))),
             (_, None) => (Asked::Reserve, format!("reserve-with-timeout {}\r\n", self.rng.u32(..2) * 5)),
@@ -155,8 +180,28 @@ impl World {
             }
             (6, Some((body, id))) => (Asked::Bury { body, pri }, format!("bury {id} {pri}\r\n")),
             (7, Some((body, id))) => (Asked::Touch { body }, format!("touch {id}\r\n")),
+            (8, Some((body, id))) if pri < 3 => (Asked::Fail { body }, format!("fail {id} no luck\r\n")),
             (_, Some((body, id))) => (Asked::Delete { body }, format!("delete {id}\r\n")),
         })
+    }
+
+    /// Keys change over time, so that those of which nobody knows what became of them do not stay for ever.
+    fn choose_asks(&mut self, tube: &str) -> Asks {
+        let key = self.puts / 40 * 4 + self.rng.u64(..3);
+        match self.rng.u32(..8) {
+            0 => Asks { key: Some((key, [1, 60, 50_000][self.rng.usize(..3)])), ..Asks::default() },
+            1 if tube != TRIES => Asks { unique: Some(key), ..Asks::default() },
+            2 if tube != TRIES => Asks { order: Some(key), ..Asks::default() },
+            _ => Asks::default(),
+        }
+    }
+
+    /// Somebody brings the dead back.
+    fn replay_the_dead(&mut self) {
+        let now = self.now();
+        let filter = DeadFilter::default();
+        self.queue.broker.replay(&Namespace::SHARED, &filter, 5, false, now);
+        self.memory.anybody_may_have_moved();
     }
 
     /// The committer gets a batch, or is done with one.
@@ -166,10 +211,17 @@ impl World {
             *in_flight = if self.rng.u32(..10) == 0 { broker.next_batch_now() } else { broker.next_batch() };
             return;
         };
+        if self.bug == Some(Bug::AcknowledgedBeforeCommit) {
+            let (durable, records, bytes) = (batch.last_lsn(), batch.records(), batch.len_bytes());
+            broker.committed(Committed { durable, records, bytes, reserve: Reserve::None, buffer: Vec::new() });
+        }
         match committer.commit(batch) {
             Ok(committed) => {
                 broker.committed(committed);
                 *in_flight = broker.next_batch();
+                if in_flight.is_none() && broker.is_drained() {
+                    self.memory.all_on_disk();
+                }
             }
             Err(CommitError::DiskFull { batch, .. }) => {
                 broker.intake_mut().disk_full = true;
@@ -186,12 +238,24 @@ impl World {
         }
     }
 
+    /// A checkpoint that is due is written.
+    fn checkpoint(&mut self) {
+        if let Some(mut due) = self.queue.broker.due_checkpoint() {
+            match self.bug {
+                Some(Bug::CheckpointAheadOfLog) => due.checkpoint.lsn.0 += 2,
+                Some(Bug::KeysNotInCheckpoint) => due.checkpoint.keys.clear(),
+                _ => {}
+            }
+            self.queue.broker.checkpoint_written(due.write());
+        }
+    }
+
     fn pass_time(&mut self) {
         let by = [0, 1, 10, 100, 60_000][self.rng.usize(..5)];
         self.clock.advance(Duration::from_millis(by));
         if self.rng.u32(..40) == 0 {
             self.clock.advance(Duration::from_secs(TTR_S + 1));
-            self.memory.everybody_left();
+            self.memory.leases_ran_out();
         }
         let now = self.now();
         while self.queue.broker.tick(now) {}
@@ -205,7 +269,7 @@ impl World {
         for job in self.memory.jobs.values_mut().filter(|job| job.holder == Some(who)) {
             job.holder = None;
         }
-        self.clients[who] = SimClient::new(self.queue.broker.connect());
+        self.clients[who] = SimClient::new(self.queue.broker.connect(), who);
     }
 
     fn plan_a_fault(&mut self) {
@@ -244,49 +308,40 @@ impl World {
             }
         }
     }
-
-    /// The power is cut, the queue starts again, and what was promised is looked for.
-    fn crash(&mut self) {
-        self.moved += self.queue.broker.moved();
-        self.disk.power_cut();
-        self.may_be_dark = false;
-        self.disk.set_capacity(None);
-        self.queue = Queue::open(&self.disk);
-        self.memory.everybody_left();
-        for client in &mut self.clients {
-            *client = SimClient::new(self.queue.broker.connect());
-        }
-        let broker = &mut self.queue.broker;
-        self.memory.check(|id| broker.look(JobId(id)));
-    }
 }
 
-impl Queue {
-    fn open(disk: &FakeDisk) -> Queue {
-        let config =
-            Config { segment_bytes_max: 8192, job_bytes_max: 600, disk_reserve_bytes: 64 << 10, ..Config::default() };
-        let opened = Broker::open(disk.clone(), config, Path::new(FOLDER), Arc::new(NoTokens), Arc::new(NoSink));
-        let Opened { broker, committer, report } = opened.unwrap_or_else(|e| panic!("cannot open: {e}"));
+impl<D: Io> Queue<D> {
+    fn open(io: &D) -> Queue<D> {
+        let config = Config {
+            segment_bytes_max: 8192,
+            job_bytes_max: 600,
+            disk_reserve_bytes: 64 << 10,
+            checkpoint_log_bytes: 12 << 10,
+            ..Config::default()
+        };
+        let opened = Broker::open(io.clone(), config, Path::new(FOLDER), Arc::new(NoTokens), Arc::new(NoSink));
+        let Opened { mut broker, committer, report } = opened.unwrap_or_else(|e| panic!("cannot open: {e}"));
         assert!(report.is_clean(), "{report:?}");
+        let durability = |class| match class {
+            Class::Disk => Durability::Disk,
+            Class::Soon => Durability::Interval { ms: 50 },
+            Class::Memory => Durability::Memory,
+        };
+        let mut tubes = BTreeMap::new();
+        for (name, class) in TUBES {
+            let mut config = TubeConfig { durability: durability(class), ..TubeConfig::default() };
+            if name == TRIES {
+                config = TubeConfig { attempts_max: 2, dead_letter: Some(DEAD.into()), ..config };
+            }
+            tubes.insert(name.into(), config);
+        }
+        broker.configure(&Namespace::SHARED, tubes);
         Queue { broker, committer, in_flight: None, is_over: false }
     }
-}
 
-impl SimClient {
-    fn new(id: ClientId) -> SimClient {
-        SimClient { session: Session::new(id), sent: None, heard: Vec::new() }
-    }
-
-    /// The next whole answer: its line, and its body if it has one.
-    fn next_answer(&mut self) -> Option<(String, Option<String>)> {
-        let end = self.heard.windows(2).position(|two| two == b"\r\n")?;
-        let head = String::from_utf8(self.heard[..end].to_vec()).unwrap();
-        let body = head.strip_prefix("RESERVED ").map(|rest| {
-            let len: usize = rest.split(' ').nth(1).unwrap().parse().unwrap();
-            String::from_utf8(self.heard[end + 2..end + 2 + len].to_vec()).unwrap()
-        });
-        let used = end + 2 + body.as_ref().map_or(0, |body| body.len() + 2);
-        self.heard.drain(..used);
-        Some((head, body))
+    /// All that it knows, once what is due has happened.
+    fn dump(&mut self, now: Now) -> Vec<String> {
+        while self.broker.tick(now) {}
+        self.broker.dump(now)
     }
 }

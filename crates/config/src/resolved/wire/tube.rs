@@ -1,6 +1,7 @@
 //! What a stored manifest says of a tube.
 
 use queue::config::{TubeConfig, WhenFull};
+use queue::durability::Durability;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -18,6 +19,7 @@ pub(super) struct Tube {
     retry_jitter_percent: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letter: Option<String>,
+    durability: Durability,
 }
 
 impl Default for Tube {
@@ -40,6 +42,7 @@ impl From<&TubeConfig> for Tube {
             retry_delay_max_ms,
             retry_jitter_percent,
             dead_letter,
+            durability,
         } = from.clone();
         Tube {
             jobs_max,
@@ -53,6 +56,7 @@ impl From<&TubeConfig> for Tube {
             retry_delay_max_ms,
             retry_jitter_percent,
             dead_letter,
+            durability,
         }
     }
 }
@@ -71,6 +75,7 @@ impl From<Tube> for TubeConfig {
             retry_delay_max_ms,
             retry_jitter_percent,
             dead_letter,
+            durability,
         } = from;
         TubeConfig {
             jobs_max,
@@ -84,6 +89,7 @@ impl From<Tube> for TubeConfig {
             retry_delay_max_ms,
             retry_jitter_percent,
             dead_letter,
+            durability,
         }
     }
 }

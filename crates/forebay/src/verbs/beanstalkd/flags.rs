@@ -127,8 +127,8 @@ Use: beanstalkd [OPTIONS]
 Options:
  -b DIR   keep the jobs in this folder (without it they are in memory and end with the process);
           each is on disk before it is answered
- -f MS    put on disk at most every MS milliseconds what was answered before; -f0 is -b alone
- -F       leave it to the system when it comes to disk
+ -f MS    with -b: answer at once, and put on disk within MS milliseconds; -f0 is -b alone
+ -F       with -b: answer at once, and leave it to the system when it comes to disk
  -l ADDR  listen on address (default is 127.0.0.1), or on a socket: unix:PATH
  -p PORT  listen on port (default is 11300)
  -u USER  become user and group

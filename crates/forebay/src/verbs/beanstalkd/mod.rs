@@ -11,9 +11,10 @@ use std::path::Path;
 
 use control::error::{ApiError, Kind};
 use queue::config::Config;
+use queue::durability::{Durability, INTERVAL_MS_MAX};
 use tracing::Level;
 
-use self::flags::{Asked, Flags};
+use self::flags::{Asked, Flags, Sync};
 use self::memory::MemoryFolder;
 use crate::node::alone;
 use crate::output::{self, Done};
@@ -82,11 +83,25 @@ fn config_of(flags: &Flags) -> Result<Config, ApiError> {
     if let Some(bytes) = flags.segment_bytes {
         config.segment_bytes_max = bytes.clamp(8_192, u64::from(u32::MAX));
     }
+    config.tube.durability = durability(flags);
     if flags.folder.is_none() {
-        // There is no disk to keep free.
+        // There is no disk to keep free, and what beanstalkd would take is bounded by nothing else.
         config.disk_reserve_bytes = 0;
+        config.volatile_bytes_max = config.bytes_max;
     }
     Ok(config)
+}
+
+/// What an answer waits for.
+fn durability(flags: &Flags) -> Durability {
+    match (&flags.folder, flags.sync) {
+        (None, _) => Durability::Memory,
+        (Some(_), Sync::Always) => Durability::Disk,
+        (Some(_), Sync::Every { ms }) => {
+            Durability::Interval { ms: u32::try_from(ms).unwrap_or(u32::MAX).clamp(1, INTERVAL_MS_MAX) }
+        }
+        (Some(_), Sync::Never) => Durability::Unsynced,
+    }
 }
 
 /// beanstalkd takes an IPv6 address without brackets.
@@ -139,6 +154,21 @@ mod tests {
         let unix = config("-l unix:/run/b.sock -b /x");
         assert_eq!((unix.listen.len(), unix.unix_socket), (0, Some("/run/b.sock".into())));
         assert!(unix.disk_reserve_bytes > 0);
+    }
+
+    #[test]
+    fn the_flags_of_syncing_become_what_an_answer_waits_for() {
+        for (line, durability) in [
+            ("", Durability::Memory),
+            ("-f 10", Durability::Memory),
+            ("-b /x", Durability::Disk),
+            ("-b /x -f0", Durability::Disk),
+            ("-b /x -f 50", Durability::Interval { ms: 50 }),
+            ("-b /x -f 9999999999", Durability::Interval { ms: INTERVAL_MS_MAX }),
+            ("-b /x -F", Durability::Unsynced),
+        ] {
+            assert_eq!(config(line).tube.durability, durability, "{line}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use stdx::trace::{SpanId, TraceContext, TraceId};
 use wal::attr::{self, Encoder};
 
 use super::{Input, Malformed, TubeRef, more, put_u32, put_u64};
-use crate::engine::{Counts, More};
+use crate::engine::{Counts, Facts, More};
 use crate::names::JobId;
 
 /// Tags of the attributes of a job. 3, 4 and 11 to 18 stand in [`super::more`]; 2 is kept for a deadline.
@@ -16,6 +16,7 @@ mod tag {
     pub(super) const BURIES: u8 = 8;
     pub(super) const KICKS: u8 = 9;
     pub(super) const BURIED_TURN: u8 = 10;
+    pub(super) const DAMAGED: u8 = 32;
 }
 
 /// Bytes that a job's record has beside names, attributes and body.
@@ -42,6 +43,8 @@ pub(crate) struct Attrs<'a> {
     pub(crate) trace: Option<TraceContext>,
     pub(crate) counts: Counts,
     pub(crate) buried_turn: Option<u64>,
+    /// The body was lost to damage.
+    pub(crate) is_damaged: bool,
     pub(crate) more: Option<Box<More>>,
     /// Encoded attributes that are not understood here and only passed on.
     pub(crate) others: &'a [u8],
@@ -79,8 +82,23 @@ impl JobRecord<'_> {
     }
 }
 
+impl Attrs<'static> {
+    /// What a record says of a job's facts.
+    pub(crate) fn of(facts: &Facts) -> Attrs<'static> {
+        let Facts { counts, trace, is_damaged, more, .. } = facts;
+        Attrs { trace: *trace, counts: *counts, is_damaged: *is_damaged, more: more.clone(), ..Attrs::default() }
+    }
+}
+
 impl Attrs<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// The facts that a record tells of, if there are any.
+    pub(crate) fn facts(&self) -> Option<Facts> {
+        let (more, counts, trace, is_damaged) = (self.more.clone(), self.counts, self.trace, self.is_damaged);
+        let facts = Facts { counts, trace, is_damaged, more, ..Facts::default() };
+        (facts != Facts::default()).then_some(facts)
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut attrs = Encoder::new(out);
         if let Some(trace) = self.trace {
             attrs.bytes(tag::TRACE, &trace_to_bytes(trace));
@@ -101,13 +119,16 @@ impl Attrs<'_> {
         if let Some(turn) = self.buried_turn {
             attrs.u64(tag::BURIED_TURN, turn);
         }
+        if self.is_damaged {
+            attrs.bytes(tag::DAMAGED, &[]);
+        }
         if let Some(more) = &self.more {
             more::encode(more, out);
         }
         out.extend_from_slice(self.others);
     }
 
-    fn decode(bytes: &[u8]) -> Result<Attrs<'_>, Malformed> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Attrs<'_>, Malformed> {
         let mut attrs = Attrs::default();
         for attr in attr::decode(bytes) {
             let attr = attr?;
@@ -119,6 +140,7 @@ impl Attrs<'_> {
                 tag::RELEASES => counts.releases = number(&attr)?,
                 tag::BURIES => counts.buries = number(&attr)?,
                 tag::KICKS => counts.kicks = number(&attr)?,
+                tag::DAMAGED => attrs.is_damaged = true,
                 tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
                 _ => more::decode(&attr, &mut attrs.more)?,
             }
@@ -141,7 +163,8 @@ pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut others = Vec::new();
     for attr in attr::decode(input.take(attrs_len)?) {
         let attr = attr?;
-        if !matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN) && !more::is_one(attr.tag) {
+        let is_known = matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN | tag::DAMAGED);
+        if !is_known && !more::is_one(attr.tag) {
             Encoder::new(&mut others).bytes(attr.tag, attr.value);
         }
     }

@@ -32,7 +32,7 @@ use crate::engine::{After, Totals};
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use fate::Fate;
 pub(crate) use job::{Attrs, JobRecord, job_id, unknown_attrs};
-use totals::{decode_totals, encode_totals};
+pub(crate) use totals::{decode_totals, encode_totals};
 
 /// The due time that says buried in a "lease over" record.
 const BURIED: u64 = u64::MAX;
@@ -218,47 +218,47 @@ fn put_id(out: &mut Vec<u8>, id: JobId, kind: u8) -> u8 {
     kind
 }
 
-fn put_u32(out: &mut Vec<u8>, number: u32) {
+pub(crate) fn put_u32(out: &mut Vec<u8>, number: u32) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-fn put_u64(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(u8::try_from(text.len()).expect("names are shorter than 256 bytes"));
     out.extend_from_slice(text.as_bytes());
 }
 
 /// What is left to read of a payload.
-struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Input<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn u32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
         Ok(u32::from_le_bytes(self.take(4)?.try_into().map_err(|_| Malformed)?))
     }
 
-    fn u64(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| Malformed)?))
     }
 
-    fn id(&mut self) -> Result<JobId, Malformed> {
+    pub(crate) fn id(&mut self) -> Result<JobId, Malformed> {
         self.u64().map(JobId)
     }
 
-    fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
         let len = self.take(1)?[0];
         std::str::from_utf8(self.take(usize::from(len))?).map_err(|_| Malformed)
     }
 
-    fn tube(&mut self) -> Result<TubeRef<'a>, Malformed> {
+    pub(crate) fn tube(&mut self) -> Result<TubeRef<'a>, Malformed> {
         let space = self.text()?;
         let tube = TubeName::check(self.text()?.as_bytes()).ok_or(Malformed)?;
         Ok(TubeRef { space, tube })
@@ -287,6 +287,7 @@ mod tests {
             trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
             counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },
             buried_turn: Some(9),
+            is_damaged: true,
             more: Some(Box::new(more::tests::full())),
             others: &[],
         };

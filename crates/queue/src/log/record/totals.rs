@@ -14,7 +14,7 @@ mod total {
 }
 
 /// Writes the totals behind what `out` holds.
-pub(super) fn encode_totals(out: &mut Vec<u8>, totals: &Totals) {
+pub(crate) fn encode_totals(out: &mut Vec<u8>, totals: &Totals) {
     Encoder::new(out)
         .u64(total::JOBS, totals.jobs)
         .u64(total::DELETES, totals.deletes)
@@ -23,7 +23,7 @@ pub(super) fn encode_totals(out: &mut Vec<u8>, totals: &Totals) {
 }
 
 /// Reads them.
-pub(super) fn decode_totals(bytes: &[u8]) -> Result<Totals, Malformed> {
+pub(crate) fn decode_totals(bytes: &[u8]) -> Result<Totals, Malformed> {
     let mut totals = Totals::default();
     for attr in attr::decode(bytes) {
         let attr = attr?;

@@ -10,13 +10,11 @@
 //! - after a failed sync nothing is acknowledged any more.
 
 mod model;
-mod plants;
 mod run;
 
 use std::ops::Range;
 
-use plants::{Plant, Planted};
-use testkit::FakeDisk;
+use testkit::{FakeDisk, Plant, Planted};
 
 /// Seeds per run of the tests. `FOREBAY_SIM_SEEDS=100000-900000` runs others.
 const SEEDS: Range<u64> = 0..5000;

@@ -1,15 +1,15 @@
-//! Bugs, planted between the log and its disk.
+//! Bugs, planted between a log and its disk: a simulator that does not find them proves nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::FakeDisk;
 use stdx::io::{Io, OpenMode};
-use testkit::FakeDisk;
 
 /// One bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plant {
+pub enum Plant {
     /// Folders are not synced.
     DirectorySyncSkipped,
     /// A batch is acknowledged before it is synced.
@@ -27,7 +27,8 @@ pub(super) enum Plant {
 }
 
 impl Plant {
-    pub(super) const ALL: [Plant; 7] = [
+    /// All of them.
+    pub const ALL: [Plant; 7] = [
         Plant::DirectorySyncSkipped,
         Plant::AcknowledgedBeforeSync,
         Plant::RenamedBeforeSync,
@@ -40,19 +41,20 @@ impl Plant {
 
 /// The fake disk with a bug in front of it.
 #[derive(Clone)]
-pub(super) struct Planted {
+pub struct Planted {
     disk: FakeDisk,
     plant: Plant,
 }
 
 /// An open file and the name it was opened by.
-pub(super) struct NamedFile {
+pub struct NamedFile {
     file: Arc<<FakeDisk as Io>::File>,
     path: PathBuf,
 }
 
 impl Planted {
-    pub(super) fn new(disk: FakeDisk, plant: Plant) -> Planted {
+    /// Puts the bug in front of the disk.
+    pub fn new(disk: FakeDisk, plant: Plant) -> Planted {
         Planted { disk, plant }
     }
 
@@ -63,7 +65,7 @@ impl Planted {
         if *magic != 0xFB {
             return Ok(());
         }
-        let floor = u64::from_le_bytes(floor.try_into().unwrap());
+        let floor = u64::from_le_bytes(floor.try_into().map_err(io::Error::other)?);
         for name in self.disk.list(folder)? {
             let number = name.strip_suffix(".wal").and_then(|digits| digits.parse::<u64>().ok());
             if number.is_some_and(|number| number < floor) {

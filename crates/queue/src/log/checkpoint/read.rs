@@ -1,0 +1,152 @@
+//! From a checkpoint to the state that it describes.
+
+use std::path::Path;
+
+use stdx::io::Io;
+use wal::{Lsn, Position, Resume};
+
+use super::blocks::In;
+use super::{Kind, MAGIC, UNTIL_DONE, Unusable, VERSION, path_of};
+use crate::engine::{Engine, Job, JobState, Pause, SpaceIx, TubeIx, Window};
+use crate::log::record::{Attrs, Input, Malformed, decode_totals, space_from_text};
+use crate::log::replay::{Replay, fits_a_row};
+
+impl From<Malformed> for Unusable {
+    fn from(_: Malformed) -> Unusable {
+        Unusable::Damaged
+    }
+}
+
+/// Reads the checkpoint of record `lsn` into an empty engine; from where the log is to be read on comes with it.
+///
+/// # Errors
+/// [`Unusable`]: take an older one, or none.
+pub(crate) fn read<D: Io>(io: &D, folder: &Path, lsn: Lsn, engine: Engine) -> Result<(Replay, Resume), Unusable> {
+    let mut file = In::open(io, &path_of(folder, lsn))?;
+    let mut state = State { replay: Replay::new(engine), tubes: Vec::new(), jobs: 0, lsn };
+    let (kind, payload) = file.next()?;
+    if kind != Kind::Head as u8 {
+        return Err(Unusable::Damaged);
+    }
+    let resume = state.head(&mut Input(payload))?;
+    loop {
+        let (kind, payload) = file.next()?;
+        let mut input = Input(payload);
+        while !input.0.is_empty() {
+            match kind {
+                kind if kind == Kind::Spaces as u8 => state.space(&mut input)?,
+                kind if kind == Kind::Tubes as u8 => state.tube(&mut input)?,
+                kind if kind == Kind::Segments as u8 => state.segment(&mut input)?,
+                kind if kind == Kind::Keys as u8 => state.key(&mut input)?,
+                kind if kind == Kind::Jobs as u8 => state.job(&mut input)?,
+                kind if kind == Kind::Facts as u8 => state.facts(&mut input)?,
+                kind if kind == Kind::End as u8 && input.u64()? == state.jobs => return Ok((state.replay, resume)),
+                _ => return Err(Unusable::Damaged),
+            }
+        }
+    }
+}
+
+struct State {
+    replay: Replay,
+    /// The engine's tubes by their number in the file.
+    tubes: Vec<TubeIx>,
+    jobs: u64,
+    lsn: Lsn,
+}
+
+impl State {
+    fn head(&mut self, input: &mut Input<'_>) -> Result<Resume, Unusable> {
+        if input.take(MAGIC.len())? != MAGIC {
+            return Err(Unusable::Damaged);
+        }
+        match input.u32()? {
+            VERSION => {}
+            other => return Err(Unusable::Newer(other)),
+        }
+        let log = input.take(16)?.try_into().map_err(|_| Unusable::Damaged)?;
+        let (lsn, next_id) = (Lsn(input.u64()?), input.id()?);
+        if lsn != self.lsn || next_id.0 == 0 {
+            return Err(Unusable::Damaged);
+        }
+        self.replay.ids_below(next_id);
+        Ok(Resume { log, lsn })
+    }
+
+    fn space(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let space = self.replay.engine.space_ix(&space_from_text(input.text()?)?);
+        self.replay.engine.space_mut(space).totals = decode_totals(list(input)?)?;
+        Ok(())
+    }
+
+    fn tube(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let at = input.tube()?;
+        let ix = self.replay.tube(&at)?;
+        let is_paused = input.take(1)?[0] == 1;
+        let (asked_ms, until_ms) = (input.u64()?, input.u64()?);
+        let totals = decode_totals(list(input)?)?;
+        if is_paused {
+            self.replay.engine.pause(ix, Pause { asked_ms, until_ms });
+        }
+        self.replay.engine.tube_mut(ix).totals = totals;
+        self.tubes.push(ix);
+        Ok(())
+    }
+
+    fn segment(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let (number, bytes) = (input.u64()?, input.u64()?);
+        self.replay.segments.entry(number).or_default().bytes = bytes;
+        Ok(())
+    }
+
+    fn key(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let (space, id, until_ms) = (SpaceIx(input.u32()?), input.id()?, input.u64()?);
+        let key = std::str::from_utf8(list(input)?).map_err(|_| Malformed)?.into();
+        if space.0 as usize >= self.replay.engine.spaces().len() {
+            return Err(Malformed);
+        }
+        let keys = self.replay.engine.keys_mut();
+        match until_ms {
+            UNTIL_DONE => keys.claim(space, key, id),
+            until_ms => keys.keep(space, key, Window { id, until_ms, is_logged: true }),
+        }
+        Ok(())
+    }
+
+    fn job(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let (id, created_ms, segment, when) = (input.id()?, input.u64()?, input.u64()?, input.u64()?);
+        let (offset, len, body_len) = (input.u32()?, input.u32()?, input.u32()?);
+        let (pri, ttr_s, delay_s, tube) = (input.u32()?, input.u32()?, input.u32()?, input.u32()?);
+        let state = match input.take(1)?[0] {
+            0 => JobState::Ready,
+            1 => JobState::Delayed { until_ms: when },
+            2 => JobState::Buried { turn: when },
+            _ => return Err(Malformed),
+        };
+        let tube = *self.tubes.get(tube as usize).ok_or(Malformed)?;
+        let at = Position { segment, offset, len };
+        if !fits_a_row(at, body_len) || self.replay.engine.job(id).is_some() {
+            return Err(Malformed);
+        }
+        let job = Job { id, created_ms, lsn: Lsn(0), at, body_len, pri, ttr_s, delay_s, tube, state };
+        self.replay.lives(at);
+        self.replay.engine.insert(job, None);
+        self.jobs += 1;
+        Ok(())
+    }
+
+    fn facts(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let id = input.id()?;
+        let attrs = Attrs::decode(list(input)?)?;
+        let facts = self.replay.engine.facts_mut(id).ok_or(Malformed)?;
+        *facts = attrs.facts().unwrap_or_default();
+        let tube = self.replay.engine.job(id).ok_or(Malformed)?.tube;
+        self.replay.engine.take_up(id, tube);
+        Ok(())
+    }
+}
+
+fn list<'a>(input: &mut Input<'a>) -> Result<&'a [u8], Malformed> {
+    let len = input.u32()? as usize;
+    input.take(len)
+}
