@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::process::Signal;
 
 use crate::rig::alone::{Alone, bound, endpoint};
@@ -18,6 +18,8 @@ impl Authority {
     /// Its own certificate becomes `NAME-ca.pem`.
     fn new(home: &Home, name: &str) -> Authority {
         let mut params = CertificateParams::default();
+        // OpenSSL takes a leaf for self-signed that has its authority's name.
+        params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         home.write(&format!("{name}-ca.pem"), &issuer.pem());
