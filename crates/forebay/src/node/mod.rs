@@ -166,12 +166,8 @@ async fn start_planes(
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
-    let ports = Ports::new(AllPorts {
-        http: router.bound(),
-        https: router.bound_tls(),
-        queue: queue.bound(),
-        admin: doors.addrs.clone(),
-    });
+    let (http, https) = (router.bound(), router.bound_tls());
+    let ports = Ports::new(AllPorts { http, https, queue: queue.bound(), admin: doors.addrs.clone() });
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {

@@ -45,17 +45,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         SelfLog::to_stderr(Level::INFO)?;
     }
     let file = RouterFile::load(&args.config)?;
-    let mut config = file.router.clone();
-    if !args.https.is_empty() {
-        config.tls.listen.clone_from(&args.https);
-    }
-    if config.listen.is_empty() && config.tls.listen.is_empty() {
-        config.listen = vec![
-            "127.0.0.1:8080"
-                .parse()
-                .map_err(|e: net::listen::ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))?,
-        ];
-    }
+    let config = config_of(&file, &args)?;
     let drain = Duration::from_millis(config.drain_timeout_ms.into());
     let reopen = Reopen::default();
     let clock = SystemClock::shared();
@@ -98,6 +88,21 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         admin.stop().await;
     }
     end_of(&status)
+}
+
+/// The router's settings: those of the file, with the flags in their place.
+fn config_of(file: &RouterFile, args: &RouterServeArgs) -> Result<router::config::Config, ApiError> {
+    let mut config = file.router.clone();
+    if !args.https.is_empty() {
+        config.tls.listen.clone_from(&args.https);
+    }
+    if config.listen.is_empty() && config.tls.listen.is_empty() {
+        let default = "127.0.0.1:8080".parse();
+        config.listen = vec![
+            default.map_err(|e: net::listen::ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))?,
+        ];
+    }
+    Ok(config)
 }
 
 /// The data folder of a router that runs alone.

@@ -167,7 +167,9 @@ async fn opening(
     }
     let tls = edge.tls.as_ref().ok_or(Unopened::NoTls)?;
     // Who has said nothing yet takes nobody's place.
-    stream.readable().await?;
+    if stream.peek(&mut [0]).await? == 0 {
+        return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+    }
     let Ok(_permit) = tls.handshakes.acquire().await else { return Err(Unopened::NoTls) };
     let shake = tls.acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT_BYTES_MAX)));
     let stream = shake.await?;
