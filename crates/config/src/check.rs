@@ -1,7 +1,7 @@
 //! The walk along a JSON Schema: every key known, every value of its type, range and format; all problems, not the first.
 //!
-//! It reads the parts of JSON Schema 2020-12 that the planes' structs produce: `$ref`, `anyOf` with null, `type`,
-//! `properties`, `required`, `additionalProperties`, `propertyNames`, `items`, `prefixItems`, the bounds, and `format`
+//! It reads the parts of JSON Schema 2020-12 that the planes' structs produce: `$ref`, `anyOf` with null, `oneOf` of words,
+//! `type`, `properties`, `required`, `additionalProperties`, `propertyNames`, `items`, `prefixItems`, the bounds, and `format`
 //! by the table in `formats`. A table with `properties` is closed, whether the schema says so or not.
 
 use serde_json::Value;
@@ -42,6 +42,11 @@ pub(crate) fn is_type(schema: &Value, name: &str) -> bool {
     }
 }
 
+/// The only texts that a schema takes, where it names them.
+pub(crate) fn words(schema: &Value) -> Option<Vec<&str>> {
+    schema["oneOf"].as_array()?.iter().map(|one| one["const"].as_str()).collect()
+}
+
 /// Findings of one file that are kept; a file with more of them is no configuration.
 const FINDINGS_MAX: usize = 1_000;
 
@@ -66,6 +71,12 @@ impl<'s> Walk<'s> {
             DeValue::Integer(n) if is_type(schema, "integer") => self.integer(at, n, schema),
             DeValue::String(text) if is_type(schema, "string") => self.text(at, text, schema),
             DeValue::Boolean(_) if is_type(schema, "boolean") => {}
+            DeValue::String(text) if words(schema).is_some_and(|words| words.contains(&&**text)) => {}
+            DeValue::String(text) if words(schema).is_some() => {
+                self.found(
+                    Finding::invalid(at.clone(), format!("{} is {text:?}", quoted(at))).expected(wanted(schema)),
+                );
+            }
             found => self.found(
                 Finding::invalid(at.clone(), format!("{} is of the wrong type, {}", quoted(at), type_of(found)))
                     .expected(wanted(schema))
@@ -237,6 +248,9 @@ pub(crate) fn bounds(schema: &Value) -> (i128, i128) {
 pub(crate) fn wanted(schema: &Value) -> String {
     if let Some(format) = schema["format"].as_str().and_then(formats::named) {
         return format.expected.into();
+    }
+    if let Some(words) = words(schema) {
+        return format!("one of {}", words.join(", "));
     }
     if is_type(schema, "integer") {
         return match bounds(schema) {

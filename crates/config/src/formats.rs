@@ -31,9 +31,6 @@ pub(crate) fn named(format: &str) -> Option<Format> {
         "header-name" | "cookie-name" => ("1 to 64 of A-Z, a-z, 0-9, '-' and '_'", is_field_name),
         "request-key" => ("ip, path, route, header:NAME or cookie:NAME", |t| t.parse::<RequestKey>().is_ok()),
         "url-path" => ("a path beginning with '/', without spaces, '?', '#', '//' and '.' segments", is_path),
-        "tls-version" => ("\"1.2\" or \"1.3\"", |t| matches!(t, "1.2" | "1.3")),
-        "client-certificate" => ("off, optional or required", |t| matches!(t, "off" | "optional" | "required")),
-        "balance-method" => ("p2c, round_robin or hash", |t| matches!(t, "p2c" | "round_robin" | "hash")),
         "hedge" => ("\"always\" or a table", |t| t == HedgeConfig::ALWAYS),
         _ => return None,
     };

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::rules;
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
+use queue::cron::CronConfig;
+use queue::push::PushConfig;
 use router::config::{RouteConfig, UpstreamPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,14 @@ pub struct Manifest {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "tube-name"}, "maxProperties" = 256))]
     pub queues: BTreeMap<String, TubeConfig>,
+    /// Tubes of the application that are delivered as HTTP, by name: each job a POST whose answer decides.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "tube-name"}, "maxProperties" = 256))]
+    pub push: BTreeMap<String, PushConfig>,
+    /// Jobs that are put into tubes of the application again and again, by name: one for each tick.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "tube-name"}, "maxProperties" = 256))]
+    pub cron: BTreeMap<String, CronConfig>,
 }
 
 /// The name of a secret in the schema.

@@ -9,6 +9,8 @@ use std::fmt;
 pub(crate) const BYTES_MAX: u64 = 4 << 30;
 /// What one client connection of the queue may hold besides a job's body: its line, its watch list, its unsent replies.
 const QUEUE_CONNECTION_BYTES: u64 = 4 << 10;
+/// What one HTTP connection of the queue buffers besides a body.
+const HTTP_CONNECTION_BYTES: u64 = 32 << 10;
 /// What one first answer costs beside its bytes on disk.
 const ANSWER_BYTES: u64 = 256;
 /// What one session with TLS may hold: what came in and is not whole, what is to go out and was not taken.
@@ -96,6 +98,12 @@ pub(crate) fn budget(
             queue.connection_output_bytes_max as u64,
         ),
         row("queue.input_bytes_max".into(), 1, queue.input_bytes_max as u64),
+        row("queue.http_input_bytes_max".into(), 1, queue.http_input_bytes_max as u64),
+        row(
+            format!("queue.http_connections_max x {HTTP_CONNECTION_BYTES}"),
+            queue.http_connections_max.into(),
+            HTTP_CONNECTION_BYTES,
+        ),
         row("logs.pending_bytes_max x 2 (waiting, being written)".into(), 2, logs.pending_bytes_max),
         row(format!("logs.tails_max x tail_records_max x {TAIL_RECORD_BYTES}"), tails, TAIL_RECORD_BYTES),
     ];

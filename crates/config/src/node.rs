@@ -5,7 +5,7 @@
 mod origin;
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use net::listen::ListenAddr;
@@ -17,7 +17,7 @@ use crate::error::{Code, ConfigError, FileKind, Place, Problem};
 use crate::key_path::KeyPath;
 use crate::memory::{self, Budget};
 use crate::source::Source;
-use crate::{file, load, suggest, tls};
+use crate::{file, load, suggest, tls, work};
 
 pub use origin::{Origin, Origins};
 
@@ -220,6 +220,9 @@ fn rules(file: &NodeFile, document: &Document<'_>) -> Vec<Finding> {
     }
     tls::rules(&file.router.tls, &mut findings);
     tls::absolute(&file.router.tls, &mut findings);
+    let queue = root.key("queue");
+    work::pushes(&queue.key("push"), &file.queue.push, &BTreeSet::new(), &mut findings);
+    work::crons(&queue.key("cron"), &file.queue.cron, &mut findings);
     for (key, path) in [("data", &file.data), ("key_file", &file.key_file)] {
         if path.as_deref().is_some_and(|path| !path.is_absolute()) {
             findings.push(Finding::invalid(root.key(key), format!("`{key}` is relative")).expected("an absolute path"));

@@ -97,5 +97,7 @@ fn with_route(app: AppName, processes: BTreeMap<ProcessName, ProcessConfig>) -> 
         processes,
         upstreams: BTreeMap::new(),
         queues: BTreeMap::new(),
+        push: BTreeMap::new(),
+        cron: BTreeMap::new(),
     }
 }

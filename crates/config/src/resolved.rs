@@ -13,6 +13,8 @@ use crate::rules;
 use control::error::{ApiError, Kind};
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
+use queue::cron::CronConfig;
+use queue::push::PushConfig;
 use router::config::{RouteConfig, UpstreamPolicy};
 use stdx::ids::{AppName, EnvName, ProcessName, Scope};
 
@@ -40,6 +42,10 @@ pub struct Resolved {
     pub upstreams: BTreeMap<ProcessName, UpstreamPolicy>,
     /// The tubes that have limits of their own.
     pub queues: BTreeMap<String, TubeConfig>,
+    /// The tubes that are delivered as HTTP.
+    pub push: BTreeMap<String, PushConfig>,
+    /// The periodic jobs.
+    pub cron: BTreeMap<String, CronConfig>,
 }
 
 /// Why a stored manifest cannot be used.
@@ -71,9 +77,21 @@ impl From<ResolvedError> for ApiError {
 impl Resolved {
     /// What a manifest means in an environment.
     pub fn new(manifest: Manifest, env: EnvName) -> Resolved {
-        let Manifest { schema: _, app, owner, env: variables, secrets, processes, routes, upstreams, queues } =
-            manifest;
-        Resolved { scope: Scope { app, env }, owner, env: variables, secrets, processes, routes, upstreams, queues }
+        let Manifest {
+            schema: _,
+            app,
+            owner,
+            env: variables,
+            secrets,
+            processes,
+            routes,
+            upstreams,
+            queues,
+            push,
+            cron,
+        } = manifest;
+        let scope = Scope { app, env };
+        Resolved { scope, owner, env: variables, secrets, processes, routes, upstreams, queues, push, cron }
     }
 
     /// The application.

@@ -11,6 +11,7 @@ use crate::key_path::KeyPath;
 use crate::manifest::Manifest;
 use crate::pages;
 use crate::suggest::nearest;
+use crate::work;
 
 /// Process names that mean something else to Forebay, now or in the release command to come.
 const RESERVED_PROCESSES: [&str; 2] = ["forebay", "release"];
@@ -24,6 +25,10 @@ pub(crate) fn manifest(manifest: &Manifest) -> Vec<Finding> {
     processes(manifest, &mut findings);
     routes(manifest, &mut findings);
     upstreams(manifest, &mut findings);
+    let routed = manifest.routed();
+    let routed = routed.iter().map(|name| name.as_str()).collect();
+    work::pushes(&KeyPath::root().key("push"), &manifest.push, &routed, &mut findings);
+    work::crons(&KeyPath::root().key("cron"), &manifest.cron, &mut findings);
     findings
 }
 

@@ -11,7 +11,8 @@ use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
 pub(crate) use by_hand::{BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level};
 pub(crate) use queue::{
-    JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueVerb, ScopeFlags, ShowArgs, TubeArgs, TubesOf,
+    ImportArgs, JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueServeArgs, QueueVerb, RestoreArgs, ScopeFlags,
+    ShowArgs, SnapshotArgs, TubeArgs, TubesOf, VerifyArgs,
 };
 pub(crate) use router::{AccessLogFormat, LiveArgs, RouterServeArgs, RouterVerb, WhyArgs};
 

@@ -11,7 +11,7 @@ use crate::http::{self, Api, Scoping};
 
 /// `GET /v1/queues`: all tubes, by namespace and name; and everything below `/v1/queue`, for operators.
 pub fn routes(handle: Handle) -> Router {
-    let api = Api { handle: handle.clone(), scoping: Scoping::ByQuery };
+    let api = Api { handle: handle.clone(), scoping: Scoping::ByQuery, bodies: None };
     Router::new().route("/v1/queues", get(list)).with_state(handle).merge(http::routes(api))
 }
 

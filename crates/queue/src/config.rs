@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use std::collections::BTreeMap;
+
 use net::listen::ListenAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cron::CronConfig;
 use crate::durability::Durability;
+use crate::push::PushConfig;
 
 /// The queue's own settings and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +21,15 @@ pub struct Config {
     /// A unix socket to serve it on as well. What lies there from a process that died is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unix_socket: Option<PathBuf>,
+    /// Addresses to serve the HTTP API on, each application behind its token; loopback only. Without any it is part of the
+    /// admin API alone.
+    pub http_listen: Vec<ListenAddr>,
+    /// HTTP connections open at once, those that wait for a job included; beyond it 503.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub http_connections_max: u32,
+    /// Bytes of bodies being received over HTTP on all connections together; beyond it 503.
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    pub http_input_bytes_max: usize,
     /// Client connections open at once.
     #[schemars(range(min = 1))]
     pub connections_max: u32,
@@ -59,6 +72,12 @@ pub struct Config {
     pub disk_reserve_bytes: u64,
     /// Limits and retry policy of a tube that names none of its own.
     pub tube: TubeConfig,
+    /// Shared tubes that are delivered as HTTP, by name. An application's are in its manifest.
+    #[schemars(extend("propertyNames" = {"format": "tube-name"}, "maxProperties" = 256))]
+    pub push: BTreeMap<String, PushConfig>,
+    /// Jobs that are put into shared tubes again and again. An application's are in its manifest.
+    #[schemars(extend("propertyNames" = {"format": "tube-name"}, "maxProperties" = 256))]
+    pub cron: BTreeMap<String, CronConfig>,
 }
 
 impl Default for Config {
@@ -66,6 +85,9 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             unix_socket: None,
+            http_listen: Vec::new(),
+            http_connections_max: 1_000,
+            http_input_bytes_max: 64 << 20,
             connections_max: 10_000,
             jobs_max: 10_000_000,
             bytes_max: 8 << 30,
@@ -83,6 +105,8 @@ impl Default for Config {
             output_stall_ms: 30_000,
             disk_reserve_bytes: 64 << 20,
             tube: TubeConfig::default(),
+            push: BTreeMap::new(),
+            cron: BTreeMap::new(),
         }
     }
 }

@@ -21,14 +21,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::{Broker, BrokerError, Opened};
 use crate::config::{Config, TubeConfig};
-use crate::door::{Call, unavailable};
+use crate::door::{Call, Lease, unavailable};
 use crate::event::{JobSink, TokenSource};
+use crate::names::Namespace;
 use crate::refuse;
 use crate::serve::stream::Listener;
 use crate::serve::{self, End, Parts};
+use crate::side::{self, Side, Work};
 
 /// The version of what the plane writes into its folder.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// Requests of handles that may wait for the queue's thread.
 const REQUESTS_MAX: usize = 64;
@@ -92,7 +94,9 @@ impl StartError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            StartError::Exposed(_) => "set queue.listen to a loopback address such as 127.0.0.1:11300",
+            StartError::Exposed(_) => {
+                "set queue.listen and queue.http_listen to loopback addresses such as 127.0.0.1:11300"
+            }
             StartError::Listen(_) => "another process may hold the port; stop it, or set queue.listen",
             StartError::Socket { .. } => "another process may serve it; stop it, or name another path",
             StartError::Lock(_) => "stop the other process, or name another folder with --data",
@@ -116,6 +120,7 @@ pub(crate) enum Request {
     Limits(Box<Config>),
     Drain(bool),
     Door(Call),
+    GiveBack(Namespace, Vec<Lease>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -124,9 +129,12 @@ pub(crate) enum Request {
 pub struct Handle {
     bound: Arc<[SocketAddr]>,
     status: PlaneStatus,
-    requests: mpsc::Sender<Request>,
+    pub(crate) requests: mpsc::Sender<Request>,
     recovery: Arc<wal::Report>,
     job_bytes_max: u32,
+    http_bound: Arc<[SocketAddr]>,
+    /// Absent in what the second thread has itself: it must not keep itself alive.
+    side: Option<Arc<Side>>,
 }
 
 /// Starts the queue with its state in `folder` and serves the beanstalkd protocol on `config.listen`.
@@ -142,7 +150,7 @@ pub fn start(config: Config, folder: PathBuf, deps: Deps) -> Result<Handle, Star
 /// # Errors
 /// As [`start`].
 pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Result<Handle, StartError> {
-    for addr in &config.listen {
+    for addr in config.listen.iter().chain(&config.http_listen) {
         if !addr.is_loopback()? {
             return Err(StartError::Exposed(addr.clone()));
         }
@@ -150,7 +158,8 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     let lock = FolderLock::take(&folder, "forebay queue")?;
     open_folder(&io, &folder)?;
     let (listen, unix_socket) = (config.listen.clone(), config.unix_socket.clone());
-    let job_bytes_max = config.job_bytes_max;
+    let (job_bytes_max, tokens, clock) = (config.job_bytes_max, Arc::clone(&deps.tokens), deps.clock.clone());
+    let settings = config.clone();
     let opened = Broker::open(io, config, &folder, deps.tokens, deps.sink)?;
     let Opened { broker, committer, report } = opened;
     for damage in &report.damage {
@@ -164,12 +173,19 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
         listeners.push(bound);
     }
 
+    let http = bind_all(&settings.http_listen, 1)?;
+    let http_bound = http.iter().map(|one| one.addr).collect();
+
     let (requests, taken) = mpsc::channel(REQUESTS_MAX);
     let status = PlaneStatus::running("queue");
     let parts = Parts { broker, committer, listeners, clock: deps.clock, status: status.clone(), requests: taken };
     let spawned = Builder::new().name("queue".into()).spawn(move || run(parts, lock));
     spawned.map_err(StartError::Thread)?;
-    Ok(Handle { bound: addrs, status, requests, recovery: Arc::new(report), job_bytes_max })
+    let recovery = Arc::new(report);
+    let inner = Handle { bound: addrs, status, requests, recovery, job_bytes_max, http_bound, side: None };
+    let listeners = http.into_iter().flat_map(|one| one.sockets).collect();
+    let side = side::start(inner.clone(), &settings, listeners, tokens, clock).map_err(StartError::Thread)?;
+    Ok(Handle { side: Some(Arc::new(side)), ..inner })
 }
 
 /// There is no older format than the first, so only `Fresh` and `Same` come.
@@ -213,6 +229,19 @@ impl Handle {
         self.bound.to_vec()
     }
 
+    /// The addresses of the HTTP door.
+    pub fn http_bound(&self) -> Vec<SocketAddr> {
+        self.http_bound.to_vec()
+    }
+
+    /// From now on this is what works on the tubes of the namespace: deliveries by HTTP and periodic jobs. Those of before
+    /// end, with what they have under way.
+    pub fn employ(&self, namespace: Namespace, work: Work) {
+        if let Some(side) = &self.side {
+            side.employ(namespace, work);
+        }
+    }
+
     /// Whether the plane runs.
     pub fn status(&self) -> PlaneStatus {
         self.status.clone()
@@ -238,7 +267,11 @@ impl Handle {
         }
         let (to, rows) = oneshot::channel();
         self.ask(Request::Rows(to)).await?;
-        rows.await.map_err(|_| unavailable())
+        let mut rows = rows.await.map_err(|_| unavailable())?;
+        if let Some(side) = &self.side {
+            side.board.fill_in(&mut rows);
+        }
+        Ok(rows)
     }
 
     /// Takes over what a manifest says of the tubes of an application; tubes that it does not name get the plane's
@@ -270,6 +303,9 @@ impl Handle {
     /// Puts everything on disk, closes all connections, and returns when the folder is free again. A plane that does not
     /// run is content.
     pub async fn stop(&self) {
+        if let Some(side) = &self.side {
+            side.stop().await;
+        }
         let (done, stopped) = oneshot::channel();
         if self.requests.send(Request::Stop(done)).await.is_ok() && stopped.await.is_err() {
             tracing::warn!("the queue's thread ended without a word");

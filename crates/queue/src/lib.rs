@@ -6,8 +6,10 @@
 //! threads; time is an argument of both.
 
 pub mod admin;
+pub mod backup;
 mod broker;
 pub mod config;
+pub mod cron;
 mod dead;
 pub mod door;
 pub mod durability;
@@ -15,11 +17,15 @@ mod engine;
 mod event;
 mod handle;
 mod http;
+pub mod import;
 mod log;
+pub mod metrics;
 mod names;
 mod proto;
+pub mod push;
 mod refuse;
 mod serve;
+mod side;
 #[cfg(test)]
 mod simulation;
 
@@ -30,3 +36,4 @@ pub use engine::{Attempt, AttemptEnd};
 pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
 pub use handle::{Deps, Handle, StartError, start, start_on};
 pub use names::{JobId, Namespace, TubeName};
+pub use side::Work;

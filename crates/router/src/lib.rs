@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod admin;
+mod alarm;
 mod answer;
 mod balance;
 mod body;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::alarm::Alarms;
 use crate::config::Config;
 use crate::conn::{Conn, Expiry, Patience, Tick};
 use crate::worker::Worker;
@@ -26,6 +27,8 @@ pub(crate) struct Sweep {
     tick: Duration,
     patience: Patience,
     conns: RefCell<Slab<Rc<Conn>>>,
+    /// Deadlines that are far away.
+    pub(crate) alarms: RefCell<Alarms>,
     awake: Notify,
     empty: Notify,
 }
@@ -51,8 +54,15 @@ impl Sweep {
             write: ticks(config.write_timeout_ms),
             half_closed: ticks(HALF_CLOSED_MS),
         };
-        let conns = RefCell::default();
-        Sweep { now: Rc::default(), tick, patience, conns, awake: Notify::new(), empty: Notify::new() }
+        Sweep {
+            now: Rc::default(),
+            tick,
+            patience,
+            conns: RefCell::default(),
+            alarms: RefCell::default(),
+            awake: Notify::new(),
+            empty: Notify::new(),
+        }
     }
 
     /// The clock that connections read.
@@ -65,6 +75,16 @@ impl Sweep {
         let key = worker.sweep.conns.borrow_mut().insert(conn);
         worker.sweep.awake.notify_one();
         Watched { worker: Rc::clone(worker), key }
+    }
+
+    /// What is this far away or farther is looked at in time by the sweep itself.
+    pub(crate) fn horizon(&self) -> Duration {
+        self.tick * 2
+    }
+
+    /// There is something to look at.
+    pub(crate) fn wake(&self) {
+        self.awake.notify_one();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -96,7 +116,7 @@ impl Sweep {
     pub(crate) async fn run(worker: &Worker) {
         let sweep = &worker.sweep;
         loop {
-            if sweep.len() == 0 && worker.pool.is_empty() {
+            if sweep.len() == 0 && worker.pool.is_empty() && sweep.alarms.borrow().is_empty() {
                 sweep.awake.notified().await;
             }
             tokio::time::sleep(sweep.tick).await;
@@ -105,7 +125,9 @@ impl Sweep {
             for (_, conn) in sweep.conns.borrow().iter() {
                 conn.sweep(&sweep.patience);
             }
-            worker.pool.sweep(worker.now());
+            let now = worker.now();
+            sweep.alarms.borrow().ring(now + sweep.horizon());
+            worker.pool.sweep(now);
             worker.shared.workers[worker.index].pool_idle.store(worker.pool.idle() as u64, Relaxed);
         }
     }

@@ -120,6 +120,24 @@ pub fn open<D: Io>(io: &D, folder: &Path, plane: &str, current: u32) -> Result<F
     }
 }
 
+/// Whether the folder is of this version, without changing anything.
+///
+/// # Errors
+/// As [`open`], and when there is no format file.
+pub fn check<D: Io>(io: &D, folder: &Path, plane: &str, current: u32) -> Result<(), FormatError> {
+    let names = io.list(folder).map_err(|source| FormatError::Io { folder: folder.to_path_buf(), source })?;
+    if !names.iter().any(|name| name == "FORMAT") {
+        return Err(FormatError::Unknown { folder: folder.to_path_buf() });
+    }
+    match open(io, folder, plane, current)? {
+        Found::Older(found) => {
+            let (folder, plane) = (folder.to_path_buf(), plane.to_string());
+            Err(FormatError::TooOld { folder, plane, found, oldest: current })
+        }
+        Found::Fresh | Found::Same => Ok(()),
+    }
+}
+
 /// Writes the folder's version, durably.
 ///
 /// # Errors
@@ -160,6 +178,16 @@ mod tests {
         assert_eq!(std::fs::read_to_string(dir.path().join("FORMAT")).unwrap(), "forebay queue 3\n");
         assert_eq!(open(&Disk, dir.path(), "queue", 3).unwrap(), Found::Same);
         assert_eq!(open(&Disk, dir.path(), "queue", 4).unwrap(), Found::Older(3));
+    }
+
+    #[test]
+    fn a_check_writes_nothing() {
+        let dir = folder();
+        assert_eq!(check(&Disk, dir.path(), "queue", 3).unwrap_err().code(), "format_malformed");
+        write(&Disk, dir.path(), "queue", 3).unwrap();
+        check(&Disk, dir.path(), "queue", 3).unwrap();
+        assert_eq!(check(&Disk, dir.path(), "queue", 4).unwrap_err().code(), "format_too_old");
+        assert_eq!(check(&Disk, dir.path(), "queue", 2).unwrap_err().code(), "format_newer");
     }
 
     #[test]

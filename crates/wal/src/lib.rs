@@ -115,7 +115,7 @@ pub use committer::{Committed, Committer};
 pub use config::Config;
 pub use error::{AppendError, CommitError, DiskError, OpenError, Poison, ReadError};
 pub use format::VERSION;
-pub use open::{Opened, open, open_after};
+pub use open::{Opened, inspect, open, open_after};
 pub use reader::{Reader, Scanned};
 pub use report::{Damage, DamageKind, Report, Torn};
 pub use reserve::Reserve;

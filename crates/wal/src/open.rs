@@ -80,6 +80,17 @@ pub fn open_after<D: Io>(
     })
 }
 
+/// Reads a log as [`open`] does and changes nothing: a torn end is told and stays, and so does whatever else is left over. The log
+/// may be in use; then what is being written at its end may look torn.
+///
+/// # Errors
+/// [`OpenError`]. Damage to records is no error, but part of the report.
+pub fn inspect<D: Io>(io: &D, config: &Config, visit: &mut dyn FnMut(Found<'_>)) -> Result<Report, OpenError> {
+    let survey = Survey::take(io, config)?;
+    let uuid = survey.uuid.unwrap_or_else(new_uuid);
+    Ok(Recovery::run(io, config, &survey, uuid, Lsn(0), &mut |_| (), visit)?.report)
+}
+
 fn make_folder<D: Io>(io: &D, folder: &Path) -> Result<(), DiskError> {
     io.create_dir(folder).map_err(|e| DiskError::new("create", folder, e))?;
     match folder.parent() {

@@ -6,6 +6,8 @@ mod routes;
 mod tries;
 mod tube;
 
+mod work;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
@@ -42,6 +44,10 @@ pub(super) struct Manifest {
     upstreams: BTreeMap<ProcessName, Upstream>,
     #[serde(default)]
     queues: BTreeMap<String, Tube>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    push: BTreeMap<String, work::Push>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    cron: BTreeMap<String, work::Cron>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,6 +130,8 @@ impl From<&Resolved> for Manifest {
             routes: from.routes.iter().map(Route::from).collect(),
             upstreams: from.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.into())).collect(),
             queues: from.queues.iter().map(|(name, tube)| (name.clone(), tube.into())).collect(),
+            push: from.push.iter().map(|(tube, push)| (tube.clone(), push.into())).collect(),
+            cron: from.cron.iter().map(|(name, cron)| (name.clone(), cron.into())).collect(),
         }
     }
 }
@@ -139,6 +147,8 @@ impl From<Manifest> for Resolved {
             routes: from.routes.into_iter().map(RouteConfig::from).collect(),
             upstreams: from.upstreams.into_iter().map(|(name, upstream)| (name, upstream.into())).collect(),
             queues: from.queues.into_iter().map(|(name, tube)| (name, tube.into())).collect(),
+            push: from.push.into_iter().map(|(tube, push)| (tube, push.into())).collect(),
+            cron: from.cron.into_iter().map(|(name, cron)| (name, cron.into())).collect(),
         }
     }
 }

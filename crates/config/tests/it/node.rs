@@ -98,14 +98,16 @@ fn the_memory_budgets_are_shown_with_what_sets_them() {
      390.6 MiB  router.connections_max x (header_bytes_max + target_bytes_max)
      256.0 MiB  queue.volatile_bytes_max
       64.0 MiB  queue.input_bytes_max
+      64.0 MiB  queue.http_input_bytes_max
       48.0 MiB  code, stacks, control state
       39.1 MiB  queue.connections_max x 4096
       32.0 MiB  router.kept_memory_bytes_max
+      31.2 MiB  queue.http_connections_max x 32768
       24.4 MiB  router.answers_max x 256
       16.0 MiB  queue.body_cache_bytes_max
       16.0 MiB  logs.pending_bytes_max x 2 (waiting, being written)
       15.6 MiB  logs.tails_max x tail_records_max x 256
-    2919.7 MiB  in all; memory_bytes_max is 4096.0 MiB
+    3015.0 MiB  in all; memory_bytes_max is 4096.0 MiB
     "#);
 }
 

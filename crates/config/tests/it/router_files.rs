@@ -57,6 +57,25 @@ fn words_are_words_and_files_of_certificates_are_beside_the_file() {
 }
 
 #[test]
+fn a_key_that_takes_one_of_some_words_takes_each_of_them_and_no_other() {
+    let with = |method: &str| {
+        let balance = format!("[upstreams.shop]\nbalance = {{ method = \"{method}\" }}\n");
+        RouterFile::parse("router.toml", &GOOD.replace("[upstreams.shop]\n", &balance))
+    };
+    for (word, method) in
+        [("p2c", BalanceMethod::P2c), ("round_robin", BalanceMethod::RoundRobin), ("hash", BalanceMethod::Hash)]
+    {
+        assert_eq!(with(word).unwrap().upstreams["shop"].policy.balance.as_ref().unwrap().method, method);
+    }
+    insta::assert_snapshot!(with("random").unwrap_err(), @r#"
+    `method` is "random": expected one of p2c, round_robin, hash
+      at upstreams.shop.balance.method (router.toml:9:22)
+      9 | balance = { method = "random" }
+        |                      ^^^^^^^^
+    "#);
+}
+
+#[test]
 fn slips_are_told() {
     let error =
         RouterFile::parse("router.toml", &GOOD.replace("upstream = \"shop\"", "upstream = \"shpo\"")).unwrap_err();

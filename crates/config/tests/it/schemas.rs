@@ -44,7 +44,7 @@ fn the_defaults_are_within_their_own_limits() {
     let file = NodeFile::default();
     let text = toml::to_string(&file).unwrap();
     let inputs =
-        Inputs { file: Some(("node.toml", &text.replace("listen = []\n", ""))), root: true, ..Default::default() };
+        Inputs { file: Some(("node.toml", &text.replace("\nlisten = []\n", "\n"))), root: true, ..Default::default() };
     let node = NodeConfig::resolve(&inputs).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let bare = NodeConfig::resolve(&Inputs { root: true, ..Default::default() }).unwrap();
     assert_eq!((node.router, node.queue, node.logs, node.deploy), (bare.router, bare.queue, bare.logs, bare.deploy));

@@ -42,6 +42,9 @@ pub struct QueueRow {
     /// How the tube gets on.
     #[serde(default)]
     pub burden: BurdenRow,
+    /// How it is delivered as HTTP; absent when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushRow>,
     /// Until when nobody gets a job of the tube, in milliseconds since the epoch; absent when it is not paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until_ms: Option<u64>,
@@ -58,6 +61,34 @@ pub struct BurdenRow {
     /// than go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_ms: Option<u64>,
+}
+
+/// How a tube is delivered as HTTP; counted since the target was set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PushRow {
+    /// Where to.
+    pub url: String,
+    /// `waits for jobs`, `delivers`, or what went wrong last.
+    pub state: String,
+    /// Posts under way.
+    pub under_way: u64,
+    /// Jobs that were done.
+    pub delivered: u64,
+    /// Posts that failed, so that their jobs are tried again or buried.
+    pub failed: u64,
+    /// Times that the target asked for a pause.
+    pub slowed: u64,
+    /// Times that it was not reached.
+    pub unreached: u64,
+}
+
+/// The last tick of a periodic job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CronRow {
+    /// Its name.
+    pub name: String,
+    /// When its last tick was that fired, or when it was new, in milliseconds since the epoch.
+    pub last_ms: u64,
 }
 
 /// One job.

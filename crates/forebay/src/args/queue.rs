@@ -1,5 +1,7 @@
 //! What can be typed behind `forebay queue`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName};
@@ -35,7 +37,23 @@ pub(crate) enum QueueVerb {
     Pause(PauseArgs),
     /// End a pause
     Resume(TubeArgs),
-    /// Serve the beanstalkd protocol alone
+    /// Copy the queue, as it is now, into a folder; it serves on
+    #[command(
+        after_help = "Example:\n  forebay queue snapshot /backup/queue-monday && forebay queue verify /backup/queue-monday"
+    )]
+    Snapshot(SnapshotArgs),
+    /// Read every record of a queue's folder or of a copy, and say what is there and what is damaged
+    Verify(VerifyArgs),
+    /// Make the queue of --data, which must be empty, from a copy
+    #[command(after_help = "Example:\n  forebay queue restore /backup/queue-monday --data /var/lib/forebay")]
+    Restore(RestoreArgs),
+    /// Put the jobs of a beanstalkd binlog folder (its -b) into the tubes of the same names
+    #[command(after_help = "Example:\n  forebay queue import /var/lib/beanstalkd --app shop    stop beanstalkd first")]
+    Import(ImportArgs),
+    /// Serve the queue alone
+    #[command(
+        after_help = "Example:\n  forebay queue serve --data /var/lib/queue --listen 127.0.0.1:11300 --http 127.0.0.1:11400"
+    )]
     Serve(QueueServeArgs),
 }
 
@@ -163,10 +181,45 @@ pub(crate) struct PauseArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    /// The folder of the copy: absent or empty
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The folder [default: that of the node or queue of --data]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The copy
+    pub(crate) from: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The folder with binlog.N
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) scope: ScopeFlags,
+    /// Only say what is there
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct QueueServeArgs {
-    /// Addresses [default: 127.0.0.1:11300]
-    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', default_value = "127.0.0.1:11300")]
+    /// Addresses for the beanstalkd protocol [default: 127.0.0.1:11300]
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
     pub(crate) listen: Vec<ListenAddr>,
+    /// Addresses for the HTTP API [default: none]
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
+    pub(crate) http: Vec<ListenAddr>,
+    /// A node.toml whose [queue] counts: limits, deliveries by HTTP, periodic jobs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// `90s`, `5m`, `2h`, `30d` as seconds.

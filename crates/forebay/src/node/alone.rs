@@ -8,7 +8,6 @@ use std::time::Duration;
 use config::node::Origin;
 use control::error::{ApiError, Kind};
 use control::plane::{PlaneState, PlaneStatus};
-use net::listen::ListenAddr;
 use stdx::clock::SystemClock;
 use tracing::Level;
 
@@ -24,16 +23,15 @@ use crate::self_log::SelfLog;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Serves the queue, and the admin API on its socket, until it is told to stop, or until it fails: alone, it does not outlive its disk.
-pub(crate) async fn queue(data: &DataDir, listen: Vec<ListenAddr>) -> Done {
+pub(crate) async fn queue(data: &DataDir, config: queue::config::Config) -> Done {
     data.create()?;
     ports::withdraw(&data.ports_json())?;
     SelfLog::to_stderr(Level::INFO)?;
-    let config = queue::config::Config { listen, ..queue::config::Config::default() };
     let queue = QueueAlone::start(config, data.plane("queue"), "--listen")?;
     let doors = admin::doors(&[], data, String::new())?;
     let socket = data.runtime()?.join("admin.sock");
     let admin = Admin::start(api::queue_alone(&queue.handle), doors, &socket)?;
-    Ports::new(AllPorts { queue: queue.handle.bound(), ..AllPorts::default() }).publish(&data.ports_json())?;
+    Ports::new(AllPorts::default(), &queue.handle).publish(&data.ports_json())?;
     let done = queue.until_stopped().await;
     ports::withdraw(&data.ports_json())?;
     admin.stop().await;
@@ -64,6 +62,9 @@ impl QueueAlone {
             .map_err(|error| errors::queue(error, &Origin::Flag(flag)))?;
         reload::drain_on_usr1(handle.clone())?;
         say_bound("queue", &handle.bound());
+        for addr in handle.http_bound() {
+            output::progress(&format!("queue  http://{addr}"));
+        }
         if let Some(socket) = socket {
             output::progress(&format!("queue  unix:{}", socket.display()));
         }

@@ -26,6 +26,7 @@ pub(super) fn queue_alone(queue: &queue::Handle) -> Router {
         .route("/v1/planes", get(move || list_planes([status.clone()])))
         .route("/v1/instances", get(|| async { Json(Listing::<InstanceRow>::new(Vec::new())) }))
         .merge(queue::admin::routes(queue.clone()))
+        .merge(metrics::of_queue(queue))
 }
 
 /// The routes of a router that runs alone.

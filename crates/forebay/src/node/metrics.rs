@@ -6,12 +6,9 @@ use axum::Router;
 use axum::routing::get;
 use control::metrics::{Exposition, Kind};
 use control::plane::PlaneStatus;
-use control::wire::QueueRow;
 
 use super::Planes;
 
-/// Tubes that have series of their own.
-const TUBES_MAX: usize = 500;
 /// What a plane can be, as `forebay ps` says it.
 const STATES: [&str; 5] = ["running", "full", "draining", "failed", "stopped"];
 
@@ -28,8 +25,25 @@ pub(super) fn of_node(planes: &Planes) -> Router {
             router.metrics(&mut page);
             of_logs(&mut page, &logs.stats());
             // A queue that has failed has no figures, and its state says so.
-            if let Ok(rows) = queue.rows().await {
-                of_queue(&mut page, &rows);
+            if let Err(error) = queue::metrics::write(&queue, &mut page).await {
+                tracing::debug!(%error, "the queue tells no figures");
+            }
+            page
+        }),
+    )
+}
+
+/// The page of a queue that runs alone.
+pub(super) fn of_queue(queue: &queue::Handle) -> Router {
+    let queue = queue.clone();
+    Router::new().route(
+        "/metrics",
+        get(async move || {
+            let mut page = Exposition::default();
+            of_process(&mut page);
+            of_planes(&mut page, &[queue.status()]);
+            if let Err(error) = queue::metrics::write(&queue, &mut page).await {
+                tracing::debug!(%error, "the queue tells no figures");
             }
             page
         }),
@@ -103,53 +117,4 @@ fn of_logs(page: &mut Exposition, stats: &logs::Stats) {
     gauge("forebay_logs_disk_bytes", "Bytes on disk.", stats.disk_bytes);
     gauge("forebay_logs_queries", "Queries that run.", stats.queries.into());
     gauge("forebay_logs_tails", "Tails that run.", stats.tails.into());
-}
-
-fn of_queue(page: &mut Exposition, rows: &[QueueRow]) {
-    page.one("forebay_queue_tubes", Kind::Gauge, "Tubes that there are.", rows.len());
-    let omitted = rows.len().saturating_sub(TUBES_MAX);
-    page.one("forebay_queue_series_omitted", Kind::Gauge, "Tubes without series of their own.", omitted);
-    let rows = &rows[..rows.len() - omitted];
-    let names: Vec<(String, String)> = rows.iter().map(namespace).collect();
-    let labels = |index: usize| {
-        [
-            ("app", names[index].0.as_str()),
-            ("environment", names[index].1.as_str()),
-            ("tube", rows[index].tube.as_str()),
-        ]
-    };
-    let mut family = page.family("forebay_queue_jobs", Kind::Gauge, "Jobs in a tube, by their state.");
-    for (index, row) in rows.iter().enumerate() {
-        let states =
-            [("ready", row.ready), ("reserved", row.reserved), ("delayed", row.delayed), ("buried", row.buried)];
-        for (state, count) in states {
-            let [app, environment, tube] = labels(index);
-            family.sample(&[app, environment, tube, ("state", state)], count);
-        }
-    }
-    let mut family = page.family("forebay_queue_put_total", Kind::Counter, "Jobs ever put into a tube.");
-    for (index, row) in rows.iter().enumerate() {
-        family.sample(&labels(index), row.total);
-    }
-    let mut family = page.family("forebay_queue_bytes", Kind::Gauge, "Bytes of the bodies of a tube's jobs.");
-    for (index, row) in rows.iter().enumerate() {
-        family.sample(&labels(index), row.bytes);
-    }
-    let mut family = page.family(
-        "forebay_queue_oldest_ready_seconds",
-        Kind::Gauge,
-        "Age of a tube's oldest ready job, 0 without one.",
-    );
-    for (index, row) in rows.iter().enumerate() {
-        family.sample(&labels(index), row.oldest_ready_ms.unwrap_or_default() as f64 / 1e3);
-    }
-    let mut family = page.family("forebay_queue_waiting", Kind::Gauge, "Connections that wait for a job of a tube.");
-    for (index, row) in rows.iter().enumerate() {
-        family.sample(&labels(index), row.waiting);
-    }
-}
-
-fn namespace(row: &QueueRow) -> (String, String) {
-    let text = |name: Option<String>| name.unwrap_or_default();
-    (text(row.app.as_ref().map(ToString::to_string)), text(row.environment.as_ref().map(ToString::to_string)))
 }

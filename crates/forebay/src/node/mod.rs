@@ -99,6 +99,9 @@ impl Node {
             output::progress(&format!("https  {}", list(&all.https)));
         }
         output::progress(&format!("queue  {}", list(&all.queue)));
+        if !all.queue_http.is_empty() {
+            output::progress(&format!("queue  http://{}", list(&all.queue_http)));
+        }
         output::progress(&format!("admin  {}", or_none(list(&all.admin))));
         output::progress(&format!("data   {}", self.settings.data.path().display()));
     }
@@ -166,8 +169,7 @@ async fn start_planes(
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
-    let (http, https) = (router.bound(), router.bound_tls());
-    let ports = Ports::new(AllPorts { http, https, queue: queue.bound(), admin: doors.addrs.clone() });
+    let ports = ports_of(&router, &queue, &doors.addrs);
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {
@@ -191,6 +193,11 @@ async fn start_planes(
     Ok((planes, admin, ports))
 }
 
+fn ports_of(router: &router::Handle, queue: &queue::Handle, admin: &[SocketAddr]) -> Ports {
+    let (http, https) = (router.bound(), router.bound_tls());
+    Ports::new(AllPorts { http, https, admin: admin.to_vec(), ..AllPorts::default() }, queue)
+}
+
 fn say_damage(queue: &queue::Handle) {
     for damage in &queue.recovery().damage {
         tracing::error!(%damage, "the queue's log is damaged; what lies around it is served");
@@ -198,7 +205,7 @@ fn say_damage(queue: &queue::Handle) {
 }
 
 /// Where instances on this machine reach a listener: its first loopback address, else loopback at its first port.
-fn reachable(bound: &[SocketAddr]) -> Option<SocketAddr> {
+pub(crate) fn reachable(bound: &[SocketAddr]) -> Option<SocketAddr> {
     let first = *bound.first()?;
     let loopback = bound.iter().copied().find(|addr| addr.ip().is_loopback());
     Some(loopback.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), first.port())))

@@ -32,11 +32,16 @@ pub(crate) struct AllPorts {
     #[serde(default)]
     pub(crate) https: Vec<SocketAddr>,
     pub(crate) queue: Vec<SocketAddr>,
+    /// The queue's HTTP door.
+    #[serde(default)]
+    pub(crate) queue_http: Vec<SocketAddr>,
     pub(crate) admin: Vec<SocketAddr>,
 }
 
 impl Ports {
-    pub(crate) fn new(all: AllPorts) -> Ports {
+    /// What is bound, and what of it is the queue's.
+    pub(crate) fn new(others: AllPorts, queue: &queue::Handle) -> Ports {
+        let all = AllPorts { queue: queue.bound(), queue_http: queue.http_bound(), ..others };
         let first = |addrs: &[SocketAddr]| addrs.first().map(ToString::to_string).unwrap_or_default();
         Ports {
             http: first(&all.http),

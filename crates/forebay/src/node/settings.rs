@@ -2,7 +2,8 @@
 
 use config::NodeConfig;
 use config::node::Flags;
-use control::error::ApiError;
+use control::error::{ApiError, Kind};
+use net::listen::{ListenAddr, ListenError};
 
 use crate::args::{Global, ListenFlags};
 use crate::output::{self, Quit};
@@ -46,4 +47,9 @@ fn read_all(global: &Global, listen: &ListenFlags) -> Result<Settings, ApiError>
 pub(super) fn read(flags: Flags) -> Result<NodeConfig, ApiError> {
     let root = rustix::process::geteuid().is_root();
     Ok(NodeConfig::load(config::node::environment(), flags, root)?)
+}
+
+/// Where the queue listens when nobody says.
+pub(crate) fn default_queue_addr() -> Result<ListenAddr, ApiError> {
+    "127.0.0.1:11300".parse().map_err(|e: ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))
 }

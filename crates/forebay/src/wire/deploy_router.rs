@@ -71,6 +71,8 @@ impl deploy::Traffic for Traffic {
                 Ok(resolved) => {
                     add(&mut routing, scope, part, &resolved);
                     if let Some(receivers) = self.receivers.get() {
+                        let router = crate::node::reachable(&receivers.router.bound());
+                        receivers.queue.employ(scope.clone().into(), super::queue_work::work(&resolved, router));
                         receivers.configure_queue(scope.clone(), resolved.queues);
                     }
                 }

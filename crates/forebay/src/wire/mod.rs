@@ -8,5 +8,6 @@ pub(crate) mod deploy_logs;
 pub(crate) mod deploy_router;
 pub(crate) mod queue_logs;
 pub(crate) mod queue_tokens;
+pub(crate) mod queue_work;
 pub(crate) mod router_logs;
 pub(crate) mod self_logs;

@@ -1,11 +1,14 @@
 //! What callers within the process ask beyond the protocol: the HTTP door, push, periodic jobs, operators.
 
+use std::path::PathBuf;
+
 use control::wire::{JobRow, QueueStatus};
 use stdx::io::Io;
 use stdx::trace::TraceContext;
 
 use super::Broker;
 use crate::engine::{ClientId, Job, JobState, Now, Refused, StateName};
+use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace};
 use crate::proto::reply::Reply;
 
@@ -34,7 +37,7 @@ impl<D: Io> Broker<D> {
 
     /// The context of the connection's next `put`.
     pub(crate) fn set_trace(&mut self, client: ClientId, trace: Option<TraceContext>) {
-        self.conns[client.0 as usize].trace = trace;
+        self.conns[client.0 as usize].aside.trace = trace;
     }
 
     /// Why a `put` of so many bytes was just answered OUT_OF_MEMORY.
@@ -139,6 +142,22 @@ impl<D: Io> Broker<D> {
             body: None,
             body_base64: None,
         }
+    }
+
+    /// Somebody begins to copy the log: its disk and its folder. No segment goes until the copy has ended.
+    pub(crate) fn begin_copy(&mut self) -> (D, PathBuf) {
+        self.copies += 1;
+        (self.io.clone(), self.log_folder.clone())
+    }
+
+    /// The copy has ended.
+    pub(crate) fn end_copy(&mut self) {
+        self.copies -= 1;
+    }
+
+    /// How long syncs took, and answers waited.
+    pub(crate) fn histograms(&self) -> Histograms {
+        Histograms { sync: self.pulse.sync_time.measured(), ack: self.pulse.ack_time.measured() }
     }
 
     /// How the plane does.

@@ -76,7 +76,7 @@ impl<D: Io> Broker<D> {
             }
             Command::Auth { token } => return self.authorize(client, token, now),
             Command::Trace { context } => {
-                self.conns[client.0 as usize].trace = Some(context);
+                self.conns[client.0 as usize].aside.trace = Some(context);
                 self.say(client, Reply::Tracing);
             }
             Command::JobTrace { id } => self.job_trace(client, id),

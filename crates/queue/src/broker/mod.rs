@@ -27,7 +27,9 @@ mod room;
 #[cfg(test)]
 mod seen;
 mod stats;
+mod ticks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stdx::io::Io;
@@ -79,13 +81,22 @@ impl Intake {
     }
 }
 
+/// What a connection has said beforehand of its next `put`.
+#[derive(Default)]
+struct Aside {
+    /// The trace that the job belongs to.
+    trace: Option<TraceContext>,
+    /// The periodic job, and the tick, that it is put for.
+    tick: Option<(String, u64)>,
+    /// What it asks for beside the usual.
+    terms: Option<Box<PutTerms>>,
+}
+
 /// A connection, as far as it is no matter of the engine. It has the engine's id.
 #[derive(Default)]
 struct Conn {
     outbox: Outbox,
-    trace: Option<TraceContext>,
-    /// What its next `put` asks for beside the usual.
-    terms: Option<Box<PutTerms>>,
+    aside: Aside,
     /// How it is called where attempts at a job are told.
     worker: Box<str>,
     wrong_tokens: u8,
@@ -126,6 +137,9 @@ pub(crate) struct Broker<D: Io> {
     body_scratch: Vec<u8>,
     parked: ParkedPuts,
     pub(crate) pulse: Pulse,
+    /// The log's folder, for whoever copies it; while somebody does, no segment goes.
+    log_folder: PathBuf,
+    copies: u32,
     /// Connections answered since somebody last took the number.
     answered: u64,
 }
@@ -167,13 +181,13 @@ impl<D: Io> Broker<D> {
             retry_delay_ms: with.retry_delay_ms,
         };
         let conn = &mut self.conns[id.0 as usize];
-        conn.trace = with.trace.or(conn.trace);
+        conn.aside.trace = with.trace.or(conn.aside.trace);
         (terms != PutTerms::default()).then(|| Box::new(terms))
     }
 
     /// The connection's next `put` asks for this.
     pub(crate) fn set_terms(&mut self, id: ClientId, terms: Option<Box<PutTerms>>) {
-        self.conns[id.0 as usize].terms = terms;
+        self.conns[id.0 as usize].aside.terms = terms;
     }
 
     /// The connection is gone; its jobs are ready again.

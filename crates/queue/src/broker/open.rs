@@ -14,6 +14,7 @@ use super::parked::ParkedPuts;
 use super::promise::IdsAhead;
 use super::pulse::Pulse;
 use super::{Broker, Identity, Intake};
+use crate::backup::LOG;
 use crate::config::Config;
 use crate::engine::{Engine, Limits};
 use crate::event::{JobSink, TokenSource};
@@ -112,6 +113,8 @@ impl<D: Io> Broker<D> {
             body_scratch: Vec::new(),
             parked: ParkedPuts::default(),
             pulse: Pulse::default(),
+            log_folder: folder.join(LOG),
+            copies: 0,
             answered: 0,
         };
         Ok(Opened { broker, committer: opened.committer, report: opened.report })
@@ -125,7 +128,7 @@ fn log_config(config: &Config, folder: &Path) -> wal::Config {
         batch_bytes_max: BATCH_BYTES_MAX,
         pending_bytes_max: PENDING_BYTES_MAX,
         reserve_bytes: (config.disk_reserve_bytes / 4).min(LOG_RESERVE_BYTES_MAX),
-        ..wal::Config::new(folder.join("log"))
+        ..wal::Config::new(folder.join(LOG))
     }
 }
 
@@ -184,7 +187,7 @@ fn replay_log<D: Io>(
         Err(e) => return Err(e.into()),
     };
     if let Some((lsn, kind)) = replay.failed {
-        return Err(BrokerError::Record { folder: folder.join("log"), lsn, kind });
+        return Err(BrokerError::Record { folder: folder.join(LOG), lsn, kind });
     }
     let oldest = opened.reader.segments().first().map_or(0, |segment| segment.number);
     let fits = replay.forget_below(oldest);

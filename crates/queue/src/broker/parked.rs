@@ -7,10 +7,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use stdx::io::Io;
-use stdx::trace::TraceContext;
 
-use super::Broker;
-use crate::engine::{ClientId, Now, PutTerms, TubeIx};
+use super::{Aside, Broker};
+use crate::engine::{ClientId, Now, TubeIx};
 use crate::proto::command::Put;
 use crate::proto::reply::Reply;
 
@@ -20,8 +19,7 @@ pub(super) struct Parked {
     tube: TubeIx,
     put: Put,
     body: Bytes,
-    trace: Option<TraceContext>,
-    terms: Option<Box<PutTerms>>,
+    aside: Aside,
 }
 
 /// All of them, in the order in which they came.
@@ -50,20 +48,14 @@ impl ParkedPuts {
 
 impl<D: Io> Broker<D> {
     /// Keeps a `put` until there is room; says whether it may wait at all.
-    pub(super) fn park(
-        &mut self,
-        client: ClientId,
-        put: Put,
-        body: &[u8],
-        (trace, terms): (Option<TraceContext>, Option<Box<PutTerms>>),
-    ) -> bool {
+    pub(super) fn park(&mut self, client: ClientId, put: Put, body: &[u8], aside: Aside) -> bool {
         let bytes = self.parked.bytes + body.len();
         if bytes > self.config.input_bytes_max {
             return false;
         }
         let tube = self.engine.client(client).used;
         self.parked.bytes = bytes;
-        self.parked.puts.push_back(Parked { client, tube, put, body: Bytes::copy_from_slice(body), trace, terms });
+        self.parked.puts.push_back(Parked { client, tube, put, body: Bytes::copy_from_slice(body), aside });
         true
     }
 
@@ -85,9 +77,8 @@ impl<D: Io> Broker<D> {
                 continue;
             }
             let Some(parked) = self.parked.take(at) else { return };
-            let Parked { client, put, body, trace, terms, .. } = parked;
-            let conn = &mut self.conns[client.0 as usize];
-            (conn.trace, conn.terms) = (trace, terms);
+            let Parked { client, put, body, aside, .. } = parked;
+            self.conns[client.0 as usize].aside = aside;
             self.resumed.push(client);
             self.put_now(client, put, &body, now);
         }

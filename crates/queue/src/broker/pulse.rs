@@ -6,6 +6,7 @@ use control::wire::LatencyRow;
 use stdx::clock::Mono;
 
 use crate::engine::Rate;
+use crate::metrics::Measured;
 
 /// Upper bounds of the buckets in microseconds; what is longer is counted beyond them.
 pub(crate) const BOUNDS_US: [u64; 15] = [
@@ -46,6 +47,12 @@ impl Histogram {
             }
         }
         0.0
+    }
+
+    /// As metrics tell it.
+    pub(crate) fn measured(&self) -> Measured {
+        let bounds_s = BOUNDS_US.iter().map(|bound| *bound as f64 / 1e6).collect();
+        Measured { bounds_s, counts: self.buckets.to_vec(), sum_s: self.sum_us as f64 / 1e6 }
     }
 
     /// The row that is shown.

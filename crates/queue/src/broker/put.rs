@@ -4,8 +4,8 @@ use bytes::Bytes;
 use stdx::io::Io;
 use wal::{AppendError, Lsn, Position};
 
-use super::Broker;
 use super::commands::due_ms;
+use super::{Aside, Broker};
 use crate::config::WhenFull;
 use crate::durability::Durability;
 use crate::engine::{ClientId, Facts, Job, JobState, More, Now, PutTerms, Refused, TubeIx};
@@ -13,6 +13,9 @@ use crate::event::JobChange;
 use crate::log::record::{Attrs, JobRecord, Record, TubeRef};
 use crate::proto::command::Put;
 use crate::proto::reply::Reply;
+
+/// The body of a job that is due so much later is not worth its place in the cache.
+const LATER_S: u32 = 30;
 
 impl<D: Io> Broker<D> {
     /// `put`, once its body is here.
@@ -23,13 +26,12 @@ impl<D: Io> Broker<D> {
 
     pub(super) fn put_now(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
         self.engine.now = now;
-        let conn = &mut self.conns[client.0 as usize];
-        let (trace, terms) = (conn.trace.take(), conn.terms.take());
-        if let Some(id) = self.same_job(client, terms.as_deref(), now) {
+        let aside = std::mem::take(&mut self.conns[client.0 as usize].aside);
+        if let Some(id) = self.same_job(client, aside.terms.as_deref(), now) {
             return self.tell_state(client, Reply::Inserted(id));
         }
         let ix = self.engine.client(client).used;
-        if let Err(reply) = self.may_put(ix, terms.as_deref(), body) {
+        if let Err(reply) = self.may_put(ix, aside.terms.as_deref(), body) {
             if reply == Reply::Draining {
                 self.engine.skip_id();
             }
@@ -37,21 +39,24 @@ impl<D: Io> Broker<D> {
         }
         if let Err(refused) = self.make_room(ix, body.len() as u64, now) {
             let waits = refused == Refused::Tube && self.engine.tube(ix).config.when_full == WhenFull::Wait;
-            if !(waits && self.park(client, put, body, (trace, terms))) {
+            if !(waits && self.park(client, put, body, aside)) {
                 self.say(client, Reply::OutOfMemory);
             }
             return;
         }
+        let Aside { trace, tick, terms } = aside;
+        let tick = tick.as_ref().map(|(name, ms)| (name.as_str(), *ms));
         let more = terms.map(|terms| Box::new(More { terms: *terms, ..More::default() }));
         let has_facts = trace.is_some() || more.is_some();
         let facts = has_facts.then(|| Facts { trace, more, ..Facts::default() });
-        match self.store(ix, put, facts.as_ref(), body) {
+        match self.store(ix, put, (facts.as_ref(), tick), body) {
             Ok(job) => {
                 if let Some(facts) = &facts {
                     self.tell(&job, facts, JobChange::Put, job.lsn, now);
                 }
                 self.engine.insert(job, facts);
                 self.engine.count_put(ix);
+                self.engine.note_tick(ix, tick);
                 self.answer(client, Reply::Inserted(job.id), job.lsn);
             }
             Err(cause) => self.not_appended(client, &cause),
@@ -59,7 +64,13 @@ impl<D: Io> Broker<D> {
     }
 
     /// Puts a new job where its tube's class has it, and says in the job what its answer waits for.
-    fn store(&mut self, tube: TubeIx, put: Put, facts: Option<&Facts>, body: &[u8]) -> Result<Job, AppendError> {
+    fn store(
+        &mut self,
+        tube: TubeIx,
+        put: Put,
+        (facts, tick): (Option<&Facts>, Option<(&str, u64)>),
+        body: &[u8],
+    ) -> Result<Job, AppendError> {
         let now = self.engine.now;
         let due_ms = due_ms(now.wall, put.delay_s);
         let mut job = Job {
@@ -79,6 +90,9 @@ impl<D: Io> Broker<D> {
             job.lsn = self.forgettable_id()?.1;
         }
         if durability == Durability::Memory {
+            if let Some(tick) = tick {
+                self.log_tick(tube, tick)?;
+            }
             self.bodies.keep_volatile(job.id, Bytes::copy_from_slice(body));
             return Ok(job);
         }
@@ -92,11 +106,16 @@ impl<D: Io> Broker<D> {
             delay_s: job.delay_s,
             body_len: job.body_len,
             at: TubeRef { space: &self.engine.space(tube.space).text, tube: tube.name.as_str() },
-            attrs: facts.map_or_else(Attrs::default, Attrs::of),
+            attrs: Attrs { tick, ..facts.map_or_else(Attrs::default, Attrs::of) },
         });
         let (lsn, at) = self.journal.append_job(&record, body)?;
         job.at = at;
-        self.bodies.keep(job.id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
+        let (body, durable) = (Bytes::copy_from_slice(body), self.journal.durable());
+        if put.delay_s >= LATER_S {
+            self.bodies.pass(job.id, body, lsn, durable);
+        } else {
+            self.bodies.keep(job.id, body, lsn, durable);
+        }
         if durability == Durability::Disk {
             job.lsn = lsn;
             self.journal.depends_on(lsn);

@@ -33,6 +33,7 @@ impl<D: Io> Broker<D> {
             timeouts: tube.totals.timeouts,
             durability: tube.config.durability.to_string(),
             burden: burden(tube, now),
+            push: None,
             paused_until_ms: tube.pause.map(|pause| pause.until_ms),
         }
     }

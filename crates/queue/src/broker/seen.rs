@@ -54,7 +54,9 @@ impl<D: Io> Broker<D> {
             let totals = (tube.name.as_str() == TubeName::DEFAULT).then_some(tube.totals);
             lines.push(format!("tube {space} {} {totals:?} {:?} {figures:?}", tube.name, tube.pause));
         }
-        lines.extend(engine.spaces().iter().map(|space| format!("space {} {:?}", space.text, space.figures)));
+        lines.extend(
+            engine.spaces().iter().map(|space| format!("space {} {:?} {:?}", space.text, space.figures, space.ticks)),
+        );
         for (space, key, Window { id, until_ms, .. }) in engine.keys().windows() {
             if until_ms > now.wall.millis() {
                 lines.push(format!("key {space:?} {key} {id:?} {until_ms}"));

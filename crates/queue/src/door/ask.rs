@@ -1,13 +1,17 @@
 //! The questions, as methods of [`Handle`].
 
+use std::path::PathBuf;
+
 use control::error::ApiError;
-use control::wire::{JobRow, QueueStatus};
-use tokio::sync::oneshot;
+use control::wire::{CronRow, JobRow, QueueStatus};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Call, DeadFilter, DeadJob, Done, JobAndBody, Lease, NewJob, Op, Replayed, Settle, Settled, StateName, unavailable,
 };
+use crate::backup::Copied;
 use crate::handle::{Handle, Request};
+use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace, TubeName};
 
 impl Handle {
@@ -53,24 +57,6 @@ impl Handle {
     /// `lease_lost` when its time ran out, `no_such_job` when it is gone, `queue_unavailable`.
     pub async fn settle(&self, namespace: &Namespace, lease: Lease, how: Settle) -> Result<Settled, ApiError> {
         match self.call(namespace, Op::Settle { lease, how }).await? {
-            Done::Settled(settled) => Ok(settled),
-            _ => Err(unavailable()),
-        }
-    }
-
-    /// The attempt at a job that was got from [`Handle::reserve`] failed, and why: as [`Settle::Fail`], with a reason that is
-    /// kept with the job.
-    ///
-    /// # Errors
-    /// As [`Handle::settle`].
-    pub async fn fail(
-        &self,
-        namespace: &Namespace,
-        lease: Lease,
-        reason: String,
-        delay_s: Option<u32>,
-    ) -> Result<Settled, ApiError> {
-        match self.call(namespace, Op::Fail { lease, reason, delay_s }).await? {
             Done::Settled(settled) => Ok(settled),
             _ => Err(unavailable()),
         }
@@ -197,6 +183,60 @@ impl Handle {
         }
     }
 
+    /// The last tick of each periodic job of a namespace.
+    ///
+    /// # Errors
+    /// `queue_unavailable`.
+    pub async fn crons(&self, namespace: &Namespace) -> Result<Vec<CronRow>, ApiError> {
+        match self.call(namespace, Op::LastTicks).await? {
+            Done::Crons(rows) => Ok(rows),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// Copies the log, as it is now, into a folder that is absent or empty; it becomes a queue's folder of its own. The queue
+    /// serves on.
+    ///
+    /// # Errors
+    /// `folder_not_empty`, `path_relative`, `backup_failed`, `queue_unavailable`.
+    pub async fn snapshot(&self, to: PathBuf) -> Result<Copied, ApiError> {
+        match self.call(&Namespace::SHARED, Op::Snapshot { to }).await? {
+            Done::Copied(copied) => Ok(copied),
+            _ => Err(unavailable()),
+        }
+    }
+
+    pub(crate) async fn histograms(&self) -> Result<Histograms, ApiError> {
+        match self.call(&Namespace::SHARED, Op::Histograms).await? {
+            Done::Histograms(histograms) => Ok(histograms),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// Takes over the periodic jobs of a namespace: their last ticks in milliseconds since the epoch, now for a new one.
+    pub(crate) async fn ticks(&self, namespace: &Namespace, names: Vec<String>) -> Result<Vec<u64>, ApiError> {
+        let asked = names.len();
+        match self.call(namespace, Op::Ticks { names }).await? {
+            Done::Ticks(ticks) if ticks.len() == asked => Ok(ticks),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// Puts the job of a tick; false when it was put before.
+    pub(crate) async fn fire(
+        &self,
+        namespace: &Namespace,
+        name: String,
+        tick_ms: u64,
+        tube: TubeName,
+        job: NewJob,
+    ) -> Result<bool, ApiError> {
+        match self.call(namespace, Op::Fire { name, tick_ms, tube, job }).await? {
+            Done::Put(put) => put.into_iter().next().unwrap_or_else(|| Err(unavailable())).map(|_| true),
+            _ => Ok(false),
+        }
+    }
+
     async fn first_of(&self, namespace: &Namespace, op: Op) -> Result<Option<JobAndBody>, ApiError> {
         match self.call(namespace, op).await? {
             Done::Jobs(jobs) => Ok(jobs.into_iter().next()),
@@ -209,7 +249,29 @@ impl Handle {
             return Err(unavailable());
         }
         let (to, done) = oneshot::channel();
+        let requests = self.requests.clone();
         self.ask(Request::Door(Call { namespace: namespace.clone(), op, to })).await?;
-        done.await.map_err(|_| unavailable())?
+        let mut hearing = Hearing { done, requests, namespace };
+        (&mut hearing.done).await.map_err(|_| unavailable())?
+    }
+}
+
+/// An answer that is waited for. When nobody waits any more and jobs have come meanwhile, they are given back.
+struct Hearing<'a> {
+    done: oneshot::Receiver<Result<Done, ApiError>>,
+    requests: mpsc::Sender<Request>,
+    namespace: &'a Namespace,
+}
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        self.done.close();
+        if let Ok(Ok(Done::Jobs(jobs))) = self.done.try_recv() {
+            let leases = jobs.iter().filter_map(|job| Some(Lease { id: JobId(job.row.id), number: job.row.lease? }));
+            let given_back = self.requests.try_send(Request::GiveBack(self.namespace.clone(), leases.collect()));
+            if given_back.is_err() {
+                tracing::debug!("jobs that nobody heard of come back when their time runs out");
+            }
+        }
     }
 }

@@ -30,6 +30,10 @@ pub(crate) fn disk_full() -> ApiError {
         .retry_after(30)
 }
 
+pub(crate) fn too_many_bodies() -> ApiError {
+    ApiError::new(Kind::Unavailable, "too_many_bodies", "too many bodies are on their way in").retry_after(1)
+}
+
 pub(crate) fn job_too_big(bytes_max: u32) -> ApiError {
     ApiError::new(Kind::TooLarge, "job_too_big", format!("a job may have {bytes_max} bytes"))
         .hint("put a reference to the data, or raise queue.job_bytes_max")

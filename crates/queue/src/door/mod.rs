@@ -4,18 +4,22 @@
 mod ask;
 mod error;
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use control::error::ApiError;
-use control::wire::{JobRow, QueueStatus};
+use control::wire::{CronRow, JobRow, QueueStatus};
 use stdx::trace::TraceContext;
 use tokio::sync::oneshot;
 
+use crate::backup::Copied;
 pub use crate::dead::{DeadFilter, DeadJob, Replayed};
 pub use crate::engine::StateName;
+use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use error::{
-    disk_full, job_reserved, job_too_big, lease_lost, no_such_job, no_such_tube, queue_full, too_many_tubes, tube_full,
-    unavailable, unexpected,
+    disk_full, job_reserved, job_too_big, lease_lost, no_such_job, no_such_tube, queue_full, too_many_bodies,
+    too_many_tubes, tube_full, unavailable, unexpected,
 };
 
 /// Jobs put or reserved by one request.
@@ -73,13 +77,15 @@ pub struct Lease {
 }
 
 /// What its holder does with a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settle {
     /// It is done: the job is deleted.
     Finish,
     /// It did not work: the tube's retry policy says when it is tried again, or whether it is put aside. `delay_s`
     /// overrides the policy's delay.
     Fail {
+        /// What went wrong, for whoever looks at the job's history; cut to 200 bytes.
+        reason: String,
         /// Seconds until it is ready again.
         delay_s: Option<u32>,
     },
@@ -117,20 +123,75 @@ pub(crate) struct Call {
 }
 
 pub(crate) enum Op {
-    Put { tube: TubeName, jobs: Vec<NewJob> },
-    Reserve { tubes: Vec<TubeName>, wait_s: u32, jobs_max: usize },
-    Settle { lease: Lease, how: Settle },
-    Peek { id: JobId },
-    PeekFirst { tube: TubeName, state: StateName },
-    List { tube: TubeName, state: Option<StateName>, n: usize },
-    Delete { id: JobId },
-    Bury { id: JobId },
-    KickJob { id: JobId },
-    Kick { tube: TubeName, jobs_max: u32 },
-    Pause { tube: TubeName, for_s: u32 },
-    Fail { lease: Lease, reason: String, delay_s: Option<u32> },
-    Dead { filter: DeadFilter, n: usize },
-    Replay { filter: DeadFilter, n: usize, preview: bool },
+    Put {
+        tube: TubeName,
+        jobs: Vec<NewJob>,
+    },
+    Reserve {
+        tubes: Vec<TubeName>,
+        wait_s: u32,
+        jobs_max: usize,
+    },
+    Settle {
+        lease: Lease,
+        how: Settle,
+    },
+    Peek {
+        id: JobId,
+    },
+    PeekFirst {
+        tube: TubeName,
+        state: StateName,
+    },
+    List {
+        tube: TubeName,
+        state: Option<StateName>,
+        n: usize,
+    },
+    Delete {
+        id: JobId,
+    },
+    Bury {
+        id: JobId,
+    },
+    KickJob {
+        id: JobId,
+    },
+    Kick {
+        tube: TubeName,
+        jobs_max: u32,
+    },
+    Pause {
+        tube: TubeName,
+        for_s: u32,
+    },
+    Histograms,
+    /// The last ticks of the namespace.
+    LastTicks,
+    /// Copies the log into a folder.
+    Snapshot {
+        to: PathBuf,
+    },
+    /// These are the periodic jobs of the namespace from now on; their last ticks.
+    Ticks {
+        names: Vec<String>,
+    },
+    /// Puts the job of a tick, unless the tick or a later one has fired.
+    Fire {
+        name: String,
+        tick_ms: u64,
+        tube: TubeName,
+        job: NewJob,
+    },
+    Dead {
+        filter: DeadFilter,
+        n: usize,
+    },
+    Replay {
+        filter: DeadFilter,
+        n: usize,
+        preview: bool,
+    },
     Status,
 }
 
@@ -144,5 +205,9 @@ pub(crate) enum Done {
     Dead(Vec<DeadJob>),
     Replayed(Replayed),
     Status(QueueStatus),
+    Histograms(Histograms),
+    Ticks(Vec<u64>),
+    Crons(Vec<CronRow>),
+    Copied(Copied),
     Nothing,
 }

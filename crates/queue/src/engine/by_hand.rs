@@ -1,6 +1,7 @@
-//! What only callers within the process do: look at the jobs of a tube, pass a reservation on.
+//! What only callers within the process do: look at the jobs of a tube, pass a reservation on,
+//! remember ticks.
 
-use super::{ClientId, Engine, Job, JobState, TubeIx};
+use super::{ClientId, Engine, Job, JobState, SpaceIx, TubeIx};
 use crate::names::JobId;
 
 /// The four states by name.
@@ -37,6 +38,23 @@ impl StateName {
 }
 
 impl Engine {
+    /// A job was put into the tube for this tick, or for none.
+    pub(crate) fn note_tick(&mut self, tube: TubeIx, tick: Option<(&str, u64)>) {
+        if let Some((name, tick_ms)) = tick {
+            self.set_tick(self.tube(tube).space, name, tick_ms);
+        }
+    }
+
+    /// The last tick of a periodic job; 0 forgets it.
+    pub(crate) fn set_tick(&mut self, space: SpaceIx, name: &str, tick_ms: u64) {
+        let ticks = &mut self.space_mut(space).ticks;
+        if tick_ms == 0 {
+            ticks.remove(name);
+        } else {
+            ticks.insert(name.to_owned(), tick_ms);
+        }
+    }
+
     /// The first `n` jobs of a tube in one state, in the order in which they leave it.
     pub(crate) fn list(&self, tube: TubeIx, state: StateName, n: usize) -> Vec<JobId> {
         let orders = self.tube(tube);

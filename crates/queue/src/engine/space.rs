@@ -28,6 +28,8 @@ pub(crate) struct Space {
     pub(crate) configs: BTreeMap<String, TubeConfig>,
     pub(crate) figures: Figures,
     pub(crate) totals: Totals,
+    /// The last tick of each periodic job, in wall-clock milliseconds.
+    pub(crate) ticks: BTreeMap<String, u64>,
     pub(crate) clients: u32,
     pub(crate) producers: u32,
     pub(crate) workers: u32,
@@ -45,6 +47,7 @@ impl Space {
             configs: BTreeMap::new(),
             figures: Figures::default(),
             totals: Totals::default(),
+            ticks: BTreeMap::new(),
             clients: 0,
             producers: 0,
             workers: 0,

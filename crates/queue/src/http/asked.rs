@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stdx::ids::{AppName, EnvName, Scope};
 
 use super::{Api, Scoping};
-use crate::door::StateName;
+use crate::door::{self, StateName};
 use crate::names::{JobId, Namespace, TubeName};
 
 /// Everything that may stand behind a `?`. A key that an endpoint has no use for is no error, an unknown one is.
@@ -24,6 +24,7 @@ pub(super) struct Params {
     pub(super) n: Option<usize>,
     pub(super) jobs: Option<u32>,
     pub(super) for_s: Option<u32>,
+    pub(super) reason: Option<String>,
 }
 
 /// A request's namespace and parameters.
@@ -40,6 +41,10 @@ impl FromRequestParts<Api> for Asked {
         let Query(params) = params.map_err(|rejection| malformed(rejection.body_text()))?;
         let namespace = match api.scoping {
             Scoping::ByQuery => params.namespace(),
+            Scoping::ByToken if params.app.is_some() || params.env.is_some() => {
+                return Err(malformed("whose tubes are meant is said by the token, not by `app` and `env`"));
+            }
+            Scoping::ByToken => parts.extensions.get::<Namespace>().cloned().ok_or_else(door::unavailable)?,
         };
         Ok(Asked { namespace, params })
     }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! GET    /v1/queue/status                                           -> QueueStatus (operators)
+//! POST   /v1/queue/snapshot                     {"to": "/path"}      -> Copied (operators)
+//! GET    /v1/queue/crons                                            -> Listing<CronRow>
 //! GET    /v1/queue/tubes                                            -> Listing<QueueRow>
 //! GET    /v1/queue/tubes/{tube}                                     -> QueueRow
 //! POST   /v1/queue/tubes/{tube}/jobs?pri=&delay_s=&ttr_s=  the body -> {"schema":1,"id":17}
@@ -22,11 +24,15 @@
 mod asked;
 mod jobs;
 mod put;
+pub(crate) mod serve;
 mod tubes;
 mod work;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 
 use crate::handle::Handle;
 
@@ -35,6 +41,8 @@ use crate::handle::Handle;
 pub(crate) enum Scoping {
     /// The caller: an operator may do anything.
     ByQuery,
+    /// Its token: it has the tubes of one namespace.
+    ByToken,
 }
 
 /// What the handlers share.
@@ -42,12 +50,16 @@ pub(crate) enum Scoping {
 pub(crate) struct Api {
     pub(crate) handle: Handle,
     pub(crate) scoping: Scoping,
+    /// Bytes of bodies that may be on their way in at once; `None`: whoever stands at the door is trusted.
+    pub(crate) bodies: Option<Arc<Semaphore>>,
 }
 
 /// The routes, all below `/v1/queue`.
 pub(crate) fn routes(api: Api) -> Router {
     Router::new()
         .route("/v1/queue/status", get(tubes::status))
+        .route("/v1/queue/snapshot", post(tubes::snapshot))
+        .route("/v1/queue/crons", get(tubes::crons))
         .route("/v1/queue/tubes", get(tubes::list))
         .route("/v1/queue/tubes/{tube}", get(tubes::show))
         .route("/v1/queue/tubes/{tube}/jobs", get(jobs::list).post(put::one))

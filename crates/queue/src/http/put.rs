@@ -1,12 +1,16 @@
 //! Jobs coming in: one whose body is the request's, or many as JSON.
 
+use std::time::Duration;
+
 use axum::Json;
+use axum::body::HttpBody;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use control::error::{ApiError, Kind};
 use control::wire::Listing;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 use stdx::base64;
 use stdx::trace::TraceContext;
@@ -18,6 +22,9 @@ use crate::names::JobId;
 
 /// Bytes of a request in JSON; a single job's body may have `job_bytes_max`.
 pub(super) const JSON_BYTES_MAX: usize = 8 << 20;
+
+/// Time for a body to come in.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The answer to one job.
 #[derive(Serialize)]
@@ -61,7 +68,7 @@ pub(super) async fn one(
 ) -> Result<Response, ApiError> {
     let tube = tube(&name)?;
     let bytes_max = api.handle.job_bytes_max();
-    let body = read(body, bytes_max as usize, || door::job_too_big(bytes_max)).await?;
+    let body = read(&api, body, bytes_max as usize, || door::job_too_big(bytes_max)).await?;
     let job = NewJob {
         pri: asked.params.pri.unwrap_or(NewJob::PRI),
         delay_s: asked.params.delay_s.unwrap_or(0),
@@ -82,7 +89,7 @@ pub(super) async fn batch(
     body: Body,
 ) -> Result<Response, ApiError> {
     let tube = tube(&name)?;
-    let Batch { jobs } = json(body).await?;
+    let Batch { jobs } = json(&api, body).await?;
     if jobs.is_empty() || jobs.len() > BATCH_JOBS_MAX {
         return Err(malformed(format!("a batch has 1 to {BATCH_JOBS_MAX} jobs, not {}", jobs.len())));
     }
@@ -131,21 +138,38 @@ fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
 }
 
 /// A body as JSON.
-pub(super) async fn json<T: for<'de> Deserialize<'de>>(body: Body) -> Result<T, ApiError> {
+pub(super) async fn json<T: for<'de> Deserialize<'de>>(api: &Api, body: Body) -> Result<T, ApiError> {
     let too_large = || {
         let message = format!("a request in JSON may have {JSON_BYTES_MAX} bytes");
         ApiError::new(Kind::TooLarge, "request_too_large", message).hint("send several smaller ones")
     };
-    let bytes = read(body, JSON_BYTES_MAX, too_large).await?;
+    let bytes = read(api, body, JSON_BYTES_MAX, too_large).await?;
     serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
 }
 
-/// A body of at most so many bytes.
-async fn read(body: Body, bytes_max: usize, too_large: impl FnOnce() -> ApiError) -> Result<Bytes, ApiError> {
-    let limited = http_body_util::Limited::new(body, bytes_max);
-    match http_body_util::BodyExt::collect(limited).await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(malformed(format!("the body broke off: {error}"))),
+/// A body of at most so many bytes. While it comes in, its bytes are taken out of those that all may have together.
+async fn read(
+    api: &Api,
+    body: Body,
+    bytes_max: usize,
+    too_large: impl FnOnce() -> ApiError,
+) -> Result<Bytes, ApiError> {
+    // A length that is announced is not exceeded: the connection would break.
+    let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(too_large());
+    }
+    let permit = api.bodies.as_ref().map(|bodies| {
+        let bytes = u32::try_from(announced.unwrap_or(bytes_max)).unwrap_or(u32::MAX);
+        bodies.try_acquire_many(bytes).map_err(|_| door::too_many_bodies())
+    });
+    let permit = permit.transpose()?;
+    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, bytes_max).collect()).await;
+    drop(permit);
+    match whole {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(malformed(format!("the body broke off: {error}"))),
+        Err(_) => Err(malformed("the body took too long")),
     }
 }

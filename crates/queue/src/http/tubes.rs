@@ -1,13 +1,18 @@
 //! Looking at tubes, and what operators do to one.
 
+use std::path::PathBuf;
+
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, State};
-use control::error::ApiError;
-use control::wire::{Listing, QueueRow, QueueStatus};
-use serde::Serialize;
+use control::error::{ApiError, Kind};
+use control::wire::{CronRow, Listing, QueueRow, QueueStatus};
+use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, malformed, tube};
+use super::put::json;
 use super::{Api, Scoping};
+use crate::backup::Copied;
 use crate::door;
 use crate::names::Namespace;
 
@@ -25,7 +30,31 @@ impl Done {
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<QueueStatus>, ApiError> {
+    for_operators(&api)?;
     Ok(Json(api.handle.figures().await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Snapshot {
+    to: PathBuf,
+}
+
+pub(super) async fn snapshot(State(api): State<Api>, body: Body) -> Result<Json<Copied>, ApiError> {
+    for_operators(&api)?;
+    let Snapshot { to } = json(&api, body).await?;
+    Ok(Json(api.handle.snapshot(to).await?))
+}
+
+fn for_operators(api: &Api) -> Result<(), ApiError> {
+    match api.scoping {
+        Scoping::ByQuery => Ok(()),
+        Scoping::ByToken => Err(ApiError::new(Kind::NotFound, "no_such_endpoint", "this is for operators")),
+    }
+}
+
+pub(super) async fn crons(State(api): State<Api>, asked: Asked) -> Result<Json<Listing<CronRow>>, ApiError> {
+    Ok(Json(Listing::new(api.handle.crons(&asked.namespace).await?)))
 }
 
 pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Json<Listing<QueueRow>>, ApiError> {

@@ -43,7 +43,7 @@ pub(super) async fn reserve(
     asked: Asked,
     body: Body,
 ) -> Result<Json<Listing<JobRow>>, ApiError> {
-    let Reserve { tubes, wait_s, jobs } = json(body).await?;
+    let Reserve { tubes, wait_s, jobs } = json(&api, body).await?;
     if tubes.is_empty() || tubes.len() > TUBES_MAX {
         return Err(malformed(format!("name 1 to {TUBES_MAX} tubes, not {}", tubes.len())));
     }
@@ -82,7 +82,10 @@ fn how(verb: &str, params: &Params) -> Result<(Settle, &'static str), ApiError> 
     let pri = params.pri;
     Ok(match verb {
         "finish" => (Settle::Finish, "finished"),
-        "fail" => (Settle::Fail { delay_s: params.delay_s }, "released"),
+        "fail" => {
+            let reason = params.reason.clone().unwrap_or_default();
+            (Settle::Fail { reason, delay_s: params.delay_s }, "released")
+        }
         "release" => (Settle::Release { pri, delay_s: params.delay_s.unwrap_or(0) }, "released"),
         "bury" => (Settle::Bury { pri }, "buried"),
         "touch" => (Settle::Touch, "touched"),

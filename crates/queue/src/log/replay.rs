@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wal::{Found, Lsn, Position};
 
 use super::journal::SegmentUse;
-use super::record::{JobRecord, Malformed, Record, TubeRef, space_from_text};
+use super::record::{JobRecord, Malformed, Record, TickRecord, TubeRef, space_from_text};
 use crate::engine::{After, Counts, Engine, Job, JobState, Pause, SpaceIx, TubeIx};
 use crate::names::JobId;
 
@@ -39,6 +39,9 @@ impl Replay {
             Record::Put(job) => {
                 let tube = self.insert(found, &job)?;
                 self.engine.count_put(tube);
+                if let Some((name, tick_ms)) = job.attrs.tick {
+                    self.tick(&TickRecord { space: job.at.space, name, tick_ms })?;
+                }
             }
             Record::Moved(job) => {
                 self.insert(found, &job)?;
@@ -85,9 +88,16 @@ impl Replay {
                 let space = self.space(space)?;
                 self.engine.space_mut(space).totals = totals;
             }
+            Record::Ticked(tick) => self.tick(&tick)?,
             Record::NextId { id } => self.ids_below(id),
             Record::Fate(fate) => self.fate(found.lsn, fate)?,
         }
+        Ok(())
+    }
+
+    fn tick(&mut self, tick: &TickRecord<'_>) -> Result<(), Malformed> {
+        let space = self.space(tick.space)?;
+        self.engine.set_tick(space, tick.name, tick.tick_ms);
         Ok(())
     }
 

@@ -69,6 +69,7 @@ pub(crate) async fn serve<D: Io>(parts: Parts<D>) -> (End, mpsc::Receiver<Reques
                         Some(Request::Door(call)) => {
                             tasks.spawn_local(doors::run(Rc::clone(&shell), call));
                         }
+                        Some(Request::GiveBack(namespace, leases)) => shell.give_back(&namespace, &leases),
                         Some(request) => answer(&shell, request),
                         None => break None,
                     },
@@ -100,7 +101,7 @@ fn answer<D: Io>(shell: &Shell<D>, request: Request) {
             broker.intake_mut().draining = draining;
             shell.status.set(if draining { PlaneState::Draining } else { PlaneState::Running });
         }
-        Request::Door(_) | Request::Stop(_) => unreachable!("taken before"),
+        Request::Door(_) | Request::GiveBack(..) | Request::Stop(_) => unreachable!("taken before"),
     }
 }
 

@@ -77,12 +77,11 @@ impl<D: Io> Shell<D> {
     }
 
     /// Jobs that are kept for a caller who has gone are ready again.
-    pub(super) fn give_back(self: &Rc<Self>, namespace: &Namespace, jobs: impl IntoIterator<Item = JobId>) {
-        let keeper = self.keeper(namespace);
+    pub(super) fn give_back(self: &Rc<Self>, namespace: &Namespace, leases: &[Lease]) {
         let visit = Visit::enter(self, namespace);
-        for id in jobs {
-            let back = self.broker.borrow_mut().pass_on(id, keeper, visit.id);
-            tracing::debug!(job = id.0, back, "a job was reserved for somebody who has gone");
+        for lease in leases {
+            let back = self.take_back(namespace, &visit, *lease).is_some();
+            tracing::debug!(job = lease.id.0, back, "a job was reserved for somebody who has gone");
         }
     }
 }

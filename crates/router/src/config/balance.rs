@@ -12,7 +12,6 @@ use super::{BreakerConfig, RequestKey};
 #[serde(deny_unknown_fields, default)]
 pub struct BalanceConfig {
     /// How an endpoint is chosen.
-    #[schemars(with = "String", extend("format" = "balance-method"))]
     pub method: BalanceMethod,
     /// With `hash`, what requests are told apart by: `ip`, `path`, `route`, `header:NAME` or `cookie:NAME`. A request
     /// without the field or the cookie goes by its address.
@@ -46,7 +45,7 @@ impl Default for BalanceConfig {
 }
 
 /// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BalanceMethod {
     /// The better of two random ones, by latency times requests under way.

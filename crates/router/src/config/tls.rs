@@ -19,13 +19,11 @@ pub struct TlsConfig {
     /// Whether clients that name a host which no certificate is for are refused; otherwise they get the first certificate.
     pub strict_names: bool,
     /// The oldest version that is spoken.
-    #[schemars(with = "String", extend("format" = "tls-version"))]
     pub version_min: TlsVersion,
     /// The authorities of client certificates, in PEM form.
     pub client_ca: Option<PathBuf>,
     /// Whether clients show a certificate of `client_ca`. Endpoints are told whose it is: `Forebay-Client-Subject` and
     /// `Forebay-Client-Sha256`.
-    #[schemars(with = "String", extend("format" = "client-certificate"))]
     pub client_certificate: ClientCertificate,
     /// Handshakes under way at once, over all workers; beyond it they wait, within their time.
     #[schemars(range(min = 1))]
@@ -49,7 +47,7 @@ pub struct CertificateConfig {
 }
 
 /// A version of TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsVersion {
     /// 1.2 and 1.3.
     #[default]
@@ -61,7 +59,7 @@ pub enum TlsVersion {
 }
 
 /// Whether clients show a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientCertificate {
     /// They are not asked for one.

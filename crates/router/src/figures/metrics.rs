@@ -91,7 +91,7 @@ impl Handle {
         let mut family = page.family(
             "forebay_router_budget_earned",
             Kind::Gauge,
-            "Retries and hedges that the requests of the last ten seconds allow, beside the floor.",
+            "Retries and hedges that the requests of the last ten seconds allow; there may be more, up to the floor.",
         );
         for (name, upstream) in &upstreams {
             family.sample(&[("upstream", name)], upstream.state.budget.earned(&upstream.policy.budget, now));

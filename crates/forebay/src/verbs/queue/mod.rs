@@ -1,9 +1,12 @@
 //! `forebay queue ...`: one file per verb, and the queue served alone.
 
+mod backup;
 mod change;
+mod import;
 mod ls;
 mod peek;
 mod put;
+mod serve;
 mod show;
 
 use crate::args::{Global, QueueVerb};
@@ -21,7 +24,11 @@ pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
         QueueVerb::Delete(args) => change::delete(global, &args).await,
         QueueVerb::Pause(args) => change::pause(global, &args).await,
         QueueVerb::Resume(args) => change::resume(global, &args).await,
-        QueueVerb::Serve(args) => crate::node::alone::queue(&super::data_dir(global)?, args.listen).await,
+        QueueVerb::Snapshot(args) => backup::snapshot(global, &args).await,
+        QueueVerb::Verify(args) => backup::verify(global, args),
+        QueueVerb::Restore(args) => backup::restore(global, &args),
+        QueueVerb::Import(args) => import::run(global, &args).await,
+        QueueVerb::Serve(args) => serve::run(global, args).await,
     }
 }
 

@@ -34,6 +34,7 @@ enum Kind {
     Facts = 6,
     End = 7,
     Keys = 8,
+    Ticks = 9,
 }
 
 /// The end of a key that is its job's until that is done.

@@ -38,6 +38,7 @@ pub(crate) fn read<D: Io>(io: &D, folder: &Path, lsn: Lsn, engine: Engine) -> Re
                 kind if kind == Kind::Tubes as u8 => state.tube(&mut input)?,
                 kind if kind == Kind::Segments as u8 => state.segment(&mut input)?,
                 kind if kind == Kind::Keys as u8 => state.key(&mut input)?,
+                kind if kind == Kind::Ticks as u8 => state.tick(&mut input)?,
                 kind if kind == Kind::Jobs as u8 => state.job(&mut input)?,
                 kind if kind == Kind::Facts as u8 => state.facts(&mut input)?,
                 kind if kind == Kind::End as u8 && input.u64()? == state.jobs => return Ok((state.replay, resume)),
@@ -90,6 +91,13 @@ impl State {
         }
         self.replay.engine.tube_mut(ix).totals = totals;
         self.tubes.push(ix);
+        Ok(())
+    }
+
+    fn tick(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let space = self.replay.engine.space_ix(&space_from_text(input.text()?)?);
+        let (name, tick_ms) = (input.text()?, input.u64()?);
+        self.replay.engine.set_tick(space, name, tick_ms);
         Ok(())
     }
 

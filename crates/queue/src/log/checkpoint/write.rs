@@ -25,6 +25,8 @@ pub(crate) struct Checkpoint {
     /// The place of each of the engine's tubes among these.
     numbers: Vec<u32>,
     segments: Vec<(u64, u64)>,
+    /// Namespace, name and last tick of each periodic job.
+    ticks: Vec<(String, String, u64)>,
     pub(crate) keys: Vec<Key>,
     jobs: Vec<Arc<Chunk>>,
 }
@@ -73,6 +75,7 @@ impl Checkpoint {
             tubes: tubes.collect(),
             numbers,
             segments: segments.map(|(number, used)| (*number, used.bytes)).collect(),
+            ticks: ticks_of(engine).collect(),
             keys: keys_of(engine).collect(),
             jobs: engine.share_jobs(),
         }
@@ -114,6 +117,12 @@ impl Checkpoint {
             let entry = out.entry(Kind::Segments)?;
             put_u64(entry, *number);
             put_u64(entry, *bytes);
+        }
+        for (space, name, tick_ms) in &self.ticks {
+            let entry = out.entry(Kind::Ticks)?;
+            put_text(entry, space);
+            put_text(entry, name);
+            put_u64(entry, *tick_ms);
         }
         for key in &self.keys {
             key.write(out.entry(Kind::Keys)?);
@@ -160,6 +169,13 @@ impl Checkpoint {
         }
         out.push(state);
     }
+}
+
+fn ticks_of(engine: &Engine) -> impl Iterator<Item = (String, String, u64)> {
+    engine
+        .spaces()
+        .iter()
+        .flat_map(|space| space.ticks.iter().map(|(name, tick_ms)| (space.text.clone(), name.clone(), *tick_ms)))
 }
 
 fn keys_of(engine: &Engine) -> impl Iterator<Item = Key> {

@@ -3,6 +3,7 @@
 use stdx::trace::{SpanId, TraceContext, TraceId};
 use wal::attr::{self, Encoder};
 
+use super::tick;
 use super::{Input, Malformed, TubeRef, more, put_u32, put_u64};
 use crate::engine::{Counts, Facts, More};
 use crate::names::JobId;
@@ -16,6 +17,8 @@ mod tag {
     pub(super) const BURIES: u8 = 8;
     pub(super) const KICKS: u8 = 9;
     pub(super) const BURIED_TURN: u8 = 10;
+    /// Only of a "put": the tick that the job was put for.
+    pub(super) const TICK: u8 = 40;
     pub(super) const DAMAGED: u8 = 32;
 }
 
@@ -43,6 +46,8 @@ pub(crate) struct Attrs<'a> {
     pub(crate) trace: Option<TraceContext>,
     pub(crate) counts: Counts,
     pub(crate) buried_turn: Option<u64>,
+    /// The periodic job and its tick that the job was put for. Compaction leaves it out: it is written again by itself.
+    pub(crate) tick: Option<(&'a str, u64)>,
     /// The body was lost to damage.
     pub(crate) is_damaged: bool,
     pub(crate) more: Option<Box<More>>,
@@ -119,6 +124,9 @@ impl Attrs<'_> {
         if let Some(turn) = self.buried_turn {
             attrs.u64(tag::BURIED_TURN, turn);
         }
+        if let Some(tick) = self.tick {
+            attrs.bytes(tag::TICK, &tick::to_attr(tick));
+        }
         if self.is_damaged {
             attrs.bytes(tag::DAMAGED, &[]);
         }
@@ -142,6 +150,7 @@ impl Attrs<'_> {
                 tag::KICKS => counts.kicks = number(&attr)?,
                 tag::DAMAGED => attrs.is_damaged = true,
                 tag::BURIED_TURN => attrs.buried_turn = Some(attr.u64()?),
+                tag::TICK => attrs.tick = Some(tick::from_attr(attr.value)?),
                 _ => more::decode(&attr, &mut attrs.more)?,
             }
         }
@@ -163,7 +172,7 @@ pub(crate) fn unknown_attrs(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut others = Vec::new();
     for attr in attr::decode(input.take(attrs_len)?) {
         let attr = attr?;
-        let is_known = matches!(attr.tag, tag::TRACE | tag::RESERVES..=tag::BURIED_TURN | tag::DAMAGED);
+        let is_known = matches!(attr.tag, tag::TRACE | tag::TICK | tag::RESERVES..=tag::BURIED_TURN | tag::DAMAGED);
         if !is_known && !more::is_one(attr.tag) {
             Encoder::new(&mut others).bytes(attr.tag, attr.value);
         }

@@ -15,6 +15,7 @@
 //! | 11 | totals of a namespace | namespace, attributes |
 //! | 12 | ids below this are used up | next id u64 |
 //! | 32 to 35 | what becomes of jobs that are not simply finished, and keys | see `fate` |
+//! | 40 | last tick of a periodic job | namespace, name, in ms u64 (0: forgotten) |
 //!
 //! A job is: id u64, created in ms u64, due in ms u64 (0: ready), pri u32, ttr in s u32, delay in s u32, body length u32,
 //! namespace, tube, length of the attributes u32, attributes, body. Namespace and tube are a length in one byte and text; the
@@ -24,6 +25,7 @@
 mod fate;
 mod job;
 mod more;
+mod tick;
 mod totals;
 
 use wal::attr;
@@ -32,6 +34,7 @@ use crate::engine::{After, Totals};
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use fate::Fate;
 pub(crate) use job::{Attrs, JobRecord, job_id, unknown_attrs};
+pub(crate) use tick::TickRecord;
 pub(crate) use totals::{decode_totals, encode_totals};
 
 /// The due time that says buried in a "lease over" record.
@@ -59,6 +62,7 @@ pub(crate) enum Record<'a> {
     TubeTotals { at: TubeRef<'a>, totals: Totals },
     SpaceTotals { space: &'a str, totals: Totals },
     NextId { id: JobId },
+    Ticked(TickRecord<'a>),
     Fate(Fate<'a>),
 }
 
@@ -150,6 +154,7 @@ impl Record<'_> {
                 11
             }
             Record::NextId { id } => put_id(out, *id, 12),
+            Record::Ticked(tick) => tick.encode(out),
             Record::Fate(fate) => fate.encode(out),
         }
     }
@@ -170,6 +175,7 @@ impl Record<'_> {
             10 => Record::TubeTotals { at: input.tube()?, totals: decode_totals(input.0)? },
             11 => Record::SpaceTotals { space: input.text()?, totals: decode_totals(input.0)? },
             12 => Record::NextId { id: input.id()? },
+            40 => Record::Ticked(TickRecord::decode(&mut input)?),
             32..=35 => Record::Fate(Fate::decode(kind, &mut input)?),
             _ => return Err(Malformed),
         };
@@ -287,6 +293,7 @@ mod tests {
             trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
             counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },
             buried_turn: Some(9),
+            tick: Some(("report", 1_800_000_000_000)),
             is_damaged: true,
             more: Some(Box::new(more::tests::full())),
             others: &[],
@@ -307,6 +314,7 @@ mod tests {
         back(&Record::TubeTotals { at, totals });
         back(&Record::SpaceTotals { space: "", totals });
         back(&Record::NextId { id });
+        back(&Record::Ticked(TickRecord { space: "shop/production", name: "report", tick_ms: due_ms }));
     }
 
     #[test]
@@ -327,7 +335,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(kind in 0u8..40, bytes: Vec<u8>) {
+        fn any_bytes_are_read_or_refused(kind in 0u8..42, bytes: Vec<u8>) {
             if let Ok(record) = Record::decode(kind, &bytes) {
                 let mut again = Vec::new();
                 record.encode(&mut again);

@@ -1,0 +1,177 @@
+//! The HTTP API's own door, for applications: loopback only, each behind its token.
+
+use std::convert::Infallible;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::response::IntoResponse;
+use control::error::{ApiError, Kind};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower::ServiceExt;
+
+use super::{Api, Scoping, routes};
+use crate::event::TokenSource;
+use crate::handle::Handle;
+use crate::names::Namespace;
+
+/// Time to send the header block, and between two requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes buffered per connection beside bodies.
+const BUFFER_BYTES_MAX: usize = 32 << 10;
+
+/// What a connection beyond the limit hears.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// The door.
+pub(crate) struct Door {
+    routes: Router,
+    tokens: Arc<dyn TokenSource>,
+    connections: Arc<Semaphore>,
+    connections_max: u32,
+}
+
+impl Door {
+    pub(crate) fn new(
+        queue: Handle,
+        tokens: Arc<dyn TokenSource>,
+        connections_max: u32,
+        input_bytes_max: usize,
+    ) -> Door {
+        let bodies = Some(Arc::new(Semaphore::new(input_bytes_max.min(Semaphore::MAX_PERMITS))));
+        let routes = routes(Api { handle: queue, scoping: Scoping::ByToken, bodies })
+            .fallback(|| async { ApiError::new(Kind::NotFound, "no_such_endpoint", "the queue has no such endpoint") });
+        Door { routes, tokens, connections: Arc::new(Semaphore::new(connections_max as usize)), connections_max }
+    }
+
+    /// Waits until no connection is open.
+    pub(crate) async fn finish(&self) {
+        if self.connections.acquire_many(self.connections_max).await.is_err() {
+            tracing::debug!("the HTTP door was closed twice");
+        }
+    }
+
+    async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+        match self.admit(request.headers()) {
+            Ok(namespace) => {
+                request.extensions_mut().insert(namespace);
+                match self.routes.clone().oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+            Err(refused) => refused,
+        }
+    }
+
+    /// Whose tubes the caller may see. A web page must not be able to make its reader's browser ask: browsers say where a
+    /// page is from, and by which name they found us.
+    fn admit(&self, headers: &HeaderMap) -> Result<Namespace, Response<Body>> {
+        if headers.contains_key(ORIGIN) || !headers.get(HOST).is_some_and(is_of_this_machine) {
+            let error = ApiError::new(Kind::Denied, "browser_refused", "the queue is not for web pages")
+                .hint("send no Origin, and name the queue by its address or localhost");
+            return Err(error.into_response());
+        }
+        let Some(given) = headers.get(AUTHORIZATION) else { return Ok(Namespace::SHARED) };
+        let token = given.to_str().ok().and_then(|text| text.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        match token.and_then(|token| self.tokens.namespace(token)) {
+            Some(scope) => Ok(Namespace(Some(scope))),
+            None => Err(unauthorized()),
+        }
+    }
+}
+
+fn unauthorized() -> Response<Body> {
+    let error = ApiError::new(Kind::Denied, "queue_token_wrong", "nobody has this token")
+        .hint("send `Authorization: Bearer TOKEN` with the token of FOREBAY_QUEUE_URL");
+    let mut response = error.into_response();
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// An address, or `localhost`: a name could be anybody's that leads here.
+fn is_of_this_machine(host: &HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// Accepts until `stop` turns true.
+pub(crate) async fn accept(door: Rc<Door>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(cause) => return tracing::error!(%cause, "the queue's HTTP door cannot be watched"),
+    };
+    while !*stop.borrow() {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, _)) => match Arc::clone(&door.connections).try_acquire_owned() {
+                Ok(permit) => drop(tokio::task::spawn_local(converse(Rc::clone(&door), stream, permit, stop.clone()))),
+                Err(_) => refuse(&stream),
+            },
+            Err(cause) => net::accept::rest(&cause).await,
+        }
+    }
+}
+
+fn refuse(stream: &TcpStream) {
+    if let Err(cause) = stream.try_write(TOO_MANY) {
+        tracing::debug!(%cause, "an HTTP connection beyond the limit was not told");
+    }
+}
+
+async fn converse(door: Rc<Door>, stream: TcpStream, permit: OwnedSemaphorePermit, mut stop: watch::Receiver<bool>) {
+    let service = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| {
+        let door = Rc::clone(&door);
+        async move { Ok::<_, Infallible>(door.answer(request.map(Body::new)).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stop.wait_for(|stop| *stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection of the queue ended early");
+    }
+    drop(permit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_nobody_else_can_give_are_ours() {
+        for ours in ["localhost", "LocalHost:80", "127.0.0.1", "127.0.0.1:11400", "[::1]:80", "[::1]"] {
+            assert!(is_of_this_machine(&ours.parse().unwrap()), "{ours}");
+        }
+        for other in ["example.org", "example.org:11400", "localhost.example.org", "", ":80", "127.0.0.1.example.org"] {
+            assert!(!is_of_this_machine(&other.parse().unwrap()), "{other}");
+        }
+    }
+}

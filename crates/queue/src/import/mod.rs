@@ -1,0 +1,3 @@
+//! Jobs from other queues' files.
+
+pub mod binlog;
