@@ -98,9 +98,8 @@ fn config_of(file: &RouterFile, args: &RouterServeArgs) -> Result<router::config
     }
     if config.listen.is_empty() && config.tls.listen.is_empty() {
         let default = "127.0.0.1:8080".parse();
-        config.listen = vec![
-            default.map_err(|e: net::listen::ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))?,
-        ];
+        config.listen =
+            vec![default.map_err(|e: net::listen::ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))?];
     }
     Ok(config)
 }
