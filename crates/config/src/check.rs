@@ -121,7 +121,7 @@ impl<'s> Walk<'s> {
             schema["properties"].as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
         let hint = match nearest(name, known.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None => match self.home_of(name) {
+            None => match self.home_of(at, name) {
                 Some(home) => format!("`{name}` belongs in {home}"),
                 None => format!("known here: {}", known.join(", ")),
             },
@@ -130,15 +130,18 @@ impl<'s> Walk<'s> {
         self.found(finding.code(Code::UnknownKey).on_key().hint(hint));
     }
 
-    /// The table of the schema that does have a key of this name.
-    fn home_of(&self, name: &str) -> Option<String> {
+    /// The table of the schema that does have a key of this name; of several, one around where it stands.
+    fn home_of(&self, at: &KeyPath, name: &str) -> Option<String> {
         let mut homes = Vec::new();
         tables(self.root, self.root, "", &mut |path, schema| {
             if schema["properties"].get(name).is_some() {
                 homes.push(path.to_owned());
             }
         });
-        let home = homes.into_iter().next()?;
+        let at = at.to_string();
+        let around = at.split(['.', '[']).next().unwrap_or_default();
+        let is_around = |home: &String| home.trim_start_matches('[').split(['.', ']']).next() == Some(around);
+        let home = homes.iter().find(|home| is_around(home)).or(homes.first())?.clone();
         Some(if home.is_empty() { "the top of the file".into() } else { home })
     }
 

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::edge::{Edge, Speaks};
 use crate::health_source::{HealthSource, NoHealth};
 use crate::idempotency::Answers;
+use crate::live;
 use crate::overrides::Overrides;
 use crate::own_writes::Signer;
 use crate::peers::TrustedPeers;
@@ -27,6 +28,7 @@ use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
 use crate::shared::{By, LastWords, Phase, Shared, Stores};
+use crate::silence;
 use crate::start_error::StartError;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
@@ -167,7 +169,7 @@ fn spawn(start: Start, shared: &Arc<Shared>) -> Result<(), StartError> {
 async fn work(start: Start, shared: Arc<Shared>) {
     let mut phase = shared.phase.subscribe();
     let worker = Rc::new(Worker::new(start.index, Arc::clone(&shared), start.clock, start.ring));
-    vital(&worker, "following the routing", follow(Rc::clone(&worker), start.source));
+    vital(&worker, "following the routing", live::follow(Rc::clone(&worker), start.source));
     let sweeping = Rc::clone(&worker);
     vital(&worker, "keeping time", async move { Sweep::run(&sweeping).await });
     if start.index == 0 {
@@ -175,6 +177,8 @@ async fn work(start: Start, shared: Arc<Shared>) {
         vital(&worker, "keeping what is set by hand", async move {
             keeping.shared.overrides.keep(&keeping.shared.states, &keeping.clock).await;
         });
+        let watching = Rc::clone(&worker);
+        vital(&worker, "watching the checks", async move { silence::watch(&watching).await });
     }
     let mut accepting = Vec::new();
     for (socket, speaks) in start.sockets {
@@ -213,16 +217,6 @@ fn vital(worker: &Rc<Worker>, what: &'static str, part: impl Future<Output = ()>
             worker.shared.status.fail(format!("worker {}: {what} panicked", worker.index));
         }
     })
-}
-
-/// Takes each routing into force, until the source goes away.
-async fn follow(worker: Rc<Worker>, mut source: watch::Receiver<Arc<Routing>>) {
-    loop {
-        worker.adopt(worker.shared.newest(&mut source, worker.now()));
-        if source.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 impl Handle {
@@ -293,7 +287,7 @@ impl Handle {
     /// be cut.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.shared.status.set(PlaneState::Draining);
-        let grace = Duration::from_millis(self.shared.config.drain_idle_ms.into()).min(limit);
+        let grace = Duration::from_millis(self.shared.settings().drain_idle_ms.into()).min(limit);
         self.enter(Phase::Leaving);
         let mut in_time = tokio::time::timeout(grace, self.ended()).await.is_ok();
         if !in_time {

@@ -85,6 +85,7 @@ fn of_journal(mut exchange: Exchange, recorded: Recorded) -> Response<ReplyBody>
     if recorded.again {
         head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    head.headers.remove(fields::WROTE);
     let is_last = finish_head(&mut head.headers, &exchange, false);
     Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange, is_last })
 }
@@ -101,6 +102,7 @@ fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
     let set = FieldSet::of(&head.headers);
     fields::strip_hop_by_hop(&mut head.headers, set);
     if set.ours {
+        head.headers.remove(fields::WROTE);
         head.headers.remove(fields::TRACE);
     }
     let is_last = finish_head(&mut head.headers, &exchange, false);

@@ -25,7 +25,7 @@ const HALF_CLOSED_MS: u32 = 1_000;
 pub(crate) struct Sweep {
     now: Rc<Cell<Tick>>,
     tick: Duration,
-    patience: Patience,
+    patience: Cell<Patience>,
     conns: RefCell<Slab<Rc<Conn>>>,
     /// Deadlines that are far away.
     pub(crate) alarms: RefCell<Alarms>,
@@ -45,24 +45,21 @@ impl Sweep {
         ];
         let shortest = ms(waits.into_iter().min().unwrap_or_default());
         let tick = (shortest / 8).clamp(TICK_MIN, TICK_MAX);
-        let ticks = |wait: u32| Tick::try_from(ms(wait).as_millis() / tick.as_millis()).unwrap_or(Tick::MAX).max(1);
-        let patience = Patience {
-            idle: ticks(config.idle_timeout_ms),
-            head: ticks(config.header_timeout_ms),
-            content: ticks(config.body_timeout_ms),
-            reply: ticks(config.reply_idle_timeout_ms),
-            write: ticks(config.write_timeout_ms),
-            half_closed: ticks(HALF_CLOSED_MS),
-        };
         Sweep {
             now: Rc::default(),
             tick,
-            patience,
+            patience: Cell::new(patience(config, tick)),
             conns: RefCell::default(),
             alarms: RefCell::default(),
             awake: Notify::new(),
             empty: Notify::new(),
         }
+    }
+
+    /// Goes on with other times. A look is as long after the last as at the start, so times that are much shorter than the
+    /// shortest then are kept less exactly.
+    pub(crate) fn take(&self, config: &Config) {
+        self.patience.set(patience(config, self.tick));
     }
 
     /// The clock that connections read.
@@ -122,14 +119,29 @@ impl Sweep {
             tokio::time::sleep(sweep.tick).await;
             sweep.now.set(sweep.now.get().wrapping_add(1));
             worker.wall();
+            let patience = sweep.patience.get();
             for (_, conn) in sweep.conns.borrow().iter() {
-                conn.sweep(&sweep.patience);
+                conn.sweep(&patience);
             }
             let now = worker.now();
             sweep.alarms.borrow().ring(now + sweep.horizon());
             worker.pool.sweep(now);
             worker.shared.workers[worker.index].pool_idle.store(worker.pool.idle() as u64, Relaxed);
         }
+    }
+}
+
+/// What clients are given, in looks.
+fn patience(config: &Config, tick: Duration) -> Patience {
+    let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+    let ticks = |wait: u32| Tick::try_from(ms(wait).as_millis() / tick.as_millis()).unwrap_or(Tick::MAX).max(1);
+    Patience {
+        idle: ticks(config.idle_timeout_ms),
+        head: ticks(config.header_timeout_ms),
+        content: ticks(config.body_timeout_ms),
+        reply: ticks(config.reply_idle_timeout_ms),
+        write: ticks(config.write_timeout_ms),
+        half_closed: ticks(HALF_CLOSED_MS),
     }
 }
 

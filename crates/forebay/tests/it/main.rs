@@ -6,6 +6,7 @@ mod bad_input;
 mod beanstalkd;
 mod by_hand;
 mod crash;
+mod dependencies;
 mod first_steps;
 mod metrics;
 mod output;

@@ -60,7 +60,7 @@ fn node_modules() -> Result<PathBuf, String> {
 /// A program of its own that uses the crate, built below `target`. It is no dependency of ours: its own are old.
 fn rust_program() -> Result<PathBuf, String> {
     let folder = folder("rust-client");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/beanstalkc_scenario.rs");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/beanstalkc/main.rs");
     let manifest = "[package]\nname = \"beanstalkc-scenario\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\
                     [dependencies]\nbeanstalkc = \"=1.0.0\"\n[workspace]\n";
     std::fs::create_dir_all(folder.join("src"))

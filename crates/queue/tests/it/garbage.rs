@@ -23,7 +23,7 @@ fn written(folder: &Path) -> (FakeDisk, Vec<String>) {
     client.send(b"watch tube-0\r\nwatch tube-1\r\n");
     client.hear();
     client.hear();
-    for n in 0..9 {
+    for n in 0..6 {
         let job = client.ask_all("reserve");
         let id = job.split(' ').nth(1).unwrap().to_owned();
         match n % 3 {
@@ -89,7 +89,7 @@ fn apply(bytes: &mut Vec<u8>, harm: &Harm) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     #[test]
     fn a_harmed_log_is_opened_or_refused(harms in prop::collection::vec(harm(), 1..5)) {

@@ -233,3 +233,18 @@ async fn by_time_no_read_is_stale_while_copies_lag_by_less_than_the_window() {
     assert!(copies.iter().all(|copy| copy.requests().len() > 100), "copies were of use");
     assert!(primary.requests().len() > 1_000, "and so was the primary");
 }
+
+#[tokio::test]
+async fn what_was_written_is_told_to_the_router_and_to_no_client_on_any_route() {
+    let rows = Arc::new(AtomicU64::new(0));
+    let primary = node(&rows, true).await;
+    let rig = proxy().endpoint(&primary).start();
+    assert!(write(&rig, "").await.all("forebay-wrote").is_empty());
+    let recorded = proxy().endpoint(&primary).policy(|policy| policy.idempotency = Some(Default::default())).start();
+    let keyed = "POST / HTTP/1.1\r\nhost: shop\r\nidempotency-key: \"a\"\r\ncontent-length: 0\r\n\r\n";
+    for replayed in [0, 1] {
+        let reply = recorded.send(keyed).await;
+        assert_eq!((reply.all("idempotency-replayed").len(), reply.content.as_str()), (replayed, "2"));
+        assert!(reply.all("forebay-wrote").is_empty());
+    }
+}
