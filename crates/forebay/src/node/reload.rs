@@ -151,9 +151,25 @@ mod tests {
         let (at_once, later) = changes(&started, &read);
         assert_eq!(
             at_once,
-            ["router.held_max", "router.tls.certificates", "queue.jobs_max", "queue.tube.jobs_max", "logs.retention_bytes", "deploy.releases_max"]
+            [
+                "router.held_max",
+                "router.tls.certificates",
+                "queue.jobs_max",
+                "queue.tube.jobs_max",
+                "logs.retention_bytes",
+                "deploy.releases_max"
+            ]
         );
-        assert_eq!(later, ["router.tls.handshakes_max", "router.workers", "queue.connections_max", "logs.commit_interval_ms", "deploy.port_range"]);
+        assert_eq!(
+            later,
+            [
+                "router.tls.handshakes_max",
+                "router.workers",
+                "queue.connections_max",
+                "logs.commit_interval_ms",
+                "deploy.port_range"
+            ]
+        );
     }
 
     #[test]
