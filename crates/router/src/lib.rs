@@ -60,6 +60,7 @@ mod start_error;
 mod suspects;
 mod sweep;
 mod tracing_context;
+mod treatment;
 mod tries;
 mod upstream;
 mod worker;

@@ -45,7 +45,7 @@ pub(crate) use fallback::Page;
 pub use limiter::Figures;
 pub(crate) use limiter::{Limiter, Permit};
 pub use manual::Manual;
-pub(crate) use matching::{Asked, cookie, key_of};
+pub(crate) use matching::{Asked, client, cookie, key_of};
 pub(crate) use rate::RateTable;
 pub(crate) use rules::{RequestLimit, Rules};
 pub(crate) use shed::Shed;

@@ -16,6 +16,7 @@ mod rate;
 mod retry;
 mod rotation;
 mod tls;
+mod treatment;
 mod upstream;
 
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub use rate::{KeyError, RateConfig, RequestKey};
 pub use retry::RetryConfig;
 pub use rotation::RotationConfig;
 pub use tls::{CertificateConfig, ClientCertificate, TlsConfig, TlsVersion};
+pub(crate) use treatment::editable;
+pub use treatment::{ClientsConfig, FieldEdits, RedirectConfig, RewriteConfig, TreatmentFault};
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.
