@@ -262,13 +262,14 @@ fn strange_variables(environment: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// What an instance finds in its environment; a node that is started from inside one has them too.
-const INSTANCE_VARIABLES: [&str; 8] = [
+const INSTANCE_VARIABLES: [&str; 9] = [
     "FOREBAY_APP",
     "FOREBAY_ENV",
     "FOREBAY_PROCESS",
     "FOREBAY_INSTANCE",
     "FOREBAY_RELEASE",
     "FOREBAY_QUEUE_URL",
+    "FOREBAY_QUEUE_HTTP_URL",
     "FOREBAY_ROUTER_URL",
     "FOREBAY_SECRETS",
 ];

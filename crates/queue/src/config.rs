@@ -159,6 +159,11 @@ pub struct TubeConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "tube-name"))]
     pub dead_letter: Option<String>,
+    /// Age of the oldest ready job beyond which the tube raises an alert. 0: none.
+    pub alert_age_ms: u64,
+    /// Time until ready and reserved jobs are gone beyond which the tube raises an alert, when that lasts ten seconds; a tube
+    /// that only grows is beyond any. 0: none.
+    pub alert_drain_ms: u64,
     /// When a change is acknowledged: `disk`, `interval:50ms`, `unsynced` or `memory`; docs/durability.md says what survives.
     pub durability: Durability,
 }
@@ -177,6 +182,8 @@ impl Default for TubeConfig {
             retry_delay_max_ms: 3_600_000,
             retry_jitter_percent: 20,
             dead_letter: None,
+            alert_age_ms: 0,
+            alert_drain_ms: 0,
             durability: Durability::Disk,
         }
     }

@@ -10,7 +10,7 @@ use std::thread::Builder;
 
 use control::error::ApiError;
 use control::plane::{PlaneState, PlaneStatus};
-use control::wire::QueueRow;
+use control::wire::{AlertRow, QueueRow};
 use net::listen::{ListenAddr, ListenError, bind_all};
 use stdx::clock::SharedClock;
 use stdx::format::{self, FormatError};
@@ -27,7 +27,7 @@ use crate::names::Namespace;
 use crate::refuse;
 use crate::serve::stream::Listener;
 use crate::serve::{self, End, Parts};
-use crate::side::{self, Side, Work};
+use crate::side::{self, Boards, Side, Work};
 
 /// The version of what the plane writes into its folder.
 pub(crate) const FORMAT: u32 = 1;
@@ -119,7 +119,7 @@ pub(crate) enum Request {
     Configure(Scope, BTreeMap<String, TubeConfig>),
     Limits(Box<Config>),
     Drain(bool),
-    Door(Call),
+    Door(Box<Call>),
     GiveBack(Namespace, Vec<Lease>),
     Stop(oneshot::Sender<()>),
 }
@@ -133,6 +133,7 @@ pub struct Handle {
     recovery: Arc<wal::Report>,
     job_bytes_max: u32,
     http_bound: Arc<[SocketAddr]>,
+    boards: Boards,
     /// Absent in what the second thread has itself: it must not keep itself alive.
     side: Option<Arc<Side>>,
 }
@@ -159,6 +160,7 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     open_folder(&io, &folder)?;
     let (listen, unix_socket) = (config.listen.clone(), config.unix_socket.clone());
     let (job_bytes_max, tokens, clock) = (config.job_bytes_max, Arc::clone(&deps.tokens), deps.clock.clone());
+    let sink = Arc::clone(&deps.sink);
     let settings = config.clone();
     let opened = Broker::open(io, config, &folder, deps.tokens, deps.sink)?;
     let Opened { broker, committer, report } = opened;
@@ -182,9 +184,18 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     let spawned = Builder::new().name("queue".into()).spawn(move || run(parts, lock));
     spawned.map_err(StartError::Thread)?;
     let recovery = Arc::new(report);
-    let inner = Handle { bound: addrs, status, requests, recovery, job_bytes_max, http_bound, side: None };
+    let inner = Handle {
+        bound: addrs,
+        status,
+        requests,
+        recovery,
+        job_bytes_max,
+        http_bound,
+        boards: Boards::default(),
+        side: None,
+    };
     let listeners = http.into_iter().flat_map(|one| one.sockets).collect();
-    let side = side::start(inner.clone(), &settings, listeners, tokens, clock).map_err(StartError::Thread)?;
+    let side = side::start(inner.clone(), &settings, listeners, tokens, sink, clock).map_err(StartError::Thread)?;
     Ok(Handle { side: Some(Arc::new(side)), ..inner })
 }
 
@@ -268,10 +279,17 @@ impl Handle {
         let (to, rows) = oneshot::channel();
         self.ask(Request::Rows(to)).await?;
         let mut rows = rows.await.map_err(|_| unavailable())?;
-        if let Some(side) = &self.side {
-            side.board.fill_in(&mut rows);
-        }
+        self.boards.fill_in(&mut rows);
         Ok(rows)
+    }
+
+    /// The alerts that are raised now; a tube's `alert_age_ms` and `alert_drain_ms` say when one is.
+    pub fn alerts(&self) -> Vec<AlertRow> {
+        self.boards.alerts()
+    }
+
+    pub(crate) fn boards(&self) -> &Boards {
+        &self.boards
     }
 
     /// Takes over what a manifest says of the tubes of an application; tubes that it does not name get the plane's

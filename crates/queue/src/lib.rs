@@ -6,6 +6,7 @@
 //! threads; time is an argument of both.
 
 pub mod admin;
+mod alert;
 pub mod backup;
 mod broker;
 pub mod config;
@@ -33,7 +34,7 @@ mod simulation;
 pub const PROTOCOL_VERSION: &str = concat!("1.13+forebay-", env!("CARGO_PKG_VERSION"));
 
 pub use engine::{Attempt, AttemptEnd};
-pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
+pub use event::{AlertEvent, AlertKind, JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
 pub use handle::{Deps, Handle, StartError, start, start_on};
 pub use names::{JobId, Namespace, TubeName};
 pub use side::Work;

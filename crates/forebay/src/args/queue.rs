@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName};
 
+use super::dead::{DeadArgs, ReplayArgs};
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueVerb {
     /// List the tubes with their figures
@@ -33,8 +35,17 @@ pub(crate) enum QueueVerb {
     /// Delete a job that nobody holds
     Delete(JobArgs),
     /// Let nobody have a job of a tube for a while; jobs still come in
-    #[command(after_help = "Example:\n  forebay queue pause orders --app shop --for 15m")]
+    #[command(after_help = "Example:\n  forebay queue pause orders --app shop --for 15m --why 'the shop moves'")]
     Pause(PauseArgs),
+    /// List the jobs that had all their attempts, or show one with its history
+    #[command(after_help = "Examples:\n  forebay queue dead --app shop --from orders --since 2h\n  \
+                            forebay queue dead 17            one job, attempt by attempt\n  \
+                            forebay queue dead --reason 'no route' --json")]
+    Dead(DeadArgs),
+    /// Bring dead jobs back, with all their attempts before them: one, those that are found, or all
+    #[command(after_help = "Examples:\n  forebay queue replay --app shop --from orders --reason timeout --preview\n  \
+                            forebay queue replay 17\n  forebay queue replay --all --into orders-slow")]
+    Replay(ReplayArgs),
     /// End a pause
     Resume(TubeArgs),
     /// Copy the queue, as it is now, into a folder; it serves on
@@ -144,6 +155,15 @@ pub(crate) struct PutArgs {
     /// How long a worker may take: 90s, 5m, 2h [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) ttr: Option<u32>,
+    /// Put with this key again within 5 minutes, it is the same job
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Put with this key again before it is done, it is the same job
+    #[arg(long, value_name = "KEY")]
+    pub(crate) unique: Option<String>,
+    /// Jobs with the same key are worked one after the other
+    #[arg(long, value_name = "KEY")]
+    pub(crate) order: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -178,6 +198,9 @@ pub(crate) struct PauseArgs {
     /// How long: 90s, 5m, 2h, 30d
     #[arg(long = "for", value_name = "TIME", value_parser = seconds, default_value = "1h")]
     pub(crate) duration: u32,
+    /// Why, for whoever looks: shown with the pause
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -223,7 +246,7 @@ pub(crate) struct QueueServeArgs {
 }
 
 /// `90s`, `5m`, `2h`, `30d` as seconds.
-fn seconds(text: &str) -> Result<u32, String> {
+pub(super) fn seconds(text: &str) -> Result<u32, String> {
     let bad = || format!("`{text}` is no time: write 90s, 5m, 2h or 30d");
     let (number, unit) = text.split_at(text.len().saturating_sub(1));
     let unit: u32 = match unit {

@@ -18,6 +18,7 @@ use super::{Ports, admin, api, errors, reload};
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
 use crate::self_log::SelfLog;
+use crate::wire::queue_logs::OnStderr;
 
 /// How often a plane that runs alone is asked whether it still does.
 const LOOK: Duration = Duration::from_millis(500);
@@ -56,7 +57,7 @@ impl QueueAlone {
             output::progress(&format!("note: {error}"));
         }
         let stop = StopRequest::on_signals()?;
-        let (clock, tokens, sink) = (SystemClock::shared(), Arc::new(queue::NoTokens), Arc::new(queue::NoSink));
+        let (clock, tokens, sink) = (SystemClock::shared(), Arc::new(queue::NoTokens), Arc::new(OnStderr));
         let socket = config.unix_socket.clone();
         let handle = queue::start(config, folder, queue::Deps { clock, tokens, sink })
             .map_err(|error| errors::queue(error, &Origin::Flag(flag)))?;

@@ -169,6 +169,7 @@ async fn start_planes(
         runtime_folder: runtime_folder.clone(),
         exe: std::env::current_exe()?,
         queue: reachable(&queue.bound()),
+        queue_http: reachable(&queue.http_bound()),
         router: reachable(&router.bound()),
         cgroups: if root { Cgroups::WhereAllowed } else { Cgroups::Off },
         users: root,

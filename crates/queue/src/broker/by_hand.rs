@@ -21,6 +21,8 @@ pub(crate) enum WhyNot {
     Queue,
     /// The disk has no room.
     Disk,
+    /// No more keys can be remembered.
+    Keys,
 }
 
 impl<D: Io> Broker<D> {
@@ -46,6 +48,7 @@ impl<D: Io> Broker<D> {
             _ if self.intake.lacks_space() => WhyNot::Disk,
             Err(Refused::Tube) => WhyNot::Tube,
             Err(Refused::Queue | Refused::Tubes | Refused::Memory) => WhyNot::Queue,
+            Ok(()) if !self.engine.has_room_for_keys() => WhyNot::Keys,
             // It fits now, or the log has too much to write just then: as good as a disk that is full for a moment.
             Ok(()) => WhyNot::Disk,
         }

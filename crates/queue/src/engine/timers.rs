@@ -108,7 +108,7 @@ impl Engine {
             return false;
         }
         let tube = self.tube_mut(ix);
-        if tube.pause.is_some_and(|pause| pause.until_ms <= ms) {
+        if tube.pause.as_ref().is_some_and(|pause| pause.until_ms <= ms) {
             tube.pause = None;
             self.set_tube_alarm(ix);
             self.offer(ix);

@@ -67,7 +67,7 @@ pub(crate) async fn serve<D: Io>(parts: Parts<D>) -> (End, mpsc::Receiver<Reques
                     request = requests.recv() => match request {
                         Some(Request::Stop(done)) => break Some(done),
                         Some(Request::Door(call)) => {
-                            tasks.spawn_local(doors::run(Rc::clone(&shell), call));
+                            tasks.spawn_local(doors::run(Rc::clone(&shell), *call));
                         }
                         Some(Request::GiveBack(namespace, leases)) => shell.give_back(&namespace, &leases),
                         Some(request) => answer(&shell, request),

@@ -1,6 +1,7 @@
 //! The queue over its sockets: what a client sees.
 
 mod admin;
+mod alerts;
 mod backups;
 mod bad_input;
 mod clients;
@@ -9,6 +10,7 @@ mod differential;
 mod failing_disk;
 mod figures;
 mod fixtures;
+mod hand;
 mod http_api;
 mod http_door;
 mod namespaces;

@@ -29,7 +29,7 @@ fn a_job_that_failed_too_often_is_dead_with_its_history_and_can_be_replayed() {
 
     let all = dead(&server, DeadFilter::default());
     let [job] = &all[..] else { panic!("{all:?}") };
-    assert_eq!((job.id, &*job.tube, &*job.from, job.state), (1, "dead", "default", "ready"));
+    assert_eq!((job.id, &*job.tube, &*job.from, &*job.state), (1, "dead", "default", "ready"));
     assert_eq!((job.reserves, job.failures, job.timeouts, job.releases), (2, 2, 0, 0));
     assert_eq!((&*job.reason, job.end), ("still none", AttemptEnd::Failed));
     let reasons: Vec<&str> = job.attempts.iter().map(|attempt| &*attempt.reason).collect();

@@ -51,18 +51,25 @@ fn print_tube(row: &QueueRow) -> Done {
         ("drain", ls::drain(row)),
         ("ever", format!("{} put, {} deleted, {} timed out", row.total, row.deleted, row.timeouts)),
         ("waiting", row.waiting.to_string()),
-        (
-            "paused",
-            or_dash(
-                row.paused_until_ms.map(|ms| format!("until {}", output::local_time(ms.saturating_mul(1_000_000)))),
-            ),
-        ),
+        ("paused", or_dash(row.paused_until_ms.map(|ms| paused(row, ms)))),
+        ("dead", row.dead.to_string()),
         ("durability", row.durability.clone()),
+        ("alerts", or_dash(ls::alerts(row))),
     ];
     for (what, value) in lines {
         output::line(&format!("{what:<11} {value}"))?;
     }
     Ok(())
+}
+
+fn paused(row: &QueueRow, until_ms: u64) -> String {
+    let mut text = format!("until {}", output::local_time(until_ms.saturating_mul(1_000_000)));
+    for (word, what) in [(" by ", &row.paused_by), (": ", &row.paused_why)] {
+        if let Some(what) = what {
+            text.push_str(&format!("{word}{what}"));
+        }
+    }
+    text
 }
 
 fn print_status(status: &QueueStatus) -> Done {

@@ -54,7 +54,7 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
         Op::Bury { id } => by_hand::bury(&visit, id).await,
         Op::KickJob { id } => by_hand::kick_job(&visit, id).await,
         Op::Kick { tube, jobs_max } => by_hand::kick(&visit, &tube, jobs_max).await.map(Done::Count),
-        Op::Pause { tube, for_s } => by_hand::pause(&visit, &tube, for_s).await,
+        Op::Pause { tube, for_s, note } => by_hand::pause(&visit, &tube, for_s, &note).await,
         Op::Ticks { names } => {
             let ticks = visit.with(|broker, client, now| broker.take_ticks(client, &names, now));
             visit.answer().await?;
@@ -66,6 +66,7 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
         Op::Replay { filter, n, preview } => dead::replay(&visit, namespace, &filter, n, preview).await,
         Op::Snapshot { to } => snapshot::snapshot(shell, &visit, to).await.map(Done::Copied),
         Op::Histograms => Ok(Done::Histograms(visit.with(|broker, _, _| broker.histograms()))),
+        Op::Watched => Ok(Done::Watched(visit.with(|broker, _, now| broker.watched(now)))),
         Op::Status => {
             let connections = shell.connections.get().into();
             Ok(Done::Status(visit.with(|broker, _, now| broker.status(now, connections))))
@@ -79,7 +80,7 @@ fn nothing_there(op: &Op) -> Option<Outcome<Done>> {
     Some(match op {
         Op::Put { .. } | Op::Reserve { .. } | Op::Fire { .. } => return None,
         // These are about the plane as a whole.
-        Op::Snapshot { .. } | Op::Histograms | Op::Status => return None,
+        Op::Snapshot { .. } | Op::Histograms | Op::Watched | Op::Status => return None,
         Op::Ticks { names } if !names.is_empty() => return None,
         Op::Ticks { .. } => Ok(Done::Ticks(Vec::new())),
         Op::LastTicks => Ok(Done::Crons(Vec::new())),
