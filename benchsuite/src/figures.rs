@@ -59,7 +59,7 @@ pub fn print(mut figures: Vec<Figure>, format: Format) -> Result<()> {
                 println!("{}", serde_json::to_string(figure).context("a figure that JSON cannot say")?);
             }
         }
-        Format::Table => print!("{}", table(&rows(&figures))),
+        Format::Table => println!("{}", table(&rows(&figures))),
     }
     Ok(())
 }

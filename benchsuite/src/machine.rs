@@ -1,9 +1,6 @@
-//! The machine that is measured on: its processors, its disk, a process's CPU time.
+//! The machine that is measured on: its processors, a process's CPU time.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -66,27 +63,10 @@ fn parse_cpu_time(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(ticks * MS_PER_TICK))
 }
 
-/// How often a second this folder's disk takes an append of 300 bytes made durable. What any durable queue is up against.
-///
-/// # Errors
-/// What the system says.
-pub fn syncs_per_second(folder: &Path, during: Duration) -> Result<f64> {
-    let path = folder.join("sync-rate");
-    let mut file = File::create(&path).context("cannot create a file to measure the disk")?;
-    let started = Instant::now();
-    let mut syncs = 0u32;
-    while started.elapsed() < during {
-        file.write_all(&[0x5a; 300]).context("cannot append")?;
-        file.sync_data().context("cannot sync")?;
-        syncs += 1;
-    }
-    let rate = f64::from(syncs) / started.elapsed().as_secs_f64();
-    std::fs::remove_file(&path).context("cannot remove what was measured with")?;
-    Ok(rate)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -104,12 +84,5 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(cpu_time(std::process::id()).unwrap() >= before);
-    }
-
-    #[test]
-    fn the_disk_takes_some() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(syncs_per_second(folder.path(), Duration::from_millis(20)).unwrap() > 0.0);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

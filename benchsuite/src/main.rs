@@ -40,10 +40,22 @@ enum Verb {
     },
     /// A node that has nothing to do: start, memory, binary.
     Node(Bench),
-    /// The router beside haproxy and nginx: CPU time per request.
-    Router(Bench),
-    /// The queue beside beanstalkd and redis: durable puts per second.
-    Queue(Bench),
+    /// The router beside haproxy and nginx: CPU time per request, and what slow endpoints and too much load do.
+    Router {
+        #[command(flatten)]
+        bench: Bench,
+        /// Only `small`, `100kB`, `connect`, `idle`, `overload`, `tail`, `storm`, `own-writes` or
+        /// `idempotency`.
+        scenario: Option<String>,
+    },
+    /// The queue beside beanstalkd, redis and RabbitMQ: jobs per second, memory, start, disk.
+    Queue {
+        #[command(flatten)]
+        bench: Bench,
+        /// Only scenarios whose names begin so: `drain`, `put-64`.
+        #[arg(long)]
+        only: Option<String>,
+    },
 }
 
 #[derive(clap::Args)]
@@ -95,7 +107,11 @@ fn run(verb: Verb) -> Result<bool> {
             Ok(report.attempted == report.answered)
         }
         Verb::Node(bench) => node::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
-        Verb::Router(bench) => router::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
-        Verb::Queue(bench) => queue::run(&bench.forebay, bench.quick, bench.format()).map(|()| true),
+        Verb::Router { bench, scenario } => {
+            router::run(&bench.forebay, scenario.as_deref(), bench.quick, bench.format()).map(|()| true)
+        }
+        Verb::Queue { bench, only } => {
+            queue::run(&bench.forebay, bench.quick, only.as_deref(), bench.format()).map(|()| true)
+        }
     }
 }

@@ -6,9 +6,13 @@
 
 mod backend;
 mod clients;
+mod idempotency;
 mod idle;
 mod overload;
+mod own_writes;
 mod proxies;
+mod storm;
+mod tail;
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,10 +46,12 @@ const WARM_UP: Duration = Duration::from_millis(500);
 struct Effort {
     rounds: usize,
     round: Duration,
+    /// Of what is counted and not timed, one in so many is done.
+    share: u64,
 }
 
-const FULL: Effort = Effort { rounds: 7, round: Duration::from_secs(3) };
-const QUICK: Effort = Effort { rounds: 3, round: Duration::from_secs(1) };
+const FULL: Effort = Effort { rounds: 7, round: Duration::from_secs(3), share: 1 };
+const QUICK: Effort = Effort { rounds: 3, round: Duration::from_secs(1), share: 10 };
 
 /// What one round of one proxy gave.
 #[derive(Clone, Copy, Debug)]
@@ -54,30 +60,64 @@ struct Round {
     requests_per_s: f64,
 }
 
-/// Measures and prints.
+/// Scenarios that are not of CPU time per request.
+const OTHERS: [&str; 6] = ["idle", "overload", "tail", "storm", "own-writes", "idempotency"];
+
+/// Measures and prints; everything, or one scenario.
 ///
 /// # Errors
-/// When there is no Forebay, or a proxy that is there cannot be started or does not answer. One that is not installed is left out.
-pub fn run(forebay: &Path, quick: bool, format: Format) -> Result<()> {
+/// When there is no Forebay or no such scenario, or a proxy that is there cannot be started or does not answer. One that is
+/// not installed is left out.
+pub fn run(forebay: &Path, only: Option<&str>, quick: bool, format: Format) -> Result<()> {
     let effort = if quick { QUICK } else { FULL };
     ensure!(forebay.is_file(), "there is no {}", forebay.display());
+    let known: Vec<&str> = SCENARIOS.iter().map(|one| one.name).chain(OTHERS).collect();
+    ensure!(
+        only.is_none_or(|only| known.contains(&only)),
+        "there is no such scenario; there are: {}",
+        known.join(", ")
+    );
     if !machine::move_to(Half::Driver)? {
         eprintln!("one processor only: load and proxies share it, compare with care");
     }
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
     let folder = server::work_folder()?;
-    let backend = Backend::start()?;
+    let mut figures = costs(forebay, folder.path(), &effort, wanted)?;
+    if wanted("overload") {
+        figures.extend(overload::measure(forebay, folder.path(), effort.round * 3)?);
+    }
+    if wanted("tail") {
+        figures.extend(tail::measure(forebay, folder.path(), effort.rounds, effort.round * 2)?);
+    }
+    if wanted("storm") {
+        figures.extend(storm::measure(forebay, folder.path(), effort.round * 2)?);
+    }
+    if wanted("own-writes") {
+        figures.extend(own_writes::measure(forebay, folder.path(), effort.share)?);
+    }
+    if wanted("idempotency") {
+        figures.extend(idempotency::measure(forebay, folder.path(), effort.share)?);
+    }
+    figures::print(figures, format)
+}
+
+/// What a request and an idle connection cost.
+fn costs(forebay: &Path, folder: &Path, effort: &Effort, wanted: impl Fn(&str) -> bool) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
+    if !wanted("idle") && !SCENARIOS.iter().any(|one| wanted(one.name)) {
+        return Ok(figures);
+    }
+    let backend = Backend::start()?;
     for log in [Log::Off, Log::On] {
-        let proxies = start_all(forebay, backend.addr, log, folder.path())?;
-        for scenario in SCENARIOS {
-            figures.extend(measure(&proxies, scenario, log, &effort)?);
+        let proxies = start_all(forebay, backend.addr, log, folder)?;
+        for scenario in SCENARIOS.iter().filter(|one| wanted(one.name)) {
+            figures.extend(measure(&proxies, scenario, log, effort)?);
         }
-        if log == Log::Off {
+        if log == Log::Off && wanted("idle") {
             figures.extend(idle::measure(&proxies, log.variant())?);
         }
     }
-    figures.extend(overload::measure(forebay, folder.path(), effort.round * 3)?);
-    figures::print(figures, format)
+    Ok(figures)
 }
 
 fn start_all(

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::machine::{self, Half};
 
-const READY_TIMEOUT: Duration = Duration::from_secs(10);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server, killed and reaped when dropped: also when a measurement failed.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Server {
     /// `log`.
     ///
     /// # Errors
-    /// When it cannot be started, ends early, or does not accept within ten seconds; with the end of what it said.
+    /// When it cannot be started, ends early, or does not accept within a minute; with the end of what it said.
     pub fn start(mut command: Command, addr: SocketAddr, log: &Path) -> Result<Server> {
         let name = command.get_program().to_string_lossy().into_owned();
         let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;

@@ -13,9 +13,16 @@ use crate::workspace;
 pub(crate) struct Args {
     /// `node`, `router` or `queue`; all when absent.
     name: Option<String>,
+    /// Of the router only one scenario: `small`, `100kB`, `connect`, `idle`, `overload`, `tail`, `storm`, `own-writes` or
+    /// `idempotency`.
+    #[arg(requires = "name")]
+    scenario: Option<String>,
     /// Fewer and shorter rounds: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
+    /// Of the queue's scenarios only those whose names begin so: `drain`, `put-64`.
+    #[arg(long, requires = "name")]
+    only: Option<String>,
     /// One JSON object per line on standard output instead of tables.
     #[arg(long)]
     json: bool,
@@ -29,7 +36,7 @@ struct Bench {
 const BENCHES: &[Bench] = &[
     Bench { name: "node", peers: &[packages::PYTHON] },
     Bench { name: "router", peers: &[packages::HAPROXY, packages::NGINX] },
-    Bench { name: "queue", peers: &[packages::BEANSTALKD, packages::REDIS] },
+    Bench { name: "queue", peers: &[packages::BEANSTALKD, packages::REDIS, packages::RABBITMQ] },
 ];
 
 /// Runs one benchmark or all.
@@ -44,6 +51,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "there is no such benchmark; there are: {}",
             BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", ")
         );
+    }
+    if args.scenario.is_some() && args.name.as_deref() != Some("router") {
+        bail!("only the router has scenarios of their own");
     }
     let benchsuite = build()?;
     for bench in wanted {
@@ -72,8 +82,12 @@ fn build() -> Result<PathBuf> {
 fn measure(benchsuite: &PathBuf, name: &str, args: &Args) -> Result<()> {
     let mut command = Command::new(benchsuite);
     command.arg(name).arg("--forebay").arg(workspace::target().join("dist/forebay"));
+    command.args(&args.scenario);
     if args.quick {
         command.arg("--quick");
+    }
+    if let Some(only) = &args.only {
+        command.args(["--only", only]);
     }
     if args.json {
         command.arg("--json");

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,56 +15,111 @@ const CONTENT_BYTES_MAX: usize = 1 << 20;
 /// A running backend; it ends with the process.
 pub(super) struct Backend {
     pub(super) addr: SocketAddr,
+    requests: Arc<AtomicU64>,
 }
+
+/// How a backend takes its requests.
+#[derive(Clone)]
+pub(super) enum Manner {
+    /// At once.
+    Prompt,
+    /// Some at a time, and each takes a while.
+    Busy { seats: Arc<Semaphore>, answer: Duration },
+    /// Of a hundred so many lie for a while before they are answered; which ones is the same in each run.
+    Stalls { percent: u64, time: Duration },
+    /// Of a hundred so many are answered with 503.
+    Fails { percent: u64 },
+    /// With what is made of the request's head; with nothing it closes.
+    Answers(Answers),
+}
+
+/// Makes a whole reply of a request's head. A request for this has no content.
+pub(super) type Answers = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 impl Backend {
     /// Starts it on a free port, on the calling thread's half of the machine.
     pub(super) fn start() -> Result<Backend> {
-        Backend::with(None)
+        Backend::with(Manner::Prompt)
     }
 
     /// One that does so much at once, and takes this long for each.
     pub(super) fn busy(at_once: usize, answer: Duration) -> Result<Backend> {
-        Backend::with(Some(Busy { seats: Arc::new(Semaphore::new(at_once)), answer }))
+        Backend::with(Manner::Busy { seats: Arc::new(Semaphore::new(at_once)), answer })
     }
 
-    fn with(busy: Option<Busy>) -> Result<Backend> {
+    /// One with manners of its own.
+    pub(super) fn with(manner: Manner) -> Result<Backend> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no port for the backend")?;
         listener.set_nonblocking(true).context("a listener that blocks")?;
         let addr = listener.local_addr().context("a listener without an address")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event queue")?;
-        let serve = move || runtime.block_on(accept(listener, busy));
+        let requests = Arc::new(AtomicU64::new(0));
+        let server =
+            Arc::new(Serving { content: vec![b'x'; CONTENT_BYTES_MAX], manner, requests: Arc::clone(&requests) });
+        let serve = move || runtime.block_on(accept(listener, server));
         std::thread::Builder::new().name("backend".into()).spawn(serve).context("no thread for the backend")?;
-        Ok(Backend { addr })
+        Ok(Backend { addr, requests })
+    }
+
+    /// Requests that have reached it, answered or not.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
     }
 }
 
-/// What keeps a backend busy.
-#[derive(Clone)]
-struct Busy {
-    seats: Arc<Semaphore>,
-    answer: Duration,
+/// What the connections of a backend share.
+struct Serving {
+    content: Vec<u8>,
+    manner: Manner,
+    requests: Arc<AtomicU64>,
 }
 
-impl Busy {
-    async fn work(&self) {
-        let _seat = self.seats.acquire().await;
-        tokio::time::sleep(self.answer).await;
+impl Serving {
+    /// Makes the reply to a request, when its time has come; `None` closes the connection.
+    async fn reply(&self, request: &[u8], reply: &mut Vec<u8>) -> Option<()> {
+        reply.clear();
+        if let Manner::Answers(answers) = &self.manner {
+            self.requests.fetch_add(1, Relaxed);
+            reply.extend_from_slice(answers(std::str::from_utf8(request).ok()?)?.as_bytes());
+            return Some(());
+        }
+        let length = wanted(request)?.min(CONTENT_BYTES_MAX);
+        let status = self.work().await;
+        reply.extend_from_slice(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n").as_bytes());
+        reply.extend_from_slice(&self.content[..length]);
+        Some(())
+    }
+
+    /// Does what the request asks for; the status of the answer.
+    async fn work(&self) -> &'static str {
+        // A golden stride spreads any share evenly, and differently from who takes turns.
+        let drawn = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 100;
+        let number = self.requests.fetch_add(1, Relaxed);
+        match &self.manner {
+            Manner::Prompt => {}
+            Manner::Busy { seats, answer } => {
+                let _seat = seats.acquire().await;
+                tokio::time::sleep(*answer).await;
+            }
+            Manner::Stalls { percent, time } if drawn(number) < *percent => tokio::time::sleep(*time).await,
+            Manner::Fails { percent } if drawn(number) < *percent => return "503 Busy",
+            Manner::Stalls { .. } | Manner::Fails { .. } | Manner::Answers(_) => {}
+        }
+        "200 OK"
     }
 }
 
-async fn accept(listener: std::net::TcpListener, busy: Option<Busy>) {
+async fn accept(listener: std::net::TcpListener, server: Arc<Serving>) {
     let listener = TcpListener::from_std(listener).expect("the listener does not block");
-    let content = Arc::new(vec![b'x'; CONTENT_BYTES_MAX]);
     loop {
         if let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, Arc::clone(&content), busy.clone()));
+            tokio::spawn(serve(stream, Arc::clone(&server)));
         }
     }
 }
 
 /// Serves one connection to its end. A request has no content, so it ends with its head.
-async fn serve(mut stream: TcpStream, content: Arc<Vec<u8>>, busy: Option<Busy>) -> Option<()> {
+async fn serve(mut stream: TcpStream, server: Arc<Serving>) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut request = Vec::with_capacity(4096);
     let mut reply = Vec::with_capacity(128 << 10);
@@ -73,13 +129,7 @@ async fn serve(mut stream: TcpStream, content: Arc<Vec<u8>>, busy: Option<Busy>)
                 return None;
             }
         }
-        let length = wanted(&request)?.min(CONTENT_BYTES_MAX);
-        if let Some(busy) = &busy {
-            busy.work().await;
-        }
-        reply.clear();
-        reply.extend_from_slice(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes());
-        reply.extend_from_slice(&content[..length]);
+        server.reply(&request, &mut reply).await?;
         stream.write_all(&reply).await.ok()?;
         request.clear();
     }
@@ -106,5 +156,18 @@ mod tests {
             let reply = connection.exchange(request.as_bytes()).await.unwrap();
             assert_eq!((reply.status, reply.body.len()), (200, length));
         }
+        assert_eq!(backend.requests(), 2);
+    }
+
+    #[tokio::test]
+    async fn it_fails_its_share() {
+        let backend = Backend::with(Manner::Fails { percent: 30 }).unwrap();
+        let mut connection = Connection::open(backend.addr).await.unwrap();
+        let mut failed = 0;
+        for _ in 0..1_000 {
+            failed +=
+                u32::from(connection.exchange(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap().status == 503);
+        }
+        assert!((270..330).contains(&failed), "{failed}");
     }
 }

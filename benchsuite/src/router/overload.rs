@@ -2,16 +2,15 @@
 //! the application's capacity still ends in answers.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::figures::{Figure, round};
 use crate::load::{self, Plan, Report};
 use crate::router::backend::Backend;
-use crate::router::proxies::Proxy;
-use crate::server::{self, Server};
+use crate::router::proxies::{Proxy, Told};
+use crate::server::Server;
 
 /// What the application can do at once, and how long each answer takes it: 400 a second.
 const AT_ONCE: u32 = 8;
@@ -28,22 +27,12 @@ pub(super) fn measure(forebay: &Path, folder: &Path, time: Duration) -> Result<V
     let backend = Backend::busy(AT_ONCE as usize, ANSWER)?;
     let mut figures = Vec::new();
     for proxy in [Proxy::Forebay(forebay.into()), Proxy::Haproxy] {
-        let listen = server::free_addr()?;
-        let home = folder.join(format!("{}-overload", proxy.name()));
-        std::fs::create_dir_all(&home).context("cannot make a folder for a proxy")?;
-        let text = match proxy {
-            Proxy::Forebay(_) => config(listen, backend.addr),
-            _ => haproxy(listen, backend.addr),
+        let name = format!("{}-overload", proxy.name());
+        let told = |listen, _: &Path| match proxy {
+            Proxy::Forebay(_) => Told::config(config(listen, backend.addr)),
+            _ => Told::config(haproxy(listen, backend.addr)),
         };
-        let Some(program) = proxy.program() else { continue };
-        let config = home.join("config");
-        std::fs::write(&config, text).context("cannot write a proxy's configuration")?;
-        let mut command = Command::new(program);
-        match proxy {
-            Proxy::Forebay(_) => command.args(["router", "serve", "--data"]).arg(&home).arg("--config").arg(&config),
-            _ => command.args(["-db", "-f"]).arg(&config),
-        };
-        let server = Server::start(command, listen, &home.join("output"))?;
+        let Some(server) = proxy.start_with(&name, folder, told)? else { continue };
         figures.extend(one(proxy.name(), &server, time));
     }
     Ok(figures)

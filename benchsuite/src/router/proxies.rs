@@ -51,34 +51,51 @@ impl Proxy {
 
     /// Starts it in front of `backend`; `None` when it is not installed.
     pub(super) fn start(&self, backend: SocketAddr, log: Log, folder: &Path) -> Result<Option<Server>> {
+        self.start_with(&format!("{}-{}", self.name(), log.variant()), folder, |listen, home| match self {
+            Proxy::Forebay(_) => Told {
+                config: forebay(listen, backend),
+                words: if log == Log::On { vec!["--access-log".into(), home.join("access.log")] } else { Vec::new() },
+            },
+            Proxy::Haproxy => Told::config(haproxy(listen, backend, log)),
+            Proxy::Nginx => Told::config(nginx(listen, backend, log, home)),
+        })
+    }
+
+    /// Starts it with what `told` makes of its address and its folder; `None` when it is not installed.
+    pub(super) fn start_with(
+        &self,
+        name: &str,
+        folder: &Path,
+        told: impl FnOnce(SocketAddr, &Path) -> Told,
+    ) -> Result<Option<Server>> {
+        let Some(program) = self.program() else { return Ok(None) };
         let listen = server::free_addr()?;
-        let home = folder.join(format!("{}-{}", self.name(), log.variant()));
+        let home = folder.join(name);
         std::fs::create_dir_all(&home).context("cannot make a folder for a proxy")?;
         let config = home.join("config");
-        let text = match self {
-            Proxy::Forebay(_) => forebay(listen, backend),
-            Proxy::Haproxy => haproxy(listen, backend, log),
-            Proxy::Nginx => nginx(listen, backend, log, &home),
-        };
-        let Some(program) = self.program() else { return Ok(None) };
+        let Told { config: text, words } = told(listen, &home);
         std::fs::write(&config, text).context("cannot write a proxy's configuration")?;
         let mut command = Command::new(program);
         match self {
-            Proxy::Forebay(_) => {
-                command.args(["router", "serve", "--data"]).arg(&home).arg("--config").arg(&config);
-                if log == Log::On {
-                    command.arg("--access-log").arg(home.join("access.log"));
-                }
-            }
-            Proxy::Haproxy => {
-                command.args(["-db", "-f"]).arg(&config);
-            }
-            Proxy::Nginx => {
-                command.arg("-p").arg(&home).arg("-c").arg(&config);
-            }
-        }
+            Proxy::Forebay(_) => command.args(["router", "serve", "--data"]).arg(&home).arg("--config").arg(&config),
+            Proxy::Haproxy => command.args(["-db", "-f"]).arg(&config),
+            Proxy::Nginx => command.arg("-p").arg(&home).arg("-c").arg(&config),
+        };
+        command.args(words);
         // Access logs of a proxy that writes them to its standard output end up here too, on the disk like nginx's.
         Server::start(command, listen, &home.join("output")).map(Some)
+    }
+}
+
+/// What a proxy is started with.
+pub(super) struct Told {
+    pub(super) config: String,
+    pub(super) words: Vec<PathBuf>,
+}
+
+impl Told {
+    pub(super) fn config(config: String) -> Told {
+        Told { config, words: Vec::new() }
     }
 }
 

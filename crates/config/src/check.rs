@@ -1,7 +1,7 @@
 //! The walk along a JSON Schema: every key known, every value of its type, range and format; all problems, not the first.
 //!
-//! It reads the parts of JSON Schema 2020-12 that the planes' structs produce: `$ref`, `anyOf` with null, `type`,
-//! `properties`, `required`, `additionalProperties`, `propertyNames`, `items`, `prefixItems`, the bounds, and `format`
+//! It reads the parts of JSON Schema 2020-12 that the planes' structs produce: `$ref`, `anyOf` with null, `oneOf` of words,
+//! `type`, `properties`, `required`, `additionalProperties`, `propertyNames`, `items`, `prefixItems`, the bounds, and `format`
 //! by the table in `formats`. A table with `properties` is closed, whether the schema says so or not.
 
 use serde_json::Value;
@@ -42,6 +42,11 @@ pub(crate) fn is_type(schema: &Value, name: &str) -> bool {
     }
 }
 
+/// The only texts that a schema takes, where it names them.
+pub(crate) fn words(schema: &Value) -> Option<Vec<&str>> {
+    schema["oneOf"].as_array()?.iter().map(|one| one["const"].as_str()).collect()
+}
+
 /// Findings of one file that are kept; a file with more of them is no configuration.
 const FINDINGS_MAX: usize = 1_000;
 
@@ -66,6 +71,12 @@ impl<'s> Walk<'s> {
             DeValue::Integer(n) if is_type(schema, "integer") => self.integer(at, n, schema),
             DeValue::String(text) if is_type(schema, "string") => self.text(at, text, schema),
             DeValue::Boolean(_) if is_type(schema, "boolean") => {}
+            DeValue::String(text) if words(schema).is_some_and(|words| words.contains(&&**text)) => {}
+            DeValue::String(text) if words(schema).is_some() => {
+                self.found(
+                    Finding::invalid(at.clone(), format!("{} is {text:?}", quoted(at))).expected(wanted(schema)),
+                );
+            }
             found => self.found(
                 Finding::invalid(at.clone(), format!("{} is of the wrong type, {}", quoted(at), type_of(found)))
                     .expected(wanted(schema))
@@ -110,7 +121,7 @@ impl<'s> Walk<'s> {
             schema["properties"].as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
         let hint = match nearest(name, known.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None => match self.home_of(name) {
+            None => match self.home_of(at, name) {
                 Some(home) => format!("`{name}` belongs in {home}"),
                 None => format!("known here: {}", known.join(", ")),
             },
@@ -119,15 +130,18 @@ impl<'s> Walk<'s> {
         self.found(finding.code(Code::UnknownKey).on_key().hint(hint));
     }
 
-    /// The table of the schema that does have a key of this name.
-    fn home_of(&self, name: &str) -> Option<String> {
+    /// The table of the schema that does have a key of this name; of several, one around where it stands.
+    fn home_of(&self, at: &KeyPath, name: &str) -> Option<String> {
         let mut homes = Vec::new();
         tables(self.root, self.root, "", &mut |path, schema| {
             if schema["properties"].get(name).is_some() {
                 homes.push(path.to_owned());
             }
         });
-        let home = homes.into_iter().next()?;
+        let at = at.to_string();
+        let around = at.split(['.', '[']).next().unwrap_or_default();
+        let is_around = |home: &String| home.trim_start_matches('[').split(['.', ']']).next() == Some(around);
+        let home = homes.iter().find(|home| is_around(home)).or(homes.first())?.clone();
         Some(if home.is_empty() { "the top of the file".into() } else { home })
     }
 
@@ -237,6 +251,9 @@ pub(crate) fn bounds(schema: &Value) -> (i128, i128) {
 pub(crate) fn wanted(schema: &Value) -> String {
     if let Some(format) = schema["format"].as_str().and_then(formats::named) {
         return format.expected.into();
+    }
+    if let Some(words) = words(schema) {
+        return format!("one of {}", words.join(", "));
     }
     if is_type(schema, "integer") {
         return match bounds(schema) {

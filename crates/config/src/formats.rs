@@ -25,6 +25,8 @@ pub(crate) fn named(format: &str) -> Option<Format> {
         "listen-address" => ("HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080", |t| t.parse::<ListenAddr>().is_ok()),
         "socket-address" => ("ADDRESS:PORT, such as 127.0.0.1:9000 or [::1]:9000", is_endpoint),
         "host-port" => ("NAME:PORT, such as web.internal:8080", is_host_port),
+        "name-port" => ("HOST:PORT, such as db.internal:5432 or 10.0.0.7:5432", is_name_port),
+        "http-url" => ("http://HOST[:PORT]/PATH", is_http_url),
         "service-name" => ("a name of SRV records, such as _http._tcp.web.internal", |t| t.parse::<Name>().is_ok()),
         "network" => ("an address or a network, such as 10.0.0.7 or 10.0.0.0/8", is_network),
         "host-name" => ("a host name in lower case, without scheme, port and path, such as shop.example.com", is_host),
@@ -70,6 +72,18 @@ fn is_host_port(text: &str) -> bool {
     name.parse::<Name>().is_ok()
         && name.parse::<std::net::Ipv4Addr>().is_err()
         && port.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
+/// A name or an address, with a port.
+fn is_name_port(text: &str) -> bool {
+    is_host_port(text) || is_endpoint(text)
+}
+
+fn is_http_url(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://") else { return false };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let with_port = if host.contains(':') { host.to_string() } else { format!("{host}:80") };
+    is_name_port(&with_port) && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 fn is_network(text: &str) -> bool {

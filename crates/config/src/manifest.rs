@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rules;
+use deploy::DependencyConfig;
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
 use queue::cron::CronConfig;
@@ -48,6 +49,10 @@ pub struct Manifest {
     #[schemars(with = "BTreeMap<String, UpstreamPolicy>")]
     #[schemars(extend("propertyNames" = {"format": "process-name"}, "maxProperties" = 32))]
     pub upstreams: BTreeMap<ProcessName, UpstreamPolicy>,
+    /// What the application depends on outside, by name; checked once per node and shown beside its health.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "process-name"}, "maxProperties" = 32))]
+    pub dependencies: BTreeMap<String, DependencyConfig>,
     /// Limits and retry policy of the application's tubes; a tube that is not named has the node's defaults.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "tube-name"}, "maxProperties" = 256))]

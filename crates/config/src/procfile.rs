@@ -96,6 +96,7 @@ fn with_route(app: AppName, processes: BTreeMap<ProcessName, ProcessConfig>) -> 
         routes: routes.collect(),
         processes,
         upstreams: BTreeMap::new(),
+        dependencies: BTreeMap::new(),
         queues: BTreeMap::new(),
         push: BTreeMap::new(),
         cron: BTreeMap::new(),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::check::{bounds, is_type, resolve, tables};
+use crate::check::{bounds, is_type, resolve, tables, words};
 use crate::error::FileKind;
 use crate::formats;
 use crate::schema;
@@ -66,6 +66,9 @@ fn value(root: &Value, schema: &Value) -> String {
             return least.to_string();
         }
         return if types_own.contains(&most) { format!("{least} or more") } else { format!("{least} to {most}") };
+    }
+    if let Some(words) = words(schema) {
+        return words.join(", ");
     }
     if is_type(schema, "boolean") { "true or false".into() } else { "text".into() }
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rules;
 use control::error::{ApiError, Kind};
+use deploy::DependencyConfig;
 use deploy::config::ProcessConfig;
 use queue::config::TubeConfig;
 use queue::cron::CronConfig;
@@ -40,6 +41,8 @@ pub struct Resolved {
     pub routes: Vec<RouteConfig>,
     /// What holds for a process's instances as endpoints.
     pub upstreams: BTreeMap<ProcessName, UpstreamPolicy>,
+    /// What it depends on.
+    pub dependencies: BTreeMap<String, DependencyConfig>,
     /// The tubes that have limits of their own.
     pub queues: BTreeMap<String, TubeConfig>,
     /// The tubes that are delivered as HTTP.
@@ -86,12 +89,24 @@ impl Resolved {
             processes,
             routes,
             upstreams,
+            dependencies,
             queues,
             push,
             cron,
         } = manifest;
-        let scope = Scope { app, env };
-        Resolved { scope, owner, env: variables, secrets, processes, routes, upstreams, queues, push, cron }
+        Resolved {
+            scope: Scope { app, env },
+            owner,
+            env: variables,
+            secrets,
+            processes,
+            routes,
+            upstreams,
+            dependencies,
+            queues,
+            push,
+            cron,
+        }
     }
 
     /// The application.

@@ -52,7 +52,7 @@ pub struct Upstream {
     #[serde(default)]
     #[schemars(extend("format" = "host-port"))]
     pub dns: Option<String>,
-    /// A service whose SRV records are the servers: `_http._tcp.web.internal`. Those of the lowest priority number are used.
+    /// A service whose SRV records are the servers: `_http._tcp.web.internal`. Their priorities and weights are honoured.
     #[serde(default)]
     #[schemars(extend("format" = "service-name"))]
     pub srv: Option<String>,

@@ -25,11 +25,31 @@ pub(crate) fn manifest(manifest: &Manifest) -> Vec<Finding> {
     processes(manifest, &mut findings);
     routes(manifest, &mut findings);
     upstreams(manifest, &mut findings);
+    dependencies(manifest, &mut findings);
     let routed = manifest.routed();
     let routed = routed.iter().map(|name| name.as_str()).collect();
     work::pushes(&KeyPath::root().key("push"), &manifest.push, &routed, &mut findings);
     work::crons(&KeyPath::root().key("cron"), &manifest.cron, &mut findings);
     findings
+}
+
+fn dependencies(manifest: &Manifest, findings: &mut Vec<Finding>) {
+    for (name, dependency) in &manifest.dependencies {
+        let at = KeyPath::root().key("dependencies").key(name);
+        let ways = [&dependency.tcp, &dependency.http, &dependency.command].iter().filter(|way| way.is_some()).count();
+        if ways != 1 {
+            let message = format!("`{name}` needs one of `tcp`, `http` and `command`, and has {ways}");
+            findings.push(Finding::invalid(at.clone(), message).on_key().hint("write tcp = \"db.internal:5432\""));
+        }
+        for (n, secret) in dependency.secrets_env.iter().enumerate().filter(|(_, one)| !manifest.secrets.contains(*one))
+        {
+            let message = format!("`{secret}` is not among the application's `secrets`");
+            findings.push(
+                Finding::invalid(at.key("secrets_env").index(n), message)
+                    .hint(format!("add it: secrets = [\"{secret}\"]")),
+            );
+        }
+    }
 }
 
 fn variables(manifest: &Manifest, findings: &mut Vec<Finding>) {

@@ -50,6 +50,9 @@ pub struct InstanceRow {
     /// Seconds since the age of the last check's answer, absent when never checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_s_ago: Option<u64>,
+    /// Nobody has checked it for three intervals.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
     /// Crashes since the release started.
     pub restarts: u32,
     /// Nanoseconds since the epoch at which it was started.
@@ -57,6 +60,24 @@ pub struct InstanceRow {
     /// `none`, `uid`, `cgroup`, `uid+cgroup`.
     pub isolation: String,
     /// Why it is in a bad state, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Something outside that an application depends on, as `forebay ps` says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DependencyRow {
+    /// The application.
+    pub app: AppName,
+    /// Its environment.
+    pub environment: EnvName,
+    /// The name in the manifest.
+    pub dependency: String,
+    /// `healthy`, `unhealthy`, `unknown`, or `unchecked` when nobody has checked it for three intervals.
+    pub health: String,
+    /// Seconds since the last result.
+    pub checked_s_ago: u64,
+    /// Why it is not well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

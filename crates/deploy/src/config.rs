@@ -39,6 +39,20 @@ pub struct Config {
     pub forgiven_after_ms: u32,
 }
 
+/// The keys that [`Handle::reconfigure`](crate::Handle::reconfigure) applies; the others count at a start.
+pub const LIVE_KEYS: [&str; 10] = [
+    "releases_max",
+    "source_bytes_max",
+    "source_files_max",
+    "instances_max",
+    "healthy_timeout_ms",
+    "drain_timeout_ms",
+    "restart_backoff_ms",
+    "restart_backoff_max_ms",
+    "crash_loop_after",
+    "forgiven_after_ms",
+];
+
 impl Default for Config {
     fn default() -> Config {
         Config {

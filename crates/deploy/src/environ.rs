@@ -53,6 +53,29 @@ pub(crate) fn variables<'a>(
     all
 }
 
+/// The variables of a command that checks a dependency: the application's, and no more of Forebay's own than whose it is.
+pub(crate) fn of_command<'a>(
+    scope: &Scope,
+    release: ReleaseNo,
+    folder: &Path,
+    config: impl Iterator<Item = (&'a String, &'a String)>,
+    inherited: impl Fn(&str) -> Option<OsString>,
+) -> Vec<(OsString, OsString)> {
+    let mut all: Vec<(OsString, OsString)> = Vec::new();
+    for name in PASSED {
+        all.extend(inherited(name).map(|value| (name.into(), value)));
+    }
+    put(&mut all, "HOME", folder.as_os_str());
+    if !all.iter().any(|(name, _)| name == "PATH") {
+        put(&mut all, "PATH", DEFAULT_PATH);
+    }
+    config.for_each(|(name, value)| put(&mut all, name, value));
+    put(&mut all, "FOREBAY_APP", scope.app.as_str());
+    put(&mut all, "FOREBAY_ENV", scope.env.as_str());
+    put(&mut all, "FOREBAY_RELEASE", release.to_string());
+    all
+}
+
 /// Forebay's own variables are put last: what an instance reads in them is true.
 fn own(all: &mut Vec<(OsString, OsString)>, about: &About<'_>) {
     put(all, "FOREBAY_APP", about.scope.app.as_str());

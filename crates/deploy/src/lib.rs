@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod config;
+mod dependency;
 pub mod digest;
 mod environ;
 mod errors;
@@ -29,5 +30,6 @@ mod suspicion;
 mod table;
 pub mod unpack;
 
+pub use dependency::{DependencyConfig, DependencyState};
 pub use node::{AtStop, Deps, Handle, StartError, start};
 pub use seams::{Endpoint, EndpointTable, OutputSink, Plan, Planner, ScopeTable, SinkError, Speaker, Traffic, Wait};

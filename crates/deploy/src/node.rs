@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use control::error::{ApiError, Kind};
@@ -18,6 +18,7 @@ use stdx::ids::{ReleaseNo, Scope};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
+use crate::dependency::{Dependencies, DependencyState};
 use crate::errors;
 use crate::ports::Ports;
 use crate::rollout::Serial;
@@ -79,7 +80,6 @@ pub enum StartError {
 
 /// What all sides share.
 pub(crate) struct Node {
-    pub(crate) config: Config,
     pub(crate) clock: SharedClock,
     pub(crate) store: Store,
     pub(crate) planner: Arc<dyn Planner>,
@@ -87,9 +87,9 @@ pub(crate) struct Node {
     pub(crate) publisher: Publisher,
     pub(crate) releases: Releases,
     pub(crate) ports: Ports,
-    pub(crate) patience: Patience,
     pub(crate) health: HealthCache<Serial>,
     pub(crate) suspicions: Suspicions,
+    pub(crate) dependencies: Dependencies,
     pub(crate) status: PlaneStatus,
     pub(crate) runtime_folder: PathBuf,
     pub(crate) exe: PathBuf,
@@ -98,6 +98,7 @@ pub(crate) struct Node {
     pub(crate) router: Option<SocketAddr>,
     pub(crate) cgroups: Cgroups,
     pub(crate) users: bool,
+    config: RwLock<Arc<Config>>,
     sides: Mutex<BTreeMap<Scope, mpsc::Sender<Message>>>,
 }
 
@@ -129,7 +130,6 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         .map_err(|source| StartError::Folder { path: deps.runtime_folder.clone(), source })?;
     let node = Arc::new(Node {
         ports: Ports::new(config.port_range),
-        patience: Patience::from(&config),
         publisher: Publisher::new(deps.traffic),
         releases,
         clock: deps.clock,
@@ -138,6 +138,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         sink: deps.sink,
         health: HealthCache::default(),
         suspicions: Suspicions::default(),
+        dependencies: Dependencies::default(),
         status: PlaneStatus::running("deploy"),
         runtime_folder: deps.runtime_folder,
         exe: deps.exe,
@@ -146,7 +147,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         router: deps.router,
         cgroups: deps.cgroups,
         users: deps.users,
-        config,
+        config: RwLock::new(Arc::new(config)),
         sides: Mutex::default(),
     });
     let handle = Handle { node };
@@ -177,6 +178,18 @@ impl Handle {
     /// What the checks of the instance with this serial have found; `None` for one that is not checked.
     pub fn verdict(&self, serial: u64) -> Option<health::Verdict> {
         self.node.health.get(&serial)
+    }
+
+    /// Goes on with other settings, for what is begun from now on; those that are not in
+    /// [`LIVE_KEYS`](crate::config::LIVE_KEYS) wait for the next start.
+    pub fn reconfigure(&self, mut config: Config) {
+        config.port_range = self.node.config().port_range;
+        *self.node.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// What an application depends on, or all of them.
+    pub fn dependencies(&self, of: Option<&Scope>) -> Vec<DependencyState> {
+        self.node.dependencies.states(of, self.node.clock.mono())
     }
 
     /// Stops the plane. A change that has not switched is given up and its instances stopped; what serves is stopped or
@@ -271,7 +284,7 @@ impl Node {
         let over = |state| matches!(state, ReleaseState::Retired | ReleaseState::Failed);
         let all = self.store.releases(scope.clone()).await?;
         let old = all.iter().filter(|release| over(release.state) && !in_use.contains(&release.no));
-        for release in old.skip(self.config.releases_max.into()) {
+        for release in old.skip(self.config().releases_max.into()) {
             self.store.release_forget(scope.clone(), release.no).await?;
         }
         let left = self.store.releases(scope.clone()).await?;
@@ -284,9 +297,19 @@ impl Node {
         Ok(())
     }
 
+    /// The settings that hold now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How patient it is with instances that crash.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::from(&*self.config())
+    }
+
     /// Milliseconds of the configuration as a duration.
     pub(crate) fn drain_limit(&self) -> Duration {
-        Duration::from_millis(self.config.drain_timeout_ms.into())
+        Duration::from_millis(self.config().drain_timeout_ms.into())
     }
 }
 

@@ -14,6 +14,7 @@ use runtime::Output;
 use stdx::ids::{AppName, InstanceId, ProcessName, ReleaseNo, Scope};
 
 use crate::config::ProcessConfig;
+use crate::dependency::DependencyConfig;
 
 /// A future behind a trait object.
 pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub processes: BTreeMap<ProcessName, ProcessConfig>,
     /// The processes that routes name: they get a port, traffic and a health check.
     pub routed: BTreeSet<ProcessName>,
+    /// What it depends on, by name.
+    pub dependencies: BTreeMap<String, DependencyConfig>,
     /// `[env]`: variables for all processes.
     pub env: BTreeMap<String, String>,
     /// Secrets that must be set before it can run; whatever else is set is given too.

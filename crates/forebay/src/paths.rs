@@ -59,17 +59,26 @@ impl DataDir {
         }
     }
 
-    /// Makes the folder, 0711 so that applications reach their releases and nothing else.
+    /// Makes the folder of a node, 0711 so that applications reach their releases and nothing else.
     pub(crate) fn create(&self) -> Result<(), ApiError> {
+        self.make(&[self.path(), &self.releases()], 0o711)
+    }
+
+    /// Makes the folder of a plane that runs alone and has no applications.
+    pub(crate) fn create_for_one(&self) -> Result<(), ApiError> {
+        self.make(&[self.path()], 0o700)
+    }
+
+    fn make(&self, folders: &[&Path], mode: u32) -> Result<(), ApiError> {
         let failed = |e: io::Error| {
             ApiError::new(Kind::Failed, "data_folder_unusable", format!("cannot use the data folder: {e}"))
                 .at(self.0.display().to_string())
                 .hint("name a folder that you may write with --data")
         };
-        fs::create_dir_all(&self.0).map_err(failed)?;
-        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o711)).map_err(failed)?;
-        fs::create_dir_all(self.releases()).map_err(failed)?;
-        fs::set_permissions(self.releases(), fs::Permissions::from_mode(0o711)).map_err(failed)
+        folders.iter().try_for_each(|folder| {
+            fs::create_dir_all(folder).map_err(failed)?;
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).map_err(failed)
+        })
     }
 
     /// The runtime folder: the one recorded in DATA, so that a restarted node finds its instances' sockets, or a new one

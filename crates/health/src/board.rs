@@ -1,4 +1,4 @@
-//! The checkers of many endpoints: whose check is due, what an answer changes, whose silence is an alarm. Pure.
+//! The checkers of many endpoints: whose check is due, and what an answer changes. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,17 +22,6 @@ pub struct Board<K> {
 struct Entry {
     checker: Checker,
     verdict: Verdict,
-    /// Its silence has been said.
-    silent: bool,
-}
-
-/// A silence that has to be said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Alarm<K> {
-    /// Nobody has checked it for three intervals.
-    Unchecked(K, Duration),
-    /// It is checked again.
-    Checked(K),
 }
 
 impl<K: Ord + Clone> Board<K> {
@@ -60,7 +49,7 @@ impl<K: Ord + Clone> Board<K> {
             positions: Default::default(),
         };
         let checker = Checker::resume(settings, health, now, &mut self.rng);
-        self.entries.insert(key, Entry { checker, verdict, silent: false });
+        self.entries.insert(key, Entry { checker, verdict });
     }
 
     /// Forgets the endpoints that `keep` says no to.
@@ -78,10 +67,9 @@ impl<K: Ord + Clone> Board<K> {
         .collect()
     }
 
-    /// When to look again: a check is due, or a silence becomes an alarm.
+    /// When to look again: a check is due.
     pub fn due_at(&self) -> Option<Mono> {
-        let alarm = |entry: &Entry| (!entry.silent).then(|| entry.checker.alarm_at() + Duration::from_nanos(1));
-        self.entries.values().flat_map(|entry| [entry.checker.due_at(), alarm(entry)]).flatten().min()
+        self.entries.values().filter_map(|entry| entry.checker.due_at()).min()
     }
 
     /// Somebody else had trouble with an endpoint.
@@ -107,22 +95,6 @@ impl<K: Ord + Clone> Board<K> {
         Changed { health, positions }
     }
 
-    /// Silences that began or ended since this was last asked.
-    pub fn alarms(&mut self, now: Mono) -> Vec<Alarm<K>> {
-        let mut alarms = Vec::new();
-        for (key, entry) in &mut self.entries {
-            let silent = entry.verdict.is_unchecked(now);
-            if silent != entry.silent {
-                entry.silent = silent;
-                alarms.push(match silent {
-                    true => Alarm::Unchecked(key.clone(), entry.verdict.age(now)),
-                    false => Alarm::Checked(key.clone()),
-                });
-            }
-        }
-        alarms
-    }
-
     /// The verdict about an endpoint.
     pub fn verdict(&self, key: &K) -> Option<&Verdict> {
         self.entries.get(key).map(|entry| &entry.verdict)
@@ -146,7 +118,7 @@ pub struct Changed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{any, prop, prop_assert, proptest};
 
     fn settings() -> Settings {
         let second = Duration::from_secs(1);
@@ -173,19 +145,6 @@ mod tests {
         let changed = board.on_answer(at(2), &0, Err(Failure::Refused)).health.unwrap();
         assert_eq!((changed.from, changed.to), (Health::Healthy, Health::Unhealthy));
         assert_eq!(board.verdict(&0).unwrap().failure, Some(Failure::Refused));
-    }
-
-    #[test]
-    fn a_silence_is_said_once_and_so_is_its_end() {
-        let mut board = board(1);
-        assert_eq!(board.due(at(1_000)), [0]);
-        assert_eq!(board.due_at(), Some(Mono(4_000_000_001)), "its check is under way and does not end");
-        assert_eq!(board.alarms(at(4_000)), []);
-        assert_eq!(board.alarms(at(4_500)), [Alarm::Unchecked(0, Duration::from_millis(4_500))]);
-        assert_eq!(board.alarms(at(9_000)), []);
-        board.on_answer(at(9_500), &0, Ok(Answer::default()));
-        assert_eq!(board.alarms(at(9_500)), [Alarm::Checked(0)]);
-        assert_eq!(board.alarms(at(9_600)), []);
     }
 
     #[test]
@@ -227,7 +186,7 @@ mod tests {
                 }
                 // Looked at every 400 ms at the latest, checked every 1.1 s at the latest.
                 prop_assert!(asked.iter().all(|last| now.since(*last) <= Duration::from_millis(1_500)));
-                prop_assert_eq!(board.alarms(now), []);
+                prop_assert!(board.verdicts().all(|(_, verdict)| !verdict.is_unchecked(now)));
             }
         }
     }

@@ -150,11 +150,6 @@ impl Checker {
         (!self.under_way).then_some(self.next)
     }
 
-    /// When the silence becomes an alarm, unless an answer comes first.
-    pub fn alarm_at(&self) -> Mono {
-        self.heard + self.settings.silence_max()
-    }
-
     /// Notes that a check has begun; nothing is due until its answer is in.
     pub fn begin(&mut self) {
         self.under_way = true;

@@ -24,6 +24,26 @@ pub struct Remembered {
     pub health: Health,
     /// When its last answer came, in nanoseconds of wall time.
     pub checked_ns: u64,
+    /// Its weight among the others, where its name came with one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: u32,
+    /// Its priority number, where its name came with one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: u16,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_one(weight: &u32) -> bool {
+    *weight == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(priority: &u16) -> bool {
+    *priority == 0
 }
 
 impl Remembered {
@@ -105,7 +125,7 @@ mod tests {
     fn the_format_of_version_one() {
         let text = r#"{"format":1,"upstreams":{"web":{"127.0.0.1:9000":{"health":"unhealthy","checked_ns":5}}}}"#;
         let read = Memory::decode(text.as_bytes()).unwrap();
-        let one = Remembered { health: Health::Unhealthy, checked_ns: 5 };
+        let one = Remembered { health: Health::Unhealthy, checked_ns: 5, weight: 1, priority: 0 };
         assert_eq!(read.0["web"][&"127.0.0.1:9000".parse().unwrap()], one);
         assert_eq!(String::from_utf8(read.encode().unwrap()).unwrap(), text);
     }
@@ -125,7 +145,7 @@ mod tests {
         ) {
             let endpoint = |((ip, port), checked_ns): ((u32, u16), u64)| {
                 let health = [Health::Unknown, Health::Healthy, Health::Unhealthy][usize::from(port % 3)];
-                (SocketAddr::from((std::net::Ipv4Addr::from(ip), port)), Remembered { health, checked_ns })
+                (SocketAddr::from((std::net::Ipv4Addr::from(ip), port)), Remembered { health, checked_ns, weight: ip, priority: port })
             };
             let memory = Memory(all.into_iter().map(|(name, all)| (name, all.into_iter().map(endpoint).collect())).collect());
             prop_assert_eq!(Memory::decode(&memory.encode().unwrap()).unwrap(), memory);

@@ -42,6 +42,10 @@ pub struct Config {
     pub disk_reserve_bytes: u64,
 }
 
+/// The keys that [`Handle::reconfigure`](crate::Handle::reconfigure) applies; the others count at a start.
+pub const LIVE_KEYS: [&str; 5] =
+    ["retention_bytes", "disk_reserve_bytes", "queries_max", "tails_max", "tail_records_max"];
+
 impl Default for Config {
     fn default() -> Config {
         Config {

@@ -7,6 +7,7 @@ use control::wire::LogRow;
 use stdx::ids::Scope;
 use stdx::trace::TraceId;
 
+use crate::config::Config;
 use crate::error::{QueryError, Refused};
 use crate::inbox::Ticket;
 use crate::queries::{self, Rows};
@@ -58,6 +59,12 @@ impl Handle {
     /// and the store will say so in the stream.
     pub fn offer(&self, record: Record) -> bool {
         self.shared.inbox.offer(record)
+    }
+
+    /// Goes on with other settings; only those in [`LIVE_KEYS`](crate::config::LIVE_KEYS) count before the next start. What
+    /// is to be kept no longer goes with the next commit.
+    pub fn reconfigure(&self, config: &Config) {
+        self.shared.reconfigure(config);
     }
 
     /// Looks for records: those on disk and those on their way.

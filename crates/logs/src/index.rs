@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use stdx::clock::Wall;
 
+use crate::checkpoint::Input;
+
 /// Records of one block. Smaller blocks let sorted output flow sooner and cost more memory: 32 bytes each.
 const BLOCK_RECORDS: u64 = 1024;
 
@@ -41,6 +43,33 @@ impl Index {
             }
             _ => blocks.push(Block { first: seq, last: seq, min: time, max: time }),
         }
+    }
+
+    /// For a checkpoint: how many segments, and of each its number, how many blocks, and those.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
+        for (number, blocks) in &self.segments {
+            out.extend_from_slice(&number.to_le_bytes());
+            out.extend_from_slice(&(blocks.len() as u32).to_le_bytes());
+            for number in blocks.iter().flat_map(|block| [block.first, block.last, block.min.0, block.max.0]) {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+    }
+
+    /// The same back.
+    pub(crate) fn decode(input: &mut Input<'_>) -> Option<Index> {
+        let mut index = Index::default();
+        for _ in 0..input.u32()? {
+            let number = input.u64()?;
+            let mut blocks = Vec::new();
+            for _ in 0..input.u32()? {
+                let (first, last, min, max) = (input.u64()?, input.u64()?, Wall(input.u64()?), Wall(input.u64()?));
+                blocks.push(Block { first, last, min, max });
+            }
+            index.segments.insert(number, Arc::new(blocks));
+        }
+        Some(index)
     }
 
     /// Forgets the segments below `number`.

@@ -10,6 +10,7 @@
 //! de-duplicates by content, and no index is built; a scan of the retained bytes answers every query.
 
 pub mod admin;
+mod checkpoint;
 pub mod config;
 mod error;
 mod format;

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use stdx::clock::Wall;
 use stdx::ids::Scope;
 
+use crate::checkpoint::{Input, put_text};
+
 /// Instances that are remembered; beyond it those are forgotten that were silent longest.
 const INSTANCES_MAX: usize = 10_000;
 
@@ -78,6 +80,30 @@ impl Origins {
             !instances.is_empty()
         });
         self.count = self.scopes.values().map(HashMap::len).sum();
+    }
+
+    /// For a checkpoint: how many instances, and of each its names, its line and its record.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.count as u32).to_le_bytes());
+        for (scope, instances) in &self.scopes {
+            for (instance, origin) in instances {
+                [scope.app.as_str(), scope.env.as_str(), instance].into_iter().for_each(|text| put_text(out, text));
+                for number in [origin.origin_seq, origin.newest.0, origin.seq] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+            }
+        }
+    }
+
+    /// The same back.
+    pub(crate) fn decode(input: &mut Input<'_>) -> Option<Origins> {
+        let mut origins = Origins::default();
+        for _ in 0..input.u32()? {
+            let (app, env, instance) = (input.text()?, input.text()?, input.text()?);
+            let line = OriginLine { origin_seq: input.u64()?, time: Wall(input.u64()?) };
+            origins.note_parts(app, env, instance, line, input.u64()?);
+        }
+        Some(origins)
     }
 
     fn forget_silent(&mut self) {

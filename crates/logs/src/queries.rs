@@ -54,13 +54,13 @@ pub(crate) fn start(shared: &Arc<Shared>, query: Query) -> Result<Rows, QueryErr
         return Err(QueryError::PlaneFailed);
     }
     let tail_slot = if query.follow {
-        let max = shared.config.tails_max;
-        Some(shared.tails.take().ok_or(QueryError::TooManyTails { max })?)
+        let max = shared.config().tails_max;
+        Some(shared.tails.take(max).ok_or(QueryError::TooManyTails { max })?)
     } else {
         None
     };
     let (writer, reader) = pipe::pipe(Arc::clone(&shared.clock));
-    let slot = shared.running.enter(&writer)?;
+    let slot = shared.running.enter(&writer, shared.config().queries_max)?;
     let of_thread = Arc::clone(shared);
     let work = move || {
         let _slot = slot;
@@ -92,7 +92,7 @@ fn run(shared: &Shared, query: Query, to: &PipeWriter) -> Result<(), QueryError>
         return Ok(());
     }
     let mut seen = snapshot.end;
-    let tail = Arc::new(Tail::new(query.clone(), shared.config.tail_records_max as usize));
+    let tail = Arc::new(Tail::new(query.clone(), shared.config().tail_records_max as usize));
     while to.is_wanted() {
         let joined = shared.live().join(seen, &tail);
         if let Some((missed, reader)) = joined {

@@ -1,14 +1,15 @@
 //! What the writer, the queries and the handles of one plane share.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use control::plane::PlaneStatus;
 use stdx::clock::SharedClock;
 use stdx::io::Io;
 use tokio::sync::watch;
-use wal::{Found, Position, ReadError, Segment};
+use wal::{Damage, Found, Position, ReadError, Segment};
 
 use crate::config::Config;
 use crate::inbox::{Closed, Inbox};
@@ -18,12 +19,13 @@ use crate::queries::Running;
 use crate::stats::Stats;
 
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    config: RwLock<Arc<Config>>,
     pub(crate) clock: SharedClock,
     pub(crate) status: PlaneStatus,
     pub(crate) inbox: Inbox,
     pub(crate) disk: Box<dyn Segments>,
     pub(crate) counters: Counters,
+    damaged: Arc<Damaged>,
     pub(crate) running: Running,
     pub(crate) tails: Arc<Slots>,
     /// Says `true` once the writer has ended.
@@ -42,20 +44,52 @@ pub(crate) trait Segments: Send + Sync {
     fn read(&self, at: Position, into: &mut Vec<u8>) -> Result<(), ReadError>;
 }
 
-impl<D: Io> Segments for wal::Reader<D> {
+/// The segments on a disk, and what is damaged in them.
+pub(crate) struct OnDisk<D: Io> {
+    pub(crate) reader: wal::Reader<D>,
+    pub(crate) damaged: Arc<Damaged>,
+}
+
+/// Counts stretches of records that cannot be read, when they are met first: at the start, or by a query in what the start
+/// did not have to read.
+#[derive(Default)]
+pub(crate) struct Damaged {
+    stretches: AtomicU64,
+    known_segments: Mutex<BTreeSet<u64>>,
+}
+
+impl Damaged {
+    /// All that was found in one reading of some segments.
+    pub(crate) fn note(&self, found: &[Damage]) {
+        let mut known = self.known_segments.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = found.iter().filter(|damage| !known.contains(&damage.segment)).count();
+        known.extend(found.iter().map(|damage| damage.segment));
+        Counters::add(&self.stretches, new as u64);
+    }
+
+    fn count(&self) -> u64 {
+        self.stretches.load(Ordering::Relaxed)
+    }
+}
+
+impl<D: Io> Segments for OnDisk<D> {
     fn list(&self) -> Vec<Segment> {
-        self.segments()
+        self.reader.segments()
     }
 
     fn scan(&self, number: u64, visit: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>) -> Result<(), ReadError> {
-        for damage in self.scan_segment(number, visit)? {
+        let damage = self.reader.scan_segment(number, visit)?;
+        for damage in &damage {
             tracing::warn!(target: "logs", %damage, "records could not be read");
+        }
+        if !damage.is_empty() {
+            self.damaged.note(&damage);
         }
         Ok(())
     }
 
     fn read(&self, at: Position, into: &mut Vec<u8>) -> Result<(), ReadError> {
-        wal::Reader::read(self, at, into).map(|_kind| ())
+        self.reader.read(at, into).map(|_kind| ())
     }
 }
 
@@ -66,7 +100,6 @@ pub(crate) struct Counters {
     pub(crate) bytes: AtomicU64,
     pub(crate) repeated: AtomicU64,
     pub(crate) commits: AtomicU64,
-    pub(crate) damaged: AtomicU64,
 }
 
 impl Counters {
@@ -76,25 +109,22 @@ impl Counters {
 }
 
 /// So many of something at once.
+#[derive(Default)]
 pub(crate) struct Slots {
     used: AtomicU16,
-    max: u16,
 }
 
 /// One of them; dropping it gives it back.
 pub(crate) struct Slot(Arc<Slots>);
 
 impl Slots {
-    pub(crate) fn new(max: u16) -> Arc<Slots> {
-        Arc::new(Slots { used: AtomicU16::new(0), max })
-    }
-
     pub(crate) fn used(&self) -> u16 {
         self.used.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn take(self: &Arc<Slots>) -> Option<Slot> {
-        let take = |used: u16| (used < self.max).then(|| used + 1);
+    /// One more, if then there are no more than `max`.
+    pub(crate) fn take(self: &Arc<Slots>, max: u16) -> Option<Slot> {
+        let take = |used: u16| (used < max).then(|| used + 1);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
         Some(Slot(Arc::clone(self)))
     }
@@ -110,7 +140,7 @@ impl Shared {
     pub(crate) fn new(
         config: Config,
         clock: SharedClock,
-        disk: Box<dyn Segments>,
+        (disk, damaged): (Box<dyn Segments>, Arc<Damaged>),
         live: Live,
         origins: Origins,
     ) -> Shared {
@@ -120,13 +150,30 @@ impl Shared {
             inbox: Inbox::new(config.pending_bytes_max),
             disk,
             counters: Counters::default(),
-            running: Running::new(config.queries_max),
-            tails: Slots::new(config.tails_max),
+            damaged,
+            running: Running::default(),
+            tails: Arc::default(),
             ended: watch::Sender::new(false),
             live: Mutex::new(live),
             origins: Mutex::new(origins),
-            config,
+            config: RwLock::new(Arc::new(config)),
         }
+    }
+
+    /// The settings that hold now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with other settings, as far as they count while the store runs.
+    pub(crate) fn reconfigure(&self, new: &Config) {
+        let mut config = Config::clone(&self.config());
+        config.retention_bytes = new.retention_bytes;
+        config.disk_reserve_bytes = new.disk_reserve_bytes;
+        config.queries_max = new.queries_max;
+        config.tails_max = new.tails_max;
+        config.tail_records_max = new.tail_records_max;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
     /// No panic can leave these half changed in a way that matters to a reader, so their locks are taken all the same.
@@ -154,7 +201,7 @@ impl Shared {
             disk_bytes: segments.iter().map(|segment| u64::from(segment.bytes)).sum(),
             oldest: self.live().index.oldest(),
             is_full: inbox.closed == Some(Closed::DiskFull),
-            damaged: read(&self.counters.damaged),
+            damaged: self.damaged.count(),
             queries: self.running.count(),
             tails: self.tails.used(),
         }

@@ -9,9 +9,10 @@ use stdx::clock::SharedClock;
 use stdx::format;
 use stdx::io::{Disk, Io};
 use stdx::lock::FolderLock;
-use wal::{CommitThread, Found, Opened};
+use wal::{CommitThread, Found, Opened, Segment};
 
 use crate::FORMAT;
+use crate::checkpoint::{self, Checkpoint, Checkpoints};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::format::{KIND_RECORD, View};
@@ -20,7 +21,7 @@ use crate::index::Index;
 use crate::live::Live;
 use crate::origins::{OriginLine, Origins};
 use crate::pace::{Limits, Pace};
-use crate::shared::{Counters, Shared};
+use crate::shared::{Damaged, OnDisk, Shared};
 use crate::store::Store;
 use crate::writer::{self, DiskState, Writer};
 
@@ -53,10 +54,10 @@ fn open<D: Io>(
     format::open(&disk, &folder, "logs", FORMAT)?;
     let wal_config = wal_config(&config, &folder);
     let payload_bytes_max = wal_config.payload_bytes_max();
-    let mut recovered = Recovered::default();
-    let opened = wal::open(disk.clone(), wal_config, &mut |found| recovered.visit(&found))?;
+    let (recovered, opened) = recover(&disk, &folder, &wal_config)?;
     let Opened { writer: wal, committer, reader, report } = opened;
     report_damage(&report);
+    let checkpoints = Checkpoints::new(reader.log(), recovered.known_in.unwrap_or(0));
 
     let live = Live::recovered(recovered.index, report.last_lsn.0);
     let pace = Pace::new(Limits {
@@ -64,13 +65,15 @@ fn open<D: Io>(
         awaited_gap: Duration::from_millis(config.commit_awaited_interval_ms.into()),
         bytes: bytes(config.commit_bytes),
     });
-    let shared = Arc::new(Shared::new(config, clock, Box::new(reader), live, recovered.origins));
-    Counters::add(&shared.counters.damaged, report.damage.len() as u64);
+    let damaged = Arc::new(Damaged::default());
+    damaged.note(&report.damage);
+    let on_disk = Box::new(OnDisk { reader, damaged: Arc::clone(&damaged) });
+    let shared = Arc::new(Shared::new(config, clock, (on_disk, damaged), live, recovered.origins));
     let results = Arc::clone(&shared);
     let committer = CommitThread::spawn("logs-commit", committer, move |result| results.inbox.committed(result))
         .map_err(StartError::Thread)?;
     let writer = Writer {
-        store: Store::new(Arc::clone(&shared), wal, pace, payload_bytes_max),
+        store: Store::new(Arc::clone(&shared), wal, pace, payload_bytes_max, checkpoints),
         shared: Arc::clone(&shared),
         committer,
         disk,
@@ -96,6 +99,28 @@ fn wal_config(config: &Config, folder: &Path) -> wal::Config {
     }
 }
 
+/// Reads the log from the checkpoint on, or all of it when there is none that fits.
+fn recover<D: Io>(disk: &D, folder: &Path, wal_config: &wal::Config) -> Result<(Recovered, Opened<D>), StartError> {
+    let found = checkpoint::read(disk, folder).map_err(StartError::Folder)?;
+    let resume = found.as_ref().map(|checkpoint| checkpoint.at);
+    let mut recovered = Recovered::from(found);
+    let mut no_progress = |_| ();
+    let opened = match wal::open_after(disk.clone(), wal_config.clone(), resume, &mut no_progress, &mut |found| {
+        recovered.visit(&found);
+    }) {
+        Err(wal::OpenError::Elsewhere { .. }) => {
+            tracing::warn!(target: "logs", "the checkpoint does not fit the log: all of it is read");
+            // Before the log gets records under the numbers of those that it has lost.
+            checkpoint::remove(disk, folder).map_err(StartError::Folder)?;
+            recovered = Recovered::default();
+            wal::open(disk.clone(), wal_config.clone(), &mut |found| recovered.visit(&found))?
+        }
+        other => other?,
+    };
+    recovered.forget_what_is_gone(&opened.reader.segments());
+    Ok((recovered, opened))
+}
+
 fn bytes(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -116,9 +141,28 @@ fn report_damage(report: &wal::Report) {
 struct Recovered {
     index: Index,
     origins: Origins,
+    /// The segment up to whose middle or so a checkpoint was enough.
+    known_in: Option<u64>,
+}
+
+impl From<Option<Checkpoint>> for Recovered {
+    fn from(checkpoint: Option<Checkpoint>) -> Recovered {
+        let Some(Checkpoint { index, origins, .. }) = checkpoint else { return Recovered::default() };
+        let known_in = index.above(0).last().map(|segment| segment.number);
+        Recovered { index, origins, known_in }
+    }
 }
 
 impl Recovered {
+    /// Segments that were removed after the checkpoint.
+    fn forget_what_is_gone(&mut self, segments: &[Segment]) {
+        let Some(oldest) = segments.first() else { return };
+        self.index.forget_below(oldest.number);
+        if let Some(first) = self.index.first_seq() {
+            self.origins.forget_below(first);
+        }
+    }
+
     fn visit(&mut self, found: &Found<'_>) {
         if found.kind != KIND_RECORD {
             return;

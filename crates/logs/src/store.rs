@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use stdx::clock::{Mono, Wall};
-use wal::{AppendError, Batch, Poison};
+use wal::{AppendError, Batch, Lsn, Poison};
 
+use crate::checkpoint::Checkpoints;
 use crate::error::NotDurable;
 use crate::format::{KIND_RECORD, View};
 use crate::inbox::{Answer, DropCause, Incoming};
@@ -28,14 +29,22 @@ pub(crate) struct Store {
     buffer: Vec<u8>,
     /// Appended in this turn, with their segments.
     fresh: Vec<(Entry, u64)>,
+    checkpoints: Checkpoints,
 }
 
 impl Store {
-    pub(crate) fn new(shared: Arc<Shared>, wal: wal::Writer, pace: Pace, payload_bytes_max: usize) -> Store {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        wal: wal::Writer,
+        pace: Pace,
+        payload_bytes_max: usize,
+        checkpoints: Checkpoints,
+    ) -> Store {
         // Message and fields must fit a segment, each with the same limit.
         let fits = payload_bytes_max.saturating_sub(1024) / 2;
-        let message_bytes_max = (shared.config.message_bytes_max as usize).min(fits);
-        Store { shared, wal, pace, waiting: VecDeque::new(), message_bytes_max, buffer: Vec::new(), fresh: Vec::new() }
+        let message_bytes_max = (shared.config().message_bytes_max as usize).min(fits);
+        let (waiting, buffer, fresh) = (VecDeque::new(), Vec::new(), Vec::new());
+        Store { shared, wal, pace, waiting, message_bytes_max, buffer, fresh, checkpoints }
     }
 
     /// Stores what came in; it is visible when this returns.
@@ -98,8 +107,9 @@ impl Store {
         let segments = self.shared.disk.list();
         let mut bytes: u64 = segments.iter().map(|segment| u64::from(segment.bytes)).sum();
         let mut floor = None;
+        let retention_bytes = self.shared.config().retention_bytes;
         for pair in segments.windows(2) {
-            if bytes <= self.shared.config.retention_bytes {
+            if bytes <= retention_bytes {
                 break;
             }
             bytes -= u64::from(pair[0].bytes);
@@ -115,6 +125,17 @@ impl Store {
         if let Some(first_seq) = first_seq {
             self.shared.origins().forget_below(first_seq);
         }
+    }
+
+    /// The checkpoint that may be written after `durable`. One is taken when the log has gone over to another segment, and
+    /// at the end.
+    pub(crate) fn checkpoint(&mut self, durable: Lsn, is_end: bool) -> Option<Vec<u8>> {
+        let segment = self.wal.segment();
+        if is_end || self.checkpoints.is_due(segment) {
+            let lsn = Lsn(self.wal.next_lsn().0 - 1);
+            self.checkpoints.take(segment, lsn, &self.shared.live().index, &self.shared.origins());
+        }
+        self.checkpoints.ready(durable)
     }
 
     /// Tells all who wait that their records are not durable.

@@ -9,8 +9,9 @@ use control::plane::PlaneState;
 use stdx::clock::Mono;
 use stdx::io::Io;
 use stdx::lock::FolderLock;
-use wal::{Batch, CommitError, CommitThread, Committed, SubmitError};
+use wal::{Batch, CommitError, CommitThread, Committed, Lsn, SubmitError};
 
+use crate::checkpoint;
 use crate::error::NotDurable;
 use crate::inbox::{Closed, Work};
 use crate::pace::Due;
@@ -117,8 +118,10 @@ impl<D: Io> Writer<D> {
         match result {
             Ok(done) => {
                 self.disk_state = DiskState::Idle;
+                let durable = done.durable;
                 self.store.committed(done);
                 self.store.retire();
+                self.checkpoint(durable, false);
                 Ok(())
             }
             Err(CommitError::DiskFull { batch, cause }) => {
@@ -128,6 +131,15 @@ impl<D: Io> Writer<D> {
                 Ok(())
             }
             Err(CommitError::Poisoned(cause)) => Err(cause.to_string()),
+        }
+    }
+
+    /// Writes a checkpoint if one is due. A failure does no harm: the next start reads more of the log.
+    fn checkpoint(&mut self, durable: Lsn, is_end: bool) {
+        if let Some(bytes) = self.store.checkpoint(durable, is_end)
+            && let Err(cause) = checkpoint::write(&self.disk, &self.folder, &bytes)
+        {
+            tracing::warn!(target: "logs", %cause, "a checkpoint could not be written");
         }
     }
 
@@ -178,7 +190,7 @@ impl<D: Io> Writer<D> {
     }
 
     fn has_space(&self) -> Result<bool, String> {
-        let reserve = self.shared.config.disk_reserve_bytes;
+        let reserve = self.shared.config().disk_reserve_bytes;
         let free = self.disk.free_bytes(&self.folder);
         free.map(|free| free >= reserve).map_err(|e| format!("cannot measure {}: {e}", self.folder.display()))
     }
@@ -189,10 +201,13 @@ impl<D: Io> Writer<D> {
         !matches!(self.disk_state, DiskState::Full { .. }) && (is_time || stopping) && self.shared.inbox.has_drops()
     }
 
-    fn end_of_stopping(&self) -> Option<End> {
+    fn end_of_stopping(&mut self) -> Option<End> {
         match self.disk_state {
             DiskState::Busy => None,
-            DiskState::Idle => Some(End::Stopped),
+            DiskState::Idle => {
+                self.checkpoint(Lsn(u64::MAX), true);
+                Some(End::Stopped)
+            }
             DiskState::Full { .. } => Some(End::StoppedFull),
         }
     }

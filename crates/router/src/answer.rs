@@ -65,7 +65,7 @@ async fn pass(exchange: &mut Exchange, head: Parts, set: FieldSet, content: Opti
     };
     let level = routed.app.level();
     let destination = Destination { host: admitted.host, path: path.into(), routed, via: Via::Route };
-    let mut outbound = Outbound::new(head, content, set, &conn, &exchange.traced);
+    let mut outbound = Outbound::new(head, content, set, exchange);
     if level > 0 {
         outbound.degrade(level);
         destination.routed.app.look(worker.now());

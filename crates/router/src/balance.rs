@@ -38,7 +38,8 @@ pub(crate) struct Choice {
 }
 
 impl Balance {
-    pub(crate) fn of(config: &BalanceConfig) -> Balance {
+    /// `differ`: the endpoints themselves come with different weights.
+    pub(crate) fn of(config: &BalanceConfig, differ: bool) -> Balance {
         let slow_start = Duration::from_millis(u64::from(config.slow_start_ms));
         Balance {
             method: config.method,
@@ -46,7 +47,7 @@ impl Balance {
             excess: 1.0 + f64::from(config.excess_percent) / 100.0,
             sticky_cookie: config.sticky_cookie.as_deref().map(Into::into),
             slow_start,
-            weighted: !slow_start.is_zero() || config.weights.values().any(|weight| *weight != 1),
+            weighted: differ || !slow_start.is_zero() || config.weights.values().any(|weight| *weight != 1),
         }
     }
 

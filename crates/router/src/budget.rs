@@ -1,7 +1,9 @@
 //! How many tries an upstream may get beyond the first of each request. Pure.
 //!
-//! A share of the requests of the last ten seconds, and a floor per second for upstreams with little traffic: counting
-//! what is in flight instead would allow nothing where little is. A try is charged when it is decided on.
+//! A share of the requests of the last ten seconds, or a floor for upstreams with little traffic, whichever is more:
+//! counting what is in flight instead would allow nothing where little is. The floor counts over the same ten seconds, so
+//! that it is there at once for what dies together, and is nothing on top where there is traffic. A try is charged when
+//! it is decided on.
 
 use stdx::clock::Mono;
 
@@ -42,8 +44,8 @@ impl Budget {
     pub(crate) fn spend(&self, config: &BudgetConfig, now: Mono) -> bool {
         let second = second(now);
         let share = self.requests.sum(window(second)) * u64::from(config.percent);
-        let allowed = self.spent.at(second) < u64::from(config.floor_per_s)
-            || (self.spent.sum(window(second)) + 1) * 100 <= share;
+        let floor = u64::from(config.floor_per_s) * WINDOW_S * 100;
+        let allowed = (self.spent.sum(window(second)) + 1) * 100 <= share.max(floor);
         if allowed {
             self.spent.add(second);
         }
@@ -63,7 +65,7 @@ fn second(now: Mono) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{prop, prop_assert, proptest};
+    use proptest::prelude::{Strategy, prop, prop_assert, proptest};
 
     const CONFIG: BudgetConfig = BudgetConfig { percent: 10, floor_per_s: 2 };
 
@@ -72,12 +74,12 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_is_there_without_any_traffic_and_anew_each_second() {
+    fn the_floor_is_there_without_any_traffic_and_anew_when_ten_seconds_have_passed() {
         let budget = Budget::default();
-        let granted = |ms| (0..5).filter(|_| budget.spend(&CONFIG, at(ms))).count();
-        assert_eq!(granted(0), 2);
-        assert_eq!(granted(900), 0);
-        assert_eq!(granted(1_000), 2);
+        let granted = |ms| (0..50).filter(|_| budget.spend(&CONFIG, at(ms))).count();
+        assert_eq!(granted(0), 20);
+        assert_eq!(granted(9_900), 0);
+        assert_eq!(granted(11_000), 20);
     }
 
     #[test]
@@ -87,7 +89,18 @@ mod tests {
             budget.earn(at(ms));
         }
         assert_eq!((0..200).filter(|_| budget.spend(&CONFIG, at(5_000))).count(), 100);
-        assert_eq!((0..200).filter(|_| budget.spend(&CONFIG, at(11_500))).count(), 2, "long ago is no reason");
+        assert_eq!((0..200).filter(|_| budget.spend(&CONFIG, at(11_500))).count(), 0, "spent a moment ago");
+        assert_eq!((0..200).filter(|_| budget.spend(&CONFIG, at(16_000))).count(), 20, "long ago is no reason");
+    }
+
+    #[test]
+    fn where_there_is_traffic_the_floor_adds_nothing() {
+        let budget = Budget::default();
+        let spent = (0..60_000).filter(|ms| {
+            budget.earn(at(*ms));
+            budget.spend(&CONFIG, at(*ms))
+        });
+        assert!((5_000..=6_000).contains(&spent.count()));
     }
 
     proptest! {
@@ -101,7 +114,26 @@ mod tests {
                     requests += 1;
                     spent += u64::from(budget.spend(&CONFIG, at(ms)));
                 }
-                prop_assert!(spent <= requests / 10 + 2 * (ms / 1_000 + 1));
+                prop_assert!(spent <= requests / 10 + 20 * (ms / 11_000 + 1));
+            }
+        }
+
+        /// Every request fails and would be tried ten times more.
+        #[test]
+        fn a_storm_of_ten_requests_a_second_or_more_is_never_a_fifth_worse(
+            seconds in prop::collection::vec(10_u64..100, 1..40),
+            config in (0_u8..=20).prop_map(|percent| BudgetConfig { percent, floor_per_s: 2 }),
+        ) {
+            let (budget, mut requests, mut spent) = (Budget::default(), 0_u64, 0_u64);
+            for (second, arrivals) in seconds.into_iter().enumerate() {
+                for n in 0..arrivals {
+                    let now = at(second as u64 * 1_000 + n * 1_000 / arrivals);
+                    budget.earn(now);
+                    requests += 1;
+                    spent += (0..10).take_while(|_| budget.spend(&config, now)).count() as u64;
+                    // The floor of ten seconds is there before their requests are, once.
+                    prop_assert!(spent <= requests / 5 + 20, "{spent} for {requests}");
+                }
             }
         }
     }

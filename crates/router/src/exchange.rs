@@ -57,7 +57,8 @@ impl Exchange {
         let started = worker.now();
         let mut record = record(worker, conn, &traced, Some(head.method.clone()), cut(target));
         if worker.wants_agents {
-            let field = |name| head.headers.get(name).cloned();
+            // Copied: a record outlives the buffer that a head was read into.
+            let field = |name| HeaderValue::from_bytes(head.headers.get(name)?.as_bytes()).ok();
             record.agent = Some(Box::new(Agent { referer: field(REFERER), user_agent: field(USER_AGENT) }));
         }
         Exchange {
@@ -164,7 +165,8 @@ impl Exchange {
         if let Some(record) = &mut self.record {
             record.status = status.as_u16();
             record.cause = cause.map(ToString::to_string);
-            record.to_head = took;
+            // Zero stands for no reply.
+            record.to_head = took.max(Duration::from_nanos(1));
         }
     }
 
@@ -216,7 +218,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(mut record) = self.record.take() {
-            record.total = self.worker.now().since(self.started);
+            record.total = self.worker.now().since(self.started).max(record.to_head);
             record.request_bytes = self.meter.bytes.get();
             if let Some(route) = &self.route {
                 route.state.answered(record.status);

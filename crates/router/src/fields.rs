@@ -6,6 +6,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 pub(crate) const DEGRADE: HeaderName = HeaderName::from_static("forebay-degrade");
 /// The trace of a request, 32 hex digits; on every reply.
 pub(crate) const TRACE: HeaderName = HeaderName::from_static("forebay-trace");
+/// How an application says what it wrote; no client sees it.
+pub(crate) const WROTE: HeaderName = HeaderName::from_static("forebay-wrote");
 /// The times of a request, for its client (W3C Server Timing).
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");

@@ -1,6 +1,7 @@
 //! One try: a connection to an endpoint, the request on it, the head of the reply.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::Response;
@@ -10,11 +11,12 @@ use http_body_util::BodyExt;
 use stdx::clock::Mono;
 
 use crate::access::{Outcome, Strike, StrikeEnd};
+use crate::alarm;
 use crate::body::{ClientBody, ContentFault};
 use crate::capacity::{self, Visit};
-use crate::conn::Conn;
 use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
+use crate::exchange::Exchange;
 use crate::fields::{self, Client, FieldSet};
 use crate::h1::{Asked, Fault, ReplyContent};
 use crate::hop::Hop;
@@ -27,6 +29,7 @@ use crate::worker::Worker;
 /// A request as endpoints get it. Tries share it: one that has no content may be under way to several at once.
 #[derive(Debug)]
 pub(crate) struct Outbound {
+    worker: Rc<Worker>,
     idempotent: bool,
     /// Whether a second try may be under way beside a first.
     hedged: bool,
@@ -66,7 +69,8 @@ pub(crate) struct TryTime {
 
 impl Outbound {
     /// Turns a client's head into an endpoint's: hop-by-hop fields out, where it came from and its trace in.
-    pub(crate) fn new(mut head: Parts, content: ClientBody, set: FieldSet, conn: &Conn, traced: &Traced) -> Outbound {
+    pub(crate) fn new(mut head: Parts, content: ClientBody, set: FieldSet, exchange: &Exchange) -> Outbound {
+        let Exchange { worker, conn, traced, .. } = exchange;
         fields::strip_hop_by_hop(&mut head.headers, set);
         if set.expect {
             // The client is told to go on when the endpoint begins to read.
@@ -85,7 +89,16 @@ impl Outbound {
             ClientBody::Empty => Content::None,
             some => Content::Once(RefCell::new(Some(some))),
         };
-        Outbound { idempotent, hedged: true, grpc_timeout: set.grpc_timeout, traced: *traced, client, head, content }
+        Outbound {
+            worker: Rc::clone(worker),
+            idempotent,
+            hedged: true,
+            grpc_timeout: set.grpc_timeout,
+            traced: *traced,
+            client,
+            head,
+            content,
+        }
     }
 
     pub(crate) fn head(&self) -> &Parts {
@@ -148,9 +161,10 @@ impl Outbound {
 
     /// The same request once more, when repeating it is harmless.
     pub(crate) fn copy(&self) -> Option<Outbound> {
-        let Outbound { idempotent, hedged, grpc_timeout, traced, client, head, content } = self;
+        let Outbound { worker, idempotent, hedged, grpc_timeout, traced, client, head, content } = self;
         let content = matches!(content, Content::None).then_some(Content::None)?;
         idempotent.then(|| Outbound {
+            worker: Rc::clone(worker),
             idempotent: *idempotent,
             hedged: *hedged,
             grpc_timeout: *grpc_timeout,
@@ -185,6 +199,12 @@ impl Outbound {
         if let Content::Once(content) = &self.content {
             content.replace(Some(unsent));
         }
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.worker.pool.buffers().give_fields(std::mem::take(&mut self.head.headers));
     }
 }
 
@@ -279,13 +299,13 @@ async fn exchange(
         let left = Left { time: time.deadline.saturating_sub(spent), grpc: outbound.grpc_timeout };
         let hop = Hop { left, traced: &outbound.traced, client: outbound.client.as_ref() };
         let asked = link.ask(&outbound.head, hop, &mut content, worker.pool.buffers());
-        let asked = tokio::time::timeout(time.head.saturating_sub(spent), asked).await;
+        let asked = alarm::within(worker, worker.now() + time.head.saturating_sub(spent), asked).await;
         let unsent = matches!(&asked, Ok(Err(asked)) if asked.unsent);
         if unsent {
             outbound.give_back(content);
         }
         let may_repeat = unsent || outbound.repeat() == Repeat::Harmless;
-        let Asked { fault, .. } = match asked.map_err(|_| Outcome::TimedOut)? {
+        let Asked { fault, .. } = match asked.map_err(|alarm::Late| Outcome::TimedOut)? {
             Ok(response) => return Ok(response),
             Err(asked) => asked,
         };

@@ -19,6 +19,7 @@ use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
 use crate::health_source::{HealthSource, NoHealth};
 use crate::idempotency::{Answers, JournalError};
+use crate::live;
 use crate::overrides::Overrides;
 use crate::own_writes::Signer;
 use crate::peers::{PeerError, TrustedPeers};
@@ -26,6 +27,7 @@ use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
 use crate::shared::{By, LastWords, Phase, Shared, Stores};
+use crate::silence;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
@@ -194,7 +196,7 @@ fn spawn(start: Start, shared: &Arc<Shared>) -> Result<(), StartError> {
 async fn work(start: Start, shared: Arc<Shared>) {
     let mut phase = shared.phase.subscribe();
     let worker = Rc::new(Worker::new(start.index, Arc::clone(&shared), start.clock, start.ring));
-    vital(&worker, "following the routing", follow(Rc::clone(&worker), start.source));
+    vital(&worker, "following the routing", live::follow(Rc::clone(&worker), start.source));
     let sweeping = Rc::clone(&worker);
     vital(&worker, "keeping time", async move { Sweep::run(&sweeping).await });
     if start.index == 0 {
@@ -202,6 +204,8 @@ async fn work(start: Start, shared: Arc<Shared>) {
         vital(&worker, "keeping what is set by hand", async move {
             keeping.shared.overrides.keep(&keeping.shared.states, &keeping.clock).await;
         });
+        let watching = Rc::clone(&worker);
+        vital(&worker, "watching the checks", async move { silence::watch(&watching).await });
     }
     let mut accepting = Vec::new();
     for socket in start.sockets {
@@ -238,16 +242,6 @@ fn vital(worker: &Rc<Worker>, what: &'static str, part: impl Future<Output = ()>
             worker.shared.status.fail(format!("worker {}: {what} panicked", worker.index));
         }
     })
-}
-
-/// Takes each routing into force, until the source goes away.
-async fn follow(worker: Rc<Worker>, mut source: watch::Receiver<Arc<Routing>>) {
-    loop {
-        worker.adopt(worker.shared.newest(&mut source, worker.now()));
-        if source.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 impl Handle {
@@ -318,7 +312,7 @@ impl Handle {
     /// be cut.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.shared.status.set(PlaneState::Draining);
-        let grace = Duration::from_millis(self.shared.config.drain_idle_ms.into()).min(limit);
+        let grace = Duration::from_millis(self.shared.settings().drain_idle_ms.into()).min(limit);
         self.enter(Phase::Leaving);
         let mut in_time = tokio::time::timeout(grace, self.ended()).await.is_ok();
         if !in_time {

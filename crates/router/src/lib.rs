@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod admin;
+mod alarm;
 mod answer;
 mod balance;
 mod body;
@@ -33,6 +34,7 @@ mod hop;
 mod idempotency;
 mod kept;
 mod latency;
+mod live;
 pub mod overrides;
 mod own_writes;
 mod peers;
@@ -49,6 +51,7 @@ mod route;
 pub mod routing;
 mod serve;
 mod shared;
+mod silence;
 mod snapshot;
 mod spare;
 pub mod standalone;
@@ -64,5 +67,6 @@ pub use capacity::{BreakerState, BreakerView, DegradeView, Figures, LimitView, M
 pub use handle::{Deps, Handle, RouteCounts, StartError, start};
 pub use health_source::{Dependency, HealthSource, NoHealth};
 pub use idempotency::JournalError;
+pub use live::LIVE_KEYS;
 pub use overrides::Overrides;
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};

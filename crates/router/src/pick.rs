@@ -35,8 +35,8 @@ pub(crate) struct Among<'a> {
     pub(crate) choice: Choice,
 }
 
-/// Picks among those that are in rotation, did not refuse lately, are not left alone and not in `tried`; when all that are
-/// up have been tried, one of those again.
+/// Picks among those that are in rotation, did not refuse lately, are not left alone and not in `tried`, of the lowest
+/// priority number that anybody of them has; when all that are up have been tried, one of those again.
 pub(crate) fn pick(among: Among<'_>, tried: impl Fn(&Target) -> bool, now: Mono, rng: &mut Rng) -> Pick {
     let targets = among.targets;
     let believed = among.believes_in_ejection(now);
@@ -47,7 +47,9 @@ pub(crate) fn pick(among: Among<'_>, tried: impl Fn(&Target) -> bool, now: Mono,
         }
     }
     let left_alone = |target: &Target| believed && target.endpoint.breaker.is_shut(now);
-    let up = |target: &&Target| target.in_rotation && target.endpoint.down(now).is_none() && !left_alone(target);
+    let well = |target: &Target| target.in_rotation && target.endpoint.down(now).is_none() && !left_alone(target);
+    let tier = tier(targets, well);
+    let up = |target: &&Target| well(target) && tier.is_none_or(|tier| target.priority == tier);
     let fresh = |target: &&Target| up(target) && !tried(target);
     let roomy =
         |target: &&Target| fresh(target) && among.each_most.is_none_or(|most| target.endpoint.in_flight() < most);
@@ -65,7 +67,18 @@ pub(crate) fn pick(among: Among<'_>, tried: impl Fn(&Target) -> bool, now: Mono,
 
 /// Whether any target but those tried could be picked now.
 pub(crate) fn another(targets: &[Target], tried: impl Fn(&Target) -> bool, now: Mono) -> bool {
-    targets.iter().any(|t| t.in_rotation && t.endpoint.down(now).is_none() && !tried(t))
+    let well = |target: &Target| target.in_rotation && target.endpoint.down(now).is_none();
+    let tier = tier(targets, well);
+    targets.iter().any(|t| well(t) && tier.is_none_or(|tier| t.priority == tier) && !tried(t))
+}
+
+/// The priority of those that get requests now: the lowest number that anybody who is up has. `None`: all have the same.
+fn tier(targets: &[Target], up: impl Fn(&Target) -> bool) -> Option<u16> {
+    let first = targets.first()?.priority;
+    if targets.iter().all(|target| target.priority == first) {
+        return None;
+    }
+    targets.iter().filter(|target| up(target)).map(|target| target.priority).min()
 }
 
 impl Among<'_> {

@@ -25,6 +25,16 @@ use crate::shared::Phase;
 pub(crate) struct ReplyBody {
     content: Content,
     exchange: Exchange,
+    is_last: bool,
+}
+
+/// What the protocol says with each reply's head, in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Every reply names its trace, in [`fields::TRACE`].
+    pub(crate) trace: TraceId,
+    /// It is the connection's last.
+    pub(crate) is_last: bool,
 }
 
 /// Why an endpoint's reply ends in its middle, and the client's connection with it.
@@ -75,8 +85,9 @@ fn of_journal(mut exchange: Exchange, recorded: Recorded) -> Response<ReplyBody>
     if recorded.again {
         head.headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    finish_head(&mut head.headers, &exchange, false);
-    Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange })
+    head.headers.remove(fields::WROTE);
+    let is_last = finish_head(&mut head.headers, &exchange, false);
+    Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange, is_last })
 }
 
 /// An endpoint's reply, as the client gets it.
@@ -90,8 +101,12 @@ fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
     }
     let set = FieldSet::of(&head.headers);
     fields::strip_hop_by_hop(&mut head.headers, set);
-    finish_head(&mut head.headers, &exchange, false);
-    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange };
+    if set.ours {
+        head.headers.remove(fields::WROTE);
+        head.headers.remove(fields::TRACE);
+    }
+    let is_last = finish_head(&mut head.headers, &exchange, false);
+    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange, is_last };
     if body.is_end_stream() {
         body.end();
     }
@@ -118,8 +133,8 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
         Some(page) => page.reply(rescue.status, &mut headers),
     };
     exchange.replies(status, Some(&failure));
-    finish_head(&mut headers, &exchange, failure.closes());
-    let mut response = Response::new(ReplyBody { content: Content::Text(text), exchange });
+    let is_last = finish_head(&mut headers, &exchange, failure.closes());
+    let mut response = Response::new(ReplyBody { content: Content::Text(text), exchange, is_last });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -141,21 +156,16 @@ pub(crate) fn of_itself(mut exchange: Exchange, status: StatusCode, said: &impl 
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    finish_head(&mut headers, &exchange, false);
-    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange });
+    let is_last = finish_head(&mut headers, &exchange, false);
+    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange, is_last });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-/// Every reply names its trace; one that leaves content of the request unread, or goes out while the router leaves, is
-/// the connection's last.
-fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
-    let mut digits = [0; 32];
-    exchange.traced.context.trace.write_hex(&mut digits);
-    if let Ok(value) = HeaderValue::from_bytes(&digits) {
-        headers.insert(fields::TRACE, value);
-    }
+/// Adds what the request's route wants to be said. Whether the reply is the connection's last: it leaves content of the
+/// request unread, or goes out while the router leaves.
+fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) -> bool {
     if let Some(value) = exchange.server_timing() {
         // Beside the application's own.
         headers.append(fields::SERVER_TIMING, value);
@@ -163,17 +173,19 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) {
     if let Some(rate) = &exchange.taken.rate {
         rate.write(headers);
     }
-    let unread = exchange.content_unread();
-    let leaving = exchange.worker.phase.get() != Phase::Serving;
-    if unread || closes {
+    let unread = exchange.content_unread() || closes;
+    if unread {
         exchange.conn.linger.set(true);
     }
-    if unread || closes || leaving {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
+    unread || exchange.worker.phase.get() != Phase::Serving
 }
 
 impl ReplyBody {
+    /// What belongs to the reply's head besides its fields.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { trace: self.exchange.traced.context.trace, is_last: self.is_last }
+    }
+
     fn end(&mut self) {
         if let Content::Endpoint { incoming, in_flight } = std::mem::replace(&mut self.content, Content::Ended) {
             let worker = &self.exchange.worker;

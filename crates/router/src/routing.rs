@@ -87,12 +87,17 @@ pub struct EndpointSpec {
     pub health: Health,
     /// Whether it is on its way out: it finishes what it has and gets nothing new.
     pub draining: bool,
+    /// How much it may get compared with the others of its priority; the upstream's `balance.weights` goes before it.
+    pub weight: u32,
+    /// It gets requests only while nobody of a lower number is up (RFC 2782).
+    pub priority: u16,
 }
 
 impl EndpointSpec {
     /// A healthy endpoint that nothing but its address is known of.
     pub fn at(addr: SocketAddr) -> EndpointSpec {
-        EndpointSpec { addr, instance: None, release: None, health: Health::Healthy, draining: false }
+        let (health, draining) = (Health::Healthy, false);
+        EndpointSpec { addr, instance: None, release: None, health, draining, weight: 1, priority: 0 }
     }
 }
 

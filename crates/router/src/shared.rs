@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) health: Arc<dyn HealthSource>,
     pub(crate) overrides: Overrides,
     newest: Mutex<Arc<Snapshot>>,
+    /// The settings that hold now; `config` has those of the start.
+    pub(crate) live: watch::Sender<Arc<Config>>,
 }
 
 /// Who else has a say: the hand and the checks; and what is kept.
@@ -118,6 +120,7 @@ impl Shared {
             health,
             overrides,
             newest: Mutex::new(Arc::new(first)),
+            live: watch::Sender::new(Arc::new(config.clone())),
             config,
         }
     }
@@ -129,10 +132,24 @@ impl Shared {
         let routing = Arc::clone(&source.borrow_and_update());
         if !Arc::ptr_eq(&newest.source, &routing) {
             let version = newest.version + 1;
-            *newest = Arc::new(compile(&self.endpoints, &self.states, routing, version, &self.config, now));
+            *newest = Arc::new(compile(&self.endpoints, &self.states, routing, version, &self.settings(), now));
             self.overrides.apply(&self.states);
         }
         Arc::clone(&newest)
+    }
+
+    /// The settings that hold now.
+    pub(crate) fn settings(&self) -> Arc<Config> {
+        Arc::clone(&self.live.borrow())
+    }
+
+    /// Goes on with other settings: the routing is compiled again with them, and every worker takes both.
+    pub(crate) fn reconfigure(&self, config: Config, now: Mono) {
+        let config = Arc::new(config);
+        let mut newest = lock(&self.newest);
+        let (routing, version) = (Arc::clone(&newest.source), newest.version + 1);
+        *newest = Arc::new(compile(&self.endpoints, &self.states, routing, version, &config, now));
+        self.live.send_replace(config);
     }
 
     /// The snapshot that a worker begins with.
@@ -217,7 +234,7 @@ pub(crate) struct HeldSeat(Arc<Shared>);
 impl HeldSeat {
     /// A place, `None` when all are taken.
     pub(crate) fn take(shared: &Arc<Shared>) -> Option<HeldSeat> {
-        let most = shared.config.held_max;
+        let most = shared.live.borrow().held_max;
         let taken = shared.held.fetch_update(Relaxed, Relaxed, |held| (held < most).then_some(held + 1));
         taken.is_ok().then(|| HeldSeat(Arc::clone(shared)))
     }

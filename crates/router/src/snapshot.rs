@@ -11,7 +11,7 @@ use stdx::ids::{ReleaseNo, Scope};
 
 use crate::balance::{self, Balance, Choice};
 use crate::capacity::{AppState, RequestLimit, Rules};
-use crate::config::{BreakerConfig, Config, IdempotencyConfig, UpstreamPolicy};
+use crate::config::{BalanceConfig, BreakerConfig, Config, IdempotencyConfig, UpstreamPolicy};
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
 use crate::pick::Among;
@@ -148,7 +148,9 @@ pub(crate) struct Target {
     pub(crate) facts: Arc<TargetFacts>,
     /// Healthy, or not believed to be unhealthy, and not draining.
     pub(crate) in_rotation: bool,
-    pub(crate) weight: u16,
+    pub(crate) weight: u32,
+    /// It is picked only while nobody of a lower number is up.
+    pub(crate) priority: u16,
     /// What stands for it in cookies and hashes.
     pub(crate) id: u64,
     /// When it is left alone because it fails.
@@ -271,12 +273,16 @@ fn upstream(spec: &UpstreamSpec, states: &States, endpoint: &mut impl FnMut(Endp
     let targets: Box<[Target]> = spec.endpoints.iter().map(|one| target(one, spec, fail_static, endpoint)).collect();
     let in_rotation = targets.iter().filter(|target| target.in_rotation).count();
     let limit = spec.policy.limit.as_ref().map(|each| RequestLimit::of_all(each, in_rotation, &state.limiter));
-    Upstream {
-        balance: spec.policy.balance.as_ref().map(Balance::of),
-        policy: spec.policy.clone(),
-        limit,
-        state,
-        targets,
+    Upstream { balance: balance(spec), policy: spec.policy.clone(), limit, state, targets }
+}
+
+/// How it balances; without a word about it endpoints of different weights are balanced as by default.
+fn balance(spec: &UpstreamSpec) -> Option<Balance> {
+    let first = spec.endpoints.first().map(|one| one.weight);
+    let differ = spec.endpoints.iter().any(|one| Some(one.weight) != first);
+    match &spec.policy.balance {
+        Some(config) => Some(Balance::of(config, differ)),
+        None => differ.then(|| Balance::of(&BalanceConfig::default(), true)),
     }
 }
 
@@ -307,7 +313,10 @@ fn target(
     let weights = of.policy.balance.as_ref().map(|balance| &balance.weights);
     Target {
         endpoint: endpoint(key),
-        weight: weights.and_then(|weights| weights.get(&spec.addr.to_string())).copied().unwrap_or(1),
+        weight: weights
+            .and_then(|weights| weights.get(&spec.addr.to_string()))
+            .map_or(spec.weight, |set| u32::from(*set)),
+        priority: spec.priority,
         id: balance::id_of(key),
         ejection: of.policy.ejection.as_ref().map(|ejection| Arc::new(ejection.breaker.clone())),
         facts: Arc::new(TargetFacts { addr: spec.addr, instance: spec.instance.clone(), release: spec.release }),

@@ -24,7 +24,7 @@ impl Seat {
     /// A place, `None` when all are taken.
     pub(crate) fn take(worker: &Rc<Worker>) -> Option<Seat> {
         let taken = worker.overtaken.get();
-        let free = taken < worker.shared.config.overtaken_max;
+        let free = taken < worker.shared.live.borrow().overtaken_max;
         free.then(|| {
             worker.overtaken.set(taken + 1);
             Seat(Rc::clone(worker))

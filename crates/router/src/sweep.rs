@@ -8,6 +8,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::alarm::Alarms;
 use crate::config::Config;
 use crate::conn::{Conn, Expiry, Patience, Tick};
 use crate::worker::Worker;
@@ -24,8 +25,10 @@ const HALF_CLOSED_MS: u32 = 1_000;
 pub(crate) struct Sweep {
     now: Rc<Cell<Tick>>,
     tick: Duration,
-    patience: Patience,
+    patience: Cell<Patience>,
     conns: RefCell<Slab<Rc<Conn>>>,
+    /// Deadlines that are far away.
+    pub(crate) alarms: RefCell<Alarms>,
     awake: Notify,
     empty: Notify,
 }
@@ -42,17 +45,21 @@ impl Sweep {
         ];
         let shortest = ms(waits.into_iter().min().unwrap_or_default());
         let tick = (shortest / 8).clamp(TICK_MIN, TICK_MAX);
-        let ticks = |wait: u32| Tick::try_from(ms(wait).as_millis() / tick.as_millis()).unwrap_or(Tick::MAX).max(1);
-        let patience = Patience {
-            idle: ticks(config.idle_timeout_ms),
-            head: ticks(config.header_timeout_ms),
-            content: ticks(config.body_timeout_ms),
-            reply: ticks(config.reply_idle_timeout_ms),
-            write: ticks(config.write_timeout_ms),
-            half_closed: ticks(HALF_CLOSED_MS),
-        };
-        let conns = RefCell::default();
-        Sweep { now: Rc::default(), tick, patience, conns, awake: Notify::new(), empty: Notify::new() }
+        Sweep {
+            now: Rc::default(),
+            tick,
+            patience: Cell::new(patience(config, tick)),
+            conns: RefCell::default(),
+            alarms: RefCell::default(),
+            awake: Notify::new(),
+            empty: Notify::new(),
+        }
+    }
+
+    /// Goes on with other times. A look is as long after the last as at the start, so times that are much shorter than the
+    /// shortest then are kept less exactly.
+    pub(crate) fn take(&self, config: &Config) {
+        self.patience.set(patience(config, self.tick));
     }
 
     /// The clock that connections read.
@@ -65,6 +72,16 @@ impl Sweep {
         let key = worker.sweep.conns.borrow_mut().insert(conn);
         worker.sweep.awake.notify_one();
         Watched { worker: Rc::clone(worker), key }
+    }
+
+    /// What is this far away or farther is looked at in time by the sweep itself.
+    pub(crate) fn horizon(&self) -> Duration {
+        self.tick * 2
+    }
+
+    /// There is something to look at.
+    pub(crate) fn wake(&self) {
+        self.awake.notify_one();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -96,18 +113,35 @@ impl Sweep {
     pub(crate) async fn run(worker: &Worker) {
         let sweep = &worker.sweep;
         loop {
-            if sweep.len() == 0 && worker.pool.is_empty() {
+            if sweep.len() == 0 && worker.pool.is_empty() && sweep.alarms.borrow().is_empty() {
                 sweep.awake.notified().await;
             }
             tokio::time::sleep(sweep.tick).await;
             sweep.now.set(sweep.now.get().wrapping_add(1));
             worker.wall();
+            let patience = sweep.patience.get();
             for (_, conn) in sweep.conns.borrow().iter() {
-                conn.sweep(&sweep.patience);
+                conn.sweep(&patience);
             }
-            worker.pool.sweep(worker.now());
+            let now = worker.now();
+            sweep.alarms.borrow().ring(now + sweep.horizon());
+            worker.pool.sweep(now);
             worker.shared.workers[worker.index].pool_idle.store(worker.pool.idle() as u64, Relaxed);
         }
+    }
+}
+
+/// What clients are given, in looks.
+fn patience(config: &Config, tick: Duration) -> Patience {
+    let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+    let ticks = |wait: u32| Tick::try_from(ms(wait).as_millis() / tick.as_millis()).unwrap_or(Tick::MAX).max(1);
+    Patience {
+        idle: ticks(config.idle_timeout_ms),
+        head: ticks(config.header_timeout_ms),
+        content: ticks(config.body_timeout_ms),
+        reply: ticks(config.reply_idle_timeout_ms),
+        write: ticks(config.write_timeout_ms),
+        half_closed: ticks(HALF_CLOSED_MS),
     }
 }
 

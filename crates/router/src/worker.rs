@@ -40,6 +40,7 @@ pub(crate) struct Worker {
     pub(crate) phase: Cell<Phase>,
     /// Tries that a hedge has overtaken and that go on to their end.
     pub(crate) overtaken: Cell<u16>,
+    turn: Cell<Option<Mono>>,
     /// The second that it is, and that second as a date.
     second: Cell<u64>,
     date: Cell<(u64, HttpDate)>,
@@ -82,6 +83,7 @@ impl Worker {
             rerouted: Notify::new(),
             phase: Cell::new(Phase::Serving),
             overtaken: Cell::new(0),
+            turn: Cell::new(None),
             second: Cell::new(0),
             date: Cell::new((0, http_date(0))),
             snapshot: RefCell::new(snapshot),
@@ -91,8 +93,22 @@ impl Worker {
         }
     }
 
+    /// Now. Within one turn of a connection's task time stands still: it was read when the turn began.
     pub(crate) fn now(&self) -> Mono {
-        self.clock.mono()
+        self.turn.get().unwrap_or_else(|| self.clock.mono())
+    }
+
+    /// One turn of a task, which ends when it has to wait.
+    pub(crate) fn turn<T>(&self, run: impl FnOnce() -> T) -> T {
+        struct Turn<'a>(&'a Cell<Option<Mono>>);
+        impl Drop for Turn<'_> {
+            fn drop(&mut self) {
+                self.0.set(None);
+            }
+        }
+        self.turn.set(Some(self.clock.mono()));
+        let _turn = Turn(&self.turn);
+        run()
     }
 
     /// What the wall clock says.

@@ -28,6 +28,33 @@ impl Desired {
     }
 }
 
+/// What was last known of an instance's health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    /// It has not been healthy yet.
+    #[default]
+    Unknown,
+    /// It is healthy.
+    Healthy,
+    /// It was healthy once and is not any more.
+    Unhealthy,
+}
+
+impl Known {
+    fn as_str(self) -> &'static str {
+        match self {
+            Known::Unknown => "unknown",
+            Known::Healthy => "healthy",
+            Known::Unhealthy => "unhealthy",
+        }
+    }
+
+    fn read(text: &str) -> Outcome<Known> {
+        let all = [Known::Unknown, Known::Healthy, Known::Unhealthy];
+        all.into_iter().find(|one| one.as_str() == text).ok_or_else(|| malformed("health", text))
+    }
+}
+
 /// What is known of an instance before it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewInstance {
@@ -72,8 +99,8 @@ pub struct InstanceRecord {
     pub started: Wall,
     /// Crashes of its place before it.
     pub restarts: u32,
-    /// Whether it had become healthy.
-    pub healthy: bool,
+    /// What was last known of its health.
+    pub health: Known,
 }
 
 impl Store {
@@ -120,7 +147,7 @@ impl Store {
                 desired: Desired::Run,
                 started: new.started,
                 restarts: new.restarts,
-                healthy: false,
+                health: Known::Unknown,
             })
         })
         .await
@@ -152,14 +179,14 @@ impl Store {
         .await
     }
 
-    /// Notes whether an instance is healthy.
+    /// Notes what is known of an instance's health.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn instance_health(&self, serial: u64, healthy: bool) -> Outcome<()> {
+    pub async fn instance_health(&self, serial: u64, health: Known) -> Outcome<()> {
         self.call(move |db| {
-            let sql = "UPDATE instances SET healthy = ?2 WHERE serial = ?1";
-            db.conn.execute(sql, params![stored(serial), healthy])?;
+            let sql = "UPDATE instances SET health = ?2 WHERE serial = ?1";
+            db.conn.execute(sql, params![stored(serial), health.as_str()])?;
             Ok(())
         })
         .await
@@ -197,6 +224,7 @@ fn path_text(path: &std::path::Path) -> Outcome<&str> {
 fn read(row: &rusqlite::Row<'_>) -> Outcome<InstanceRecord> {
     let socket: String = row.get("socket")?;
     let desired: String = row.get("desired")?;
+    let health: String = row.get("health")?;
     Ok(InstanceRecord {
         id: InstanceId { process: row::process(row)?, serial: row::number(row, "serial")? },
         scope: row::scope(row)?,
@@ -212,6 +240,6 @@ fn read(row: &rusqlite::Row<'_>) -> Outcome<InstanceRecord> {
         },
         started: Wall(row::number(row, "started_ns")?),
         restarts: row::small(row, "restarts")?,
-        healthy: row.get("healthy")?,
+        health: Known::read(&health)?,
     })
 }

@@ -8,7 +8,7 @@ use crate::StateError;
 use crate::row::Outcome;
 
 /// All migrations; the n-th brings the database to version n.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Brings the database at `path` to the version of the last of `migrations`. One that is older is copied beside itself
 /// first (`state.db.v1.bak`); one that is newer is refused and not touched.

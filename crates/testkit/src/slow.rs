@@ -1,4 +1,4 @@
-//! A disk with a set pace of syncs, to measure against a known ceiling.
+//! A disk with a set pace of syncs, to measure against a known ceiling, or one whose syncs are only timed.
 
 use std::io;
 use std::path::Path;
@@ -15,13 +15,28 @@ pub struct SlowDisk<D> {
     per_sync: Duration,
     /// When the device is done with the last sync.
     free_at: Arc<Mutex<Instant>>,
+    /// How long each sync of a file took.
+    took: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl<D: Io> SlowDisk<D> {
     /// `syncs_per_second` of 0 counts as 1. Clones share the pace.
     pub fn new(disk: D, syncs_per_second: u32) -> SlowDisk<D> {
-        let per_sync = Duration::from_secs(1) / syncs_per_second.max(1);
-        SlowDisk { disk, per_sync, free_at: Arc::new(Mutex::new(Instant::now())) }
+        SlowDisk::paced_by(disk, Duration::from_secs(1) / syncs_per_second.max(1))
+    }
+
+    /// As fast as the disk below: only to see how long its syncs take.
+    pub fn as_it_is(disk: D) -> SlowDisk<D> {
+        SlowDisk::paced_by(disk, Duration::ZERO)
+    }
+
+    fn paced_by(disk: D, per_sync: Duration) -> SlowDisk<D> {
+        SlowDisk { disk, per_sync, free_at: Arc::new(Mutex::new(Instant::now())), took: Arc::default() }
+    }
+
+    /// How long each sync of a file took since this was last asked.
+    pub fn take_syncs(&self) -> Vec<Duration> {
+        std::mem::take(&mut self.took.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes the next turn at the device and waits until it is over. The real sync has run within the turn, so a disk
@@ -58,7 +73,10 @@ impl<D: Io> Io for SlowDisk<D> {
     }
 
     fn sync_data(&self, file: &D::File) -> io::Result<()> {
-        self.paced(|| self.disk.sync_data(file))
+        let began = Instant::now();
+        let result = self.paced(|| self.disk.sync_data(file));
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).push(began.elapsed());
+        result
     }
 
     fn set_len(&self, file: &D::File, len: u64) -> io::Result<()> {
@@ -112,5 +130,8 @@ mod tests {
             disk.sync_dir(Path::new("/d")).unwrap();
         });
         assert!(start.elapsed() >= Duration::from_millis(20), "four syncs at 200 a second");
+        let took = disk.take_syncs();
+        assert!(took.len() == 3 && took.iter().all(|took| *took >= Duration::from_millis(5)), "{took:?}");
+        assert_eq!(disk.take_syncs(), []);
     }
 }

@@ -10,6 +10,7 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deploy::DependencyConfig;
 use deploy::config::{HealthConfig, ProcessConfig, ProcessLimits};
 use router::config::RouteConfig;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub(super) struct Manifest {
     routes: Vec<Route>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     upstreams: BTreeMap<ProcessName, Upstream>,
+    /// Stored as they were written, with all of their keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    dependencies: BTreeMap<String, DependencyConfig>,
     #[serde(default)]
     queues: BTreeMap<String, Tube>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -129,6 +133,7 @@ impl From<&Resolved> for Manifest {
             processes: from.processes.iter().map(|(name, process)| (name.clone(), process.into())).collect(),
             routes: from.routes.iter().map(Route::from).collect(),
             upstreams: from.upstreams.iter().map(|(name, upstream)| (name.clone(), upstream.into())).collect(),
+            dependencies: from.dependencies.clone(),
             queues: from.queues.iter().map(|(name, tube)| (name.clone(), tube.into())).collect(),
             push: from.push.iter().map(|(tube, push)| (tube.clone(), push.into())).collect(),
             cron: from.cron.iter().map(|(name, cron)| (name.clone(), cron.into())).collect(),
@@ -146,6 +151,7 @@ impl From<Manifest> for Resolved {
             processes: from.processes.into_iter().map(|(name, process)| (name, process.into())).collect(),
             routes: from.routes.into_iter().map(RouteConfig::from).collect(),
             upstreams: from.upstreams.into_iter().map(|(name, upstream)| (name, upstream.into())).collect(),
+            dependencies: from.dependencies,
             queues: from.queues.into_iter().map(|(name, tube)| (name, tube.into())).collect(),
             push: from.push.into_iter().map(|(tube, push)| (tube, push.into())).collect(),
             cron: from.cron.into_iter().map(|(name, cron)| (name, cron.into())).collect(),

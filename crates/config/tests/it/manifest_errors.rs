@@ -39,6 +39,31 @@ fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
 }
 
 #[test]
+fn a_dependency_is_asked_in_one_way_and_its_slips_are_told() {
+    let of = |keys: &str| told(&shop(&format!("[dependencies.db]\n{keys}")));
+    insta::assert_snapshot!(of("tpc = \"db.internal:5432\"\n"), @r#"
+    unknown key `tpc` in dependencies.db
+      at dependencies.db.tpc (forebay.toml:10:1)
+      10 | tpc = "db.internal:5432"
+         | ^^^
+    hint: did you mean `tcp`?
+    "#);
+    let says = |keys: &str, words: &[&str]| {
+        let told = of(keys);
+        words.iter().for_each(|word| assert!(told.contains(word), "`{word}` is missing in\n{told}"));
+    };
+    says(
+        "interval_ms = 1000\n",
+        &["`db` needs one of `tcp`, `http` and `command`, and has 0", "tcp = \"db.internal:5432\""],
+    );
+    says("tcp = \"db:1\"\nhttp = \"http://db/\"\n", &["and has 2"]);
+    says("tcp = \"db.internal\"\n", &["dependencies.db.tcp (forebay.toml:10", "HOST:PORT, such as db.internal:5432"]);
+    says("http = \"https://db.internal/\"\n", &["http://HOST[:PORT]/PATH"]);
+    says("command = \"./lag\"\nsecrets_env = [\"URL\"]\n", &["`URL` is not among the application's `secrets`"]);
+    says("tcp = \"db:1\"\ninterval_ms = \"5s\"\n", &["expected a whole number from 100 to 3600000"]);
+}
+
+#[test]
 fn a_missing_key_is_named_with_what_it_should_be() {
     insta::assert_snapshot!(told("schema = 1\n[processes.web]\ninstances = 1\n"), @r#"
     `app` is missing: expected 1 to 40 of a-z, 0-9 and '-', beginning with a letter and not ending in '-'

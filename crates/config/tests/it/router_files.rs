@@ -1,7 +1,7 @@
 //! `router.toml`: a router alone.
 
 use config::RouterFile;
-use router::config::HedgeConfig;
+use router::config::{BalanceMethod, HedgeConfig};
 use router::standalone::Origin;
 
 const GOOD: &str = r#"
@@ -33,6 +33,25 @@ fn a_router_file_means_what_it_says() {
     let routes: Vec<_> = file.routes.iter().map(|r| (r.host.as_deref(), r.path_prefix.as_str())).collect();
     assert_eq!(routes, [(Some("shop.example.com"), "/"), (None, "/api")]);
     assert_eq!((file.routes[0].policy.retries_max, file.routes[1].policy.retries_max), (0, 1));
+}
+
+#[test]
+fn a_key_that_takes_one_of_some_words_takes_each_of_them_and_no_other() {
+    let with = |method: &str| {
+        let balance = format!("[upstreams.shop]\nbalance = {{ method = \"{method}\" }}\n");
+        RouterFile::parse("router.toml", &GOOD.replace("[upstreams.shop]\n", &balance))
+    };
+    for (word, method) in
+        [("p2c", BalanceMethod::P2c), ("round_robin", BalanceMethod::RoundRobin), ("hash", BalanceMethod::Hash)]
+    {
+        assert_eq!(with(word).unwrap().upstreams["shop"].policy.balance.as_ref().unwrap().method, method);
+    }
+    insta::assert_snapshot!(with("random").unwrap_err(), @r#"
+    `method` is "random": expected one of p2c, round_robin, hash
+      at upstreams.shop.balance.method (router.toml:9:22)
+      9 | balance = { method = "random" }
+        |                      ^^^^^^^^
+    "#);
 }
 
 #[test]

@@ -118,10 +118,22 @@ pub struct EndpointRow {
     /// The release that it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseNo>,
-    /// `up`, `passed over` (it refused a moment ago), `out` (checks say so), `draining`.
+    /// `up`, `passed over` (it refused a moment ago), `left alone` (it fails), `out` (checks say so), `draining`.
     pub state: String,
     /// What its checks say: `healthy`, `unhealthy`, `unknown`.
     pub health: String,
+    /// Seconds since the last answer to a check; absent when nobody checks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_s_ago: Option<u64>,
+    /// Somebody should check it, and nobody has for three intervals.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
+    /// How much it may get compared with the others.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: u32,
+    /// It gets requests while nobody of a lower number is up.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub priority: u16,
     /// Requests that it has in hand.
     pub in_flight: u32,
     /// What the balancer takes for its latency, in microseconds: recent, and quick to believe the worse.
@@ -135,4 +147,18 @@ pub struct EndpointRow {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_one(weight: &u32) -> bool {
+    *weight == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_first(priority: &u16) -> bool {
+    *priority == 0
 }

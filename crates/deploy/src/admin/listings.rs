@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use control::error::ApiError;
-use control::wire::{InstanceRow, Listing, ReleaseRow, ServingRow};
+use control::wire::{DependencyRow, InstanceRow, Listing, ReleaseRow, ServingRow};
 use state::releases::Release;
 use stdx::ids::Scope;
 
@@ -14,6 +14,22 @@ use crate::node::{Handle, no_such_app};
 pub(super) async fn instances(State(handle): State<Handle>, Query(asked): Query<Asked>) -> Json<Listing<InstanceRow>> {
     let is_asked = |row: &InstanceRow| asked.names(&Scope { app: row.app.clone(), env: row.environment.clone() });
     Json(Listing::new(handle.rows().await.into_iter().filter(is_asked).collect()))
+}
+
+pub(super) async fn dependencies(
+    State(handle): State<Handle>,
+    Query(asked): Query<Asked>,
+) -> Json<Listing<DependencyRow>> {
+    let states = handle.dependencies(None).into_iter().filter(|state| asked.names(&state.scope));
+    let rows = states.map(|state| DependencyRow {
+        app: state.scope.app,
+        environment: state.scope.env,
+        dependency: state.name,
+        health: if state.unchecked { "unchecked".into() } else { state.health.to_string() },
+        checked_s_ago: state.age.as_secs(),
+        reason: state.reason,
+    });
+    Json(Listing::new(rows.collect()))
 }
 
 pub(super) async fn releases(

@@ -5,6 +5,7 @@
 //! POST   /v1/apps/{app}/rollback?to=2                                         -> NDJSON of Progress
 //! POST   /v1/apps/{app}/scale                 {"web": 3}                      -> NDJSON of Progress
 //! GET    /v1/instances                                                        -> Listing<InstanceRow>
+//! GET    /v1/dependencies                                                     -> Listing<DependencyRow>
 //! GET    /v1/releases?app=shop                                                -> Listing<ReleaseRow>
 //! GET    /v1/apps/{app}/digest                                                -> ServingRow
 //! GET    /v1/apps/{app}/secrets                                               -> Listing<SecretRow>
@@ -41,6 +42,7 @@ pub fn routes(handle: Handle) -> Router {
         .route("/v1/apps/{app}/secrets", get(secrets::list))
         .route("/v1/apps/{app}/secrets/{key}", put(secrets::put).delete(secrets::remove))
         .route("/v1/instances", get(listings::instances))
+        .route("/v1/dependencies", get(listings::dependencies))
         .route("/v1/releases", get(listings::releases))
         .with_state(handle)
 }

@@ -19,7 +19,7 @@ const PIECES_MAX: usize = 16;
 pub(super) async fn receive(handle: &Handle, scope: &Scope, body: Body) -> Result<Staged, ApiError> {
     let (pieces, incoming) = mpsc::channel(PIECES_MAX);
     let (releases, at) = (handle.node.releases.clone(), scope.clone());
-    let limits = SourceLimits::from(&handle.node.config);
+    let limits = SourceLimits::from(&*handle.node.config());
     let unpacking = tokio::task::spawn_blocking(move || releases.stage(&at, Upload::new(incoming), limits));
     let feeding = async move {
         let mut stream = body.into_data_stream();

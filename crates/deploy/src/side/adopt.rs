@@ -9,7 +9,7 @@ use health::Health;
 use runtime::Ticket;
 use state::StateError;
 use state::apps::App;
-use state::instances::{Desired, InstanceRecord};
+use state::instances::{Desired, InstanceRecord, Known};
 use state::releases::ReleaseState;
 use stdx::ids::ReleaseNo;
 use tokio::sync::oneshot;
@@ -32,6 +32,7 @@ pub(crate) struct Found {
     pub(crate) ready: oneshot::Sender<()>,
 }
 
+const UNHEALTHY_BEFORE: &str = "it was unhealthy before the node restarted";
 const INTERRUPTED: &str = "the node stopped while it was being deployed";
 
 impl Side {
@@ -75,6 +76,7 @@ impl Side {
                 }
             }
         }
+        self.watch_dependencies().await;
         self.stop_without_place().await;
         self.fill_places();
         self.restart_due().await;
@@ -119,16 +121,25 @@ impl Side {
         }
         // One whose application has died meanwhile is still there to say how; it gets no requests until then.
         let lives = |ticket: &Ticket| runtime::procs::lives(ticket.child_pid, ticket.child_start);
-        let healthy = record.healthy && ticket.is_some_and(lives);
+        let health = match record.health {
+            _ if !ticket.is_some_and(lives) => Health::Unknown,
+            Known::Unknown => Health::Unknown,
+            Known::Healthy => Health::Healthy,
+            Known::Unhealthy => Health::Unhealthy,
+        };
+        let mut illness = Illness::default();
+        if health == Health::Unhealthy {
+            illness.unhealthy(self.node.clock.mono());
+        }
         let speaker = Speaker { scope: self.scope.clone(), instance: record.id.clone(), release: record.release };
         let (orders, desk) = self.desk(speaker);
         let run = Run {
             id: record.id,
             blueprint,
             port: record.port,
-            phase: if healthy { Phase::Running } else { Phase::Starting },
-            health: if healthy { Health::Healthy } else { Health::Unknown },
-            reason: None,
+            phase: if health == Health::Unknown { Phase::Starting } else { Phase::Running },
+            health,
+            reason: (health == Health::Unhealthy).then(|| UNHEALTHY_BEFORE.into()),
             started: record.started,
             since: self.node.clock.mono(),
             restarts: record.restarts,
@@ -136,7 +147,7 @@ impl Side {
             words: desk.words.clone(),
             orders,
             prober: None,
-            illness: Illness::default(),
+            illness,
             unkillable: false,
         };
         tracing::info!(scope = %self.scope, instance = %run.id, pid = ticket.map(|ticket| ticket.child_pid), "adopted");
@@ -171,6 +182,7 @@ impl Side {
             app: self.scope.app.clone(),
             owner: None,
             processes: Default::default(),
+            dependencies: Default::default(),
             routed: BTreeSet::new(),
             env: Default::default(),
             secrets: BTreeSet::new(),

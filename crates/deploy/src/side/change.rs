@@ -193,7 +193,7 @@ impl Side {
         who: String,
     ) {
         let now = self.node.clock.mono();
-        let times = Times { healthy_timeout: Duration::from_millis(self.node.config.healthy_timeout_ms.into()) };
+        let times = Times { healthy_timeout: Duration::from_millis(self.node.config().healthy_timeout_ms.into()) };
         progress.phase(3, format!("start {} of {}", count_text(&places), blueprint.release));
         let (rollout, commands) = Rollout::begin(places, times, now);
         self.changes += 1;

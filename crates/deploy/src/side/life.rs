@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use health::Health;
 use runtime::Ticket;
-use state::instances::NewInstance;
+use state::instances::{Known, NewInstance};
 use stdx::clock::Mono;
 
 use super::Side;
@@ -155,7 +155,7 @@ impl Side {
         run.phase = Phase::Running;
         run.reason = None;
         run.illness.healthy();
-        self.remember_health(serial, true).await;
+        self.remember_health(serial, Known::Healthy).await;
         match self.starting_place(serial) {
             Some(place) => self.on_event(Event::Healthy(place)).await,
             None => self.publish(),
@@ -166,21 +166,23 @@ impl Side {
         let now = self.node.clock.mono();
         let Some(run) = self.runs.get_mut(&serial).filter(|run| !run.is_leaving()) else { return };
         run.illness.unhealthy(now);
-        if run.phase == Phase::Running {
+        // One that has never been healthy is still unknown to a node that adopts it.
+        let known = if run.phase == Phase::Running { Known::Unhealthy } else { Known::Unknown };
+        if known == Known::Unhealthy {
             tracing::warn!(scope = %self.scope, instance = %run.id, reason, "unhealthy");
         }
         run.health = Health::Unhealthy;
         run.reason = Some(reason);
         self.publish();
-        self.remember_health(serial, false).await;
+        self.remember_health(serial, known).await;
         if let Some(place) = self.starting_place(serial) {
             self.on_event(Event::Unhealthy(place)).await;
         }
     }
 
     /// An adopted instance starts as what it was; where this cannot be written it starts as what it was before.
-    async fn remember_health(&self, serial: Serial, healthy: bool) {
-        if let Err(error) = self.node.store.instance_health(serial, healthy).await {
+    async fn remember_health(&self, serial: Serial, known: Known) {
+        if let Err(error) = self.node.store.instance_health(serial, known).await {
             tracing::debug!(serial, %error, "the health of an instance is not written");
         }
     }
@@ -228,8 +230,8 @@ impl Side {
             return;
         }
         let reason = run.reason.as_ref().filter(|_| run.is_stopping()).unwrap_or(&ending.text);
-        let at = seat.crashes.crashed(run.since, now, &self.node.patience, &mut self.rng);
-        let crash_loop = seat.crashes.is_loop(now, &self.node.patience);
+        let at = seat.crashes.crashed(run.since, now, &self.node.patience(), &mut self.rng);
+        let crash_loop = seat.crashes.is_loop(now, &self.node.patience());
         seat.restart_at = Some(at);
         seat.crashed = Some(Crashed { id: run.id.clone(), started: run.started, reason: reason.clone() });
         tracing::warn!(scope = %self.scope, instance = %run.id, reason, again_in_ms = at.since(now).as_millis(), crash_loop, "crashed");
@@ -280,7 +282,7 @@ impl Side {
             .collect();
         for (place, restarts) in due {
             let started = self.start_run(&place, blueprint.clone(), restarts).await;
-            let patience = self.node.patience;
+            let patience = self.node.patience();
             let Some(seat) = self.serving.as_mut().and_then(|fleet| fleet.seats.get_mut(&place)) else { continue };
             match started {
                 Ok(serial) => {

@@ -110,7 +110,7 @@ impl Side {
 
     /// Refuses more instances than a node may have.
     pub(super) fn check_count(&self, places: usize) -> Result<(), ApiError> {
-        let limit = self.node.config.instances_max;
+        let limit = self.node.config().instances_max;
         if places <= limit as usize {
             return Ok(());
         }

@@ -22,6 +22,8 @@ impl Side {
     fn row(&self, run: &Run) -> InstanceRow {
         let verdict = self.node.health.get(&run.id.serial);
         let now = self.node.clock.mono();
+        // Once it has been told to stop, nobody means to check it.
+        let unchecked = run.prober.is_some() && verdict.as_ref().is_some_and(|verdict| verdict.is_unchecked(now));
         InstanceRow {
             app: self.scope.app.clone(),
             environment: self.scope.env.clone(),
@@ -33,6 +35,7 @@ impl Side {
             state: phase_word(run.phase).into(),
             health: health_word(run).into(),
             checked_s_ago: verdict.map(|verdict| verdict.age(now).as_secs()),
+            unchecked,
             restarts: run.restarts,
             started_ns: run.started.0,
             isolation: run.ticket.as_ref().map_or_else(|| "none".into(), |ticket| ticket.isolation.to_string()),
@@ -43,7 +46,7 @@ impl Side {
     /// The row of a place whose instance has crashed.
     fn waiting_row(&self, fleet: &Fleet, place: &Place, seat: &Seat) -> Option<InstanceRow> {
         let Crashed { id, started, reason } = seat.crashed.as_ref().filter(|_| seat.run.is_none())?;
-        let looping = seat.crashes.is_loop(self.node.clock.mono(), &self.node.patience);
+        let looping = seat.crashes.is_loop(self.node.clock.mono(), &self.node.patience());
         Some(InstanceRow {
             app: self.scope.app.clone(),
             environment: self.scope.env.clone(),
@@ -55,6 +58,7 @@ impl Side {
             state: if looping { "crash-loop" } else { "backoff" }.into(),
             health: "unknown".into(),
             checked_s_ago: None,
+            unchecked: false,
             restarts: seat.crashes.total(),
             started_ns: started.0,
             isolation: "none".into(),

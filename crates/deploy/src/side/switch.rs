@@ -37,7 +37,15 @@ impl Side {
         let serials: Vec<Serial> = leaving.values().filter_map(|seat| seat.run).collect();
         let old = self.begin_to_leave(&serials).await;
         self.publish();
+        self.watch_dependencies().await;
         Ok(old)
+    }
+
+    /// Checks what the serving release depends on.
+    pub(super) async fn watch_dependencies(&self) {
+        if let Some(fleet) = &self.serving {
+            self.node.dependencies.set(&self.node, &self.scope, &fleet.blueprint).await;
+        }
     }
 
     async fn begin_to_leave(&mut self, serials: &[Serial]) -> Vec<Old> {

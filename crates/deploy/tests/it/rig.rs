@@ -12,7 +12,9 @@ use control::error::{ApiError, ErrorBody, Kind};
 use control::wire::{InstanceRow, Listing, Progress, ReleaseRow};
 use deploy::config::{Config, HealthConfig, ProcessConfig};
 use deploy::source::{Source, SourceLimits};
-use deploy::{AtStop, Deps, EndpointTable, Handle, OutputSink, Plan, Planner, SinkError, Speaker, Traffic, Wait};
+use deploy::{
+    AtStop, DependencyConfig, Deps, EndpointTable, Handle, OutputSink, Plan, Planner, SinkError, Speaker, Traffic, Wait,
+};
 use health::{Health, Position};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -46,6 +48,7 @@ impl Lines {
             app: AppName::new("shop").unwrap(),
             owner: Some("team-shop".into()),
             processes: BTreeMap::new(),
+            dependencies: BTreeMap::new(),
             routed: BTreeSet::new(),
             env: BTreeMap::new(),
             secrets: BTreeSet::new(),
@@ -58,9 +61,24 @@ impl Lines {
                 ["env", name, value] => drop(plan.env.insert(name.into(), value.into())),
                 ["secret", name] => drop(plan.secrets.insert(name.into())),
                 ["stop", name, ms] => Lines::known(&mut plan, name).stop_timeout_ms = ms.parse().unwrap(),
+                ["depends", name, at] => {
+                    let dependency =
+                        DependencyConfig { tcp: Some(at.into()), interval_ms: 100, fall: 1, ..Default::default() };
+                    plan.dependencies.insert(name.into(), dependency);
+                }
+                ["counts", name, command] => {
+                    let command = command.replace('_', " ");
+                    let dependency =
+                        DependencyConfig { command: Some(command), interval_ms: 100, ..Default::default() };
+                    plan.dependencies.insert(name.into(), dependency);
+                }
                 ["interval", name, ms] => {
                     let health = Lines::known(&mut plan, name).health.as_mut();
                     health.unwrap().interval_ms = ms.parse().unwrap();
+                }
+                ["patience", name, ms] => {
+                    let health = Lines::known(&mut plan, name).health.as_mut();
+                    health.unwrap().unhealthy_restart_after_ms = ms.parse().unwrap();
                 }
                 ["block", name, ms] => Lines::known(&mut plan, name).stdout_block_ms = ms.parse().unwrap(),
                 [name, count, kind, command] => Lines::process(&mut plan, name, count, kind, command),
@@ -154,6 +172,13 @@ impl Router {
         let tables = self.tables.lock().unwrap();
         let endpoints = tables.last().into_iter().flat_map(|t| t.scopes.values()).flat_map(|s| &s.endpoints);
         endpoints.filter(|e| e.health == Health::Healthy && !e.draining).map(|e| e.addr).collect()
+    }
+
+    /// The health of all endpoints by the newest table.
+    pub(crate) fn healths(&self) -> Vec<Health> {
+        let tables = self.tables.lock().unwrap();
+        let endpoints = tables.last().into_iter().flat_map(|t| t.scopes.values()).flat_map(|s| &s.endpoints);
+        endpoints.map(|e| e.health).collect()
     }
 
     /// Says that a request to `addr` got no reply.
@@ -285,7 +310,7 @@ impl Rig {
         self.node = Some((handle.clone(), deploy::admin::routes(handle)));
     }
 
-    fn node(&self) -> &(Handle, axum::Router) {
+    pub(crate) fn node(&self) -> &(Handle, axum::Router) {
         self.node.as_ref().expect("the node runs")
     }
 

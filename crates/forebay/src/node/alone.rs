@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Serves the queue, and the admin API on its socket, until it is told to stop, or until it fails: alone, it does not outlive its disk.
 pub(crate) async fn queue(data: &DataDir, config: queue::config::Config) -> Done {
-    data.create()?;
+    data.create_for_one()?;
     ports::withdraw(&data.ports_json())?;
     SelfLog::to_stderr(Level::INFO)?;
     let queue = QueueAlone::start(config, data.plane("queue"), "--listen")?;

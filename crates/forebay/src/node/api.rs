@@ -3,7 +3,7 @@
 use axum::routing::get;
 use axum::{Json, Router};
 use control::plane::PlaneStatus;
-use control::wire::{InstanceRow, Listing, PlaneRow};
+use control::wire::{DependencyRow, InstanceRow, Listing, PlaneRow};
 
 use super::{Planes, metrics};
 
@@ -24,7 +24,7 @@ pub(super) fn queue_alone(queue: &queue::Handle) -> Router {
     let status = queue.status();
     Router::new()
         .route("/v1/planes", get(move || list_planes([status.clone()])))
-        .route("/v1/instances", get(|| async { Json(Listing::<InstanceRow>::new(Vec::new())) }))
+        .merge(no_applications())
         .merge(queue::admin::routes(queue.clone()))
         .merge(metrics::of_queue(queue))
 }
@@ -34,8 +34,16 @@ pub(super) fn of_router(router: &router::Handle) -> Router {
     let status = router.status();
     Router::new()
         .route("/v1/planes", get(move || list_planes([status.clone()])))
+        .merge(no_applications())
         .merge(metrics::of_router(router))
         .merge(router::admin::routes(router.clone()))
+}
+
+/// What a plane that runs alone answers about applications: `forebay ps` asks any of them.
+fn no_applications() -> Router {
+    Router::new()
+        .route("/v1/instances", get(|| async { Json(Listing::<InstanceRow>::new(Vec::new())) }))
+        .route("/v1/dependencies", get(|| async { Json(Listing::<DependencyRow>::new(Vec::new())) }))
 }
 
 async fn list_planes<const N: usize>(statuses: [PlaneStatus; N]) -> Json<Listing<PlaneRow>> {

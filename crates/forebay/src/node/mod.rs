@@ -15,7 +15,6 @@ mod stop;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deploy::AtStop;
 use router::Overrides;
@@ -41,7 +40,8 @@ pub(crate) struct Node {
     _router_lock: FolderLock,
 }
 
-/// The planes' handles.
+/// The planes' handles. Clones are the same planes.
+#[derive(Clone)]
 pub(crate) struct Planes {
     pub(crate) logs: logs::Handle,
     pub(crate) queue: queue::Handle,
@@ -62,6 +62,7 @@ impl Node {
         }
         let stop = StopRequest::on_signals()?;
         let runtime_folder = data.runtime()?;
+        let written = settings.config.clone();
         if let Some(last) = Ports::read(&data.last_ports_json()) {
             ports::stay(&mut settings.config.router.listen, &last.all.http);
             ports::stay(&mut settings.config.queue.listen, &last.all.queue);
@@ -73,9 +74,8 @@ impl Node {
         crate::notify::notify("READY=1");
         tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");
         let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
-        let queue = &node.planes.queue;
-        reload::drain_on_usr1(queue.clone())?;
-        reload::reload_on_hup(node.settings.flags.clone(), node.settings.config.clone(), queue.clone())?;
+        reload::drain_on_usr1(node.planes.queue.clone())?;
+        reload::reload_on_hup(node.settings.flags.clone(), written, node.planes.clone())?;
         Ok(node)
     }
 
@@ -109,8 +109,8 @@ impl Node {
         self.stop.asked().await;
         crate::notify::notify("STOPPING=1");
         ports::withdraw(&self.settings.data.ports_json())?;
-        let drain = Duration::from_millis(self.settings.config.router.drain_timeout_ms.into());
-        self.planes.router.drain(drain).await;
+        let router = &self.planes.router;
+        router.drain(router.drain_limit()).await;
         self.planes.deploy.stop(instances).await;
         self.admin.stop().await;
         self.planes.queue.stop().await;

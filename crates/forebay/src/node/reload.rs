@@ -1,12 +1,19 @@
 //! HUP reads the configuration again and applies what can be applied; USR1 makes the queue refuse new jobs.
 
+use std::collections::BTreeSet;
+
 use config::NodeConfig;
 use config::node::Flags;
 use control::error::ApiError;
+use serde::Serialize;
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::settings;
+use super::{Planes, settings};
 use crate::output::Quit;
+
+/// The queue's keys that count at once; the others count at a start.
+const QUEUE_KEYS: [&str; 6] = ["jobs_max", "bytes_max", "tubes_max", "connection_tubes_max", "keys_max", "tube"];
 
 /// From a USR1 on, the queue refuses new jobs until the next start; workers go on.
 pub(crate) fn drain_on_usr1(queue: queue::Handle) -> Result<(), Quit> {
@@ -22,51 +29,99 @@ pub(crate) fn drain_on_usr1(queue: queue::Handle) -> Result<(), Quit> {
     Ok(())
 }
 
-/// From a HUP on, the limits of the queue are those that `node.toml` now says. A file with an error changes nothing.
-pub(crate) fn reload_on_hup(flags: Flags, mut running: NodeConfig, queue: queue::Handle) -> Result<(), Quit> {
+/// From a HUP on, what `node.toml` says holds as far as it can change while the node runs; the log names the keys that have
+/// changed, and those that wait for a restart. A file with an error changes nothing.
+pub(super) fn reload_on_hup(flags: Flags, started: NodeConfig, planes: Planes) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
+        let mut running = started.clone();
         while hup.recv().await.is_some() {
-            if let Err(error) = reload(flags.clone(), &mut running, &queue).await {
-                let at = error.at.clone().unwrap_or_default();
-                tracing::error!(%error, at, "the configuration was not read again; everything stays as it was");
+            match reload(flags.clone(), &running, &planes).await {
+                Ok(read) => {
+                    let (applied, _) = changes(&running, &read);
+                    let (_, needs_restart) = changes(&started, &read);
+                    let (applied, needs_restart) = (listed(&applied), listed(&needs_restart));
+                    tracing::info!(applied, needs_restart, "the configuration was read again");
+                    running = read;
+                }
+                Err(error) => {
+                    let at = error.at.clone().unwrap_or_default();
+                    tracing::error!(%error, at, "the configuration was not read again; everything stays as it was");
+                }
             }
         }
     });
     Ok(())
 }
 
-async fn reload(flags: Flags, running: &mut NodeConfig, queue: &queue::Handle) -> Result<(), ApiError> {
+async fn reload(flags: Flags, running: &NodeConfig, planes: &Planes) -> Result<NodeConfig, ApiError> {
     let read = settings::read(flags)?;
-    let later = needs_restart(running, &read);
-    queue.set_limits(read.queue.clone()).await?;
-    running.queue = read.queue;
-    let later = if later.is_empty() { "nothing".into() } else { later.join(", ") };
-    tracing::info!(needs_restart = later, "the configuration was read again: the queue's limits are as it says");
-    Ok(())
+    // A queue that has failed refuses; then nothing has changed.
+    if read.queue != running.queue {
+        planes.queue.set_limits(read.queue.clone()).await?;
+    }
+    if read.router != running.router {
+        planes.router.reconfigure(read.router.clone());
+    }
+    planes.logs.reconfigure(&read.logs);
+    planes.deploy.reconfigure(read.deploy.clone());
+    Ok(read)
 }
 
-/// The parts of the file that have changed and count only at a start.
-fn needs_restart(running: &NodeConfig, read: &NodeConfig) -> Vec<&'static str> {
-    let limits_alone = queue::config::Config {
-        jobs_max: read.queue.jobs_max,
-        bytes_max: read.queue.bytes_max,
-        tubes_max: read.queue.tubes_max,
-        connection_tubes_max: read.queue.connection_tubes_max,
-        keys_max: read.queue.keys_max,
-        tube: read.queue.tube.clone(),
-        ..running.queue.clone()
-    };
-    let changed = [
-        ("data", running.data != read.data),
-        ("key_file", running.key_file != read.key_file),
-        ("[router]", running.router != read.router),
-        ("[queue] beyond its limits", limits_alone != read.queue),
-        ("[logs]", running.logs != read.logs),
-        ("[deploy]", running.deploy != read.deploy),
-        ("[admin]", running.admin != read.admin),
+/// The keys that say something else: those that count at once, and those that count at the next start.
+fn changes(before: &NodeConfig, after: &NodeConfig) -> (Vec<String>, Vec<String>) {
+    let planes = [
+        ("router", tables(&before.router, &after.router), &router::LIVE_KEYS[..]),
+        ("queue", tables(&before.queue, &after.queue), &QUEUE_KEYS),
+        ("logs", tables(&before.logs, &after.logs), &logs::config::LIVE_KEYS),
+        ("deploy", tables(&before.deploy, &after.deploy), &deploy::config::LIVE_KEYS),
+        ("admin", tables(&before.admin, &after.admin), &[]),
     ];
-    changed.into_iter().filter_map(|(part, changed)| changed.then_some(part)).collect()
+    let mut later: Vec<String> = Vec::new();
+    later.extend((before.data != after.data).then(|| "data".into()));
+    later.extend((before.key_file != after.key_file).then(|| "key_file".into()));
+    let mut at_once = Vec::new();
+    for (plane, [before, after], live) in planes {
+        for key in differing(&before, &after) {
+            let first = key.split('.').next().unwrap_or_default();
+            let list = if live.contains(&first) { &mut at_once } else { &mut later };
+            list.push(format!("{plane}.{key}"));
+        }
+    }
+    (at_once, later)
+}
+
+/// What of a file with routes has changed in its `[router]`, in the same way.
+pub(super) fn router_changes(before: &router::config::Config, after: &router::config::Config) -> [String; 2] {
+    let [before, after] = tables(before, after);
+    let (at_once, later): (Vec<String>, Vec<String>) =
+        differing(&before, &after).into_iter().partition(|key| router::LIVE_KEYS.contains(&key.as_str()));
+    [at_once, later].map(|keys| listed(&keys.iter().map(|key| format!("router.{key}")).collect::<Vec<_>>()))
+}
+
+/// Two configurations as the tables that they are written as.
+fn tables(before: &impl Serialize, after: &impl Serialize) -> [Value; 2] {
+    // They are made of numbers, texts and lists, and become JSON whatever they say.
+    [serde_json::to_value(before).unwrap_or_default(), serde_json::to_value(after).unwrap_or_default()]
+}
+
+fn differing(before: &Value, after: &Value) -> Vec<String> {
+    let (Some(old), Some(new)) = (before.as_object(), after.as_object()) else { return Vec::new() };
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut keys = Vec::new();
+    for name in names.into_iter().filter(|name| old.get(*name) != new.get(*name)) {
+        let (old, new) = (old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null));
+        let inner = differing(old, new);
+        match inner.is_empty() {
+            true => keys.push(name.clone()),
+            false => keys.extend(inner.into_iter().map(|key| format!("{name}.{key}"))),
+        }
+    }
+    keys
+}
+
+fn listed(keys: &[String]) -> String {
+    if keys.is_empty() { "nothing".into() } else { keys.join(", ") }
 }
 
 #[cfg(test)]
@@ -79,12 +134,34 @@ mod tests {
     }
 
     #[test]
-    fn only_what_counts_at_a_start_needs_one() {
-        let running = config("schema = 1");
-        assert!(
-            needs_restart(&running, &config("schema = 1\n[queue]\njobs_max = 5\ntube = { jobs_max = 3 }")).is_empty()
+    fn every_key_that_changed_is_named_and_told_when_it_counts() {
+        let started = config("schema = 1");
+        assert_eq!(changes(&started, &started), (vec![], vec![]));
+        let read = config(
+            "schema = 1\n[router]\nheld_max = 5\nworkers = 3\n[queue]\njobs_max = 5\nconnections_max = 5\n\
+             tube = { jobs_max = 3 }\n[logs]\nretention_bytes = 500000000\ncommit_interval_ms = 5\n\
+             [deploy]\nreleases_max = 2\nport_range = [30000, 30100]",
         );
-        let read = config("schema = 1\n[queue]\nconnections_max = 5\n[logs]\ntails_max = 1");
-        assert_eq!(needs_restart(&running, &read), ["[queue] beyond its limits", "[logs]"]);
+        let (at_once, later) = changes(&started, &read);
+        assert_eq!(
+            at_once,
+            ["router.held_max", "queue.jobs_max", "queue.tube.jobs_max", "logs.retention_bytes", "deploy.releases_max"]
+        );
+        assert_eq!(later, ["router.workers", "queue.connections_max", "logs.commit_interval_ms", "deploy.port_range"]);
+    }
+
+    #[test]
+    fn keys_that_are_said_to_count_at_once_are_keys() {
+        let config = config("schema = 1");
+        let of = |table: &Value| -> Vec<String> { table.as_object().unwrap().keys().cloned().collect() };
+        for (table, live) in [
+            (tables(&config.router, &config.router), &router::LIVE_KEYS[..]),
+            (tables(&config.queue, &config.queue), &QUEUE_KEYS),
+            (tables(&config.logs, &config.logs), &logs::config::LIVE_KEYS),
+            (tables(&config.deploy, &config.deploy), &deploy::config::LIVE_KEYS),
+        ] {
+            let keys = of(&table[0]);
+            assert!(live.iter().all(|key| keys.iter().any(|known| known == key)), "{live:?} of {keys:?}");
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use config::RouterFile;
 use config::node::Origin;
@@ -21,6 +20,7 @@ use super::access_file::{self, Reopen};
 use super::admin::{self, Admin};
 use super::alone::{end_of, failed, say_bound};
 use super::errors;
+use super::reload::router_changes;
 use super::stop::StopRequest;
 use crate::args::{AccessLogFormat, Global, RouterServeArgs};
 use crate::output::{self, Done, Quit};
@@ -52,7 +52,6 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
                 .map_err(|e: net::listen::ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))?,
         ];
     }
-    let drain = Duration::from_millis(config.drain_timeout_ms.into());
     let reopen = Reopen::default();
     let clock = SystemClock::shared();
     let memory = folder.as_ref().map(|folder| folder.data.plane("router").join("health.json"));
@@ -77,7 +76,8 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
     reopen_on_usr1(reopen.clone())?;
     let driving = Rc::new(alone.drive(router.clone()));
-    reload_on_hup(args.config.clone(), driving.clone(), reopen)?;
+    let reload = Reload { path: args.config.clone(), started: file.router, driving: driving.clone() };
+    reload_on_hup(reload, router.clone(), reopen)?;
     say_bound("http", &router.bound());
     crate::notify::notify("READY=1");
     let status = router.status();
@@ -86,7 +86,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         () = failed(&status) => {}
     }
     crate::notify::notify("STOPPING=1");
-    router.drain(drain).await;
+    router.drain(router.drain_limit()).await;
     driving.stop().await;
     if let Some(admin) = admin {
         admin.stop().await;
@@ -104,7 +104,7 @@ impl Folder {
     /// Makes it, takes it, and keeps the router's own log there.
     fn take(path: &Path) -> Result<Folder, Quit> {
         let data = DataDir::new(path.to_path_buf());
-        data.create()?;
+        data.create_for_one()?;
         let lock =
             FolderLock::take(&data.plane("router"), "forebay router serve").map_err(|error| errors::lock(&error))?;
         SelfLog::install(&data.node_log())?;
@@ -169,16 +169,28 @@ fn fallback(policy: &RoutePolicy) -> Option<&str> {
     policy.fallback.as_ref()?.upstream.as_deref()
 }
 
+/// What is read again, and what was read at the start.
+struct Reload {
+    path: PathBuf,
+    started: router::config::Config,
+    driving: Rc<Driving>,
+}
+
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.
-fn reload_on_hup(path: PathBuf, driving: Rc<Driving>, reopen: Reopen) -> Result<(), Quit> {
+fn reload_on_hup(reload: Reload, router: router::Handle, reopen: Reopen) -> Result<(), Quit> {
     let mut hup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
+        let mut running = reload.started.clone();
         while hup.recv().await.is_some() {
             reopen.ask();
-            match RouterFile::load(&path) {
+            match RouterFile::load(&reload.path) {
                 Ok(file) => {
-                    driving.replace(plan_of(&file)).await;
-                    output::progress("read again: routes and upstreams are new; listening addresses need a restart");
+                    reload.driving.replace(plan_of(&file)).await;
+                    let [applied, _] = router_changes(&running, &file.router);
+                    let [_, needs_restart] = router_changes(&reload.started, &file.router);
+                    router.reconfigure(file.router.clone());
+                    running = file.router;
+                    tracing::info!(applied, needs_restart, "read again: routes and upstreams are as the file says");
                 }
                 Err(error) => {
                     let told = output::print_error(&error.into());

@@ -29,6 +29,7 @@ fn plan(resolved: Resolved) -> Plan {
         resolved_schema: config::resolved::VERSION,
         resolved: resolved.to_json(),
         processes: resolved.processes,
+        dependencies: resolved.dependencies,
         env: resolved.env,
         secrets: resolved.secrets,
     }

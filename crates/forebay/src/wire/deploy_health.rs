@@ -29,7 +29,15 @@ impl HealthSource for Verdicts {
         self.0.get()?.verdict(serial.parse().ok()?)
     }
 
-    fn dependencies(&self, _: &Scope) -> Vec<Dependency> {
-        Vec::new()
+    fn dependencies(&self, scope: &Scope) -> Vec<Dependency> {
+        let states = self.0.get().map(|deploy| deploy.dependencies(Some(scope))).unwrap_or_default();
+        let dependency = |state: deploy::DependencyState| Dependency {
+            name: state.name,
+            health: state.health,
+            reason: state.reason,
+            age: state.age,
+            unchecked: state.unchecked,
+        };
+        states.into_iter().map(dependency).collect()
     }
 }

@@ -161,10 +161,10 @@ fn upstream(scope: &Scope, process: &ProcessName) -> UpstreamName {
 
 fn endpoint(endpoint: &Endpoint) -> EndpointSpec {
     EndpointSpec {
-        addr: endpoint.addr,
         instance: Some(endpoint.instance.to_string()),
         release: Some(endpoint.release),
         health: endpoint.health,
         draining: endpoint.draining,
+        ..EndpointSpec::at(endpoint.addr)
     }
 }

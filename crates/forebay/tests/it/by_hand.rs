@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rig::alone::{self, Alone};
-use crate::rig::{Home, Ran, raw};
+use crate::rig::{Home, Node, Ran, eventually, raw};
 
 fn items(ran: Ran) -> Vec<Value> {
     let listing: Value = serde_json::from_str(&ran.ok().stdout).unwrap();
@@ -41,6 +41,54 @@ fn a_breaker_tripped_by_hand_stays_open_through_a_crash_until_it_is_taken_back()
     );
     let log = std::fs::read_to_string(router.home.data().join("node.log")).unwrap();
     assert!(log.contains("by hand: set id=1 what=breaker of / tripped"), "{log}");
+}
+
+#[test]
+fn what_is_set_for_a_time_ends_by_itself_through_a_crash_and_a_breaker_kept_closed_stays() {
+    let router = Alone::in_front_of(&[alone::endpoint("ok")], &[]);
+    router.home.forebay(&["breaker", "trip", "/", "--for", "3s", "--why", "a short one"]).ok();
+    let router = router.again(&[]);
+    eventually("it has expired", || (router.get("/").status == 200).then_some(()));
+    assert_eq!(items(router.home.forebay(&["breaker", "ls", "--json"])), [] as [Value; 0]);
+    router.home.forebay(&["breaker", "close", "/", "--for", "10m", "--why", "it is too eager"]).ok();
+    let router = router.again(&[]);
+    let row = items(router.home.forebay(&["breaker", "ls", "--json"])).remove(0);
+    assert_eq!((&row["state"], &row["why"]), (&json!("closed"), &json!("it is too eager")));
+    assert!(!router.home.data().join("releases").exists(), "a router has no releases");
+    router.home.forebay(&["ps"]).ok();
+}
+
+/// Answers with the degrade level that it is told.
+const ECHO: &str = r#"
+import http.server, os
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        level = str(self.headers.get("Forebay-Degrade")).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(level)))
+        self.end_headers()
+        self.wfile.write(level)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Echo).serve_forever()
+"#;
+
+#[test]
+fn an_application_is_degraded_by_hand_is_told_so_and_stays_so_through_a_crash() {
+    let mut node = Node::start();
+    let manifest =
+        "schema = 1\napp = \"echo\"\n[processes.web]\ncommand = \"python3 echo.py\"\n[[routes]]\nprocess = \"web\"\n";
+    node.home.write("echo/echo.py", ECHO);
+    let folder = node.home.write("echo/forebay.toml", manifest);
+    node.home.forebay(&["deploy".as_ref(), folder.parent().unwrap().as_os_str()]).ok();
+    node.ready("web", 1);
+    assert_eq!(node.get("/").body, "None");
+    node.home.forebay(&["degrade", "echo", "2", "--for", "10m", "--why", "the sale begins"]).ok();
+    assert_eq!(node.get("/").body, "2");
+    node.kill();
+    node.start_again();
+    assert_eq!(eventually("it serves again", || Some(node.get("/")).filter(|reply| reply.status == 200)).body, "2");
+    node.home.forebay(&["degrade", "echo", "auto", "--why", "it is over"]).ok();
+    assert_eq!(node.get("/").body, "None");
 }
 
 #[test]

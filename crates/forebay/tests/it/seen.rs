@@ -1,5 +1,9 @@
 //! What the router shows of its work: `routes`, `upstreams`, `why`, and access logs that are moved away.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -88,6 +92,56 @@ fn why_explains_a_request_of_a_router_alone_by_its_access_log() {
     }
     let unknown = "4bf92f3577b34da6a3ce929d0e0e4736";
     router.home.forebay(&["why", unknown, "--access-log", log.to_str().unwrap()]).failed(3, "no_such_request");
+}
+
+/// Answers when it has waited for so long.
+fn slow_endpoint(wait: Duration) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut head = [0; 4096];
+                while stream.read(&mut head).is_ok_and(|read| read > 0) {
+                    std::thread::sleep(wait);
+                    let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow";
+                    if stream.write_all(reply).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    addr
+}
+
+#[test]
+fn why_explains_a_request_that_was_hedged() {
+    let home = Home::new();
+    let slow = slow_endpoint(Duration::from_secs(5));
+    alone::write_config(&home, &[slow, alone::endpoint("fast")]);
+    let config = std::fs::read_to_string(home.path("router.toml")).unwrap();
+    home.write("router.toml", &format!("{config}hedge = {{ delay_ms = 20 }}\n"));
+    let log = home.path("access.json");
+    let router = Alone::serve(home, &["--access-log", log.to_str().unwrap()]);
+    let hedged = eventually("a hedge", || {
+        let reply = router.get("/cart");
+        assert_eq!(reply.body, "fast");
+        let id = trace(&reply);
+        let line = eventually("its line", || lines(&router, "access.json").into_iter().find(|line| line.contains(&id)));
+        line.contains("\"hedge\"").then_some(id)
+    });
+    let told = router.home.forebay(&["why", &hedged, "--access-log", log.to_str().unwrap()]).ok().stdout;
+    let order: Vec<usize> = [
+        "GET shop/cart: 200\n".to_string(),
+        format!("try at {slow}: cancelled"),
+        "hedge at ".into(),
+        "answered 200, after".into(),
+    ]
+    .iter()
+    .map(|words| told.find(words.as_str()).unwrap_or_else(|| panic!("`{words}` is missing in\n{told}")))
+    .collect();
+    assert!(order.is_sorted(), "{told}");
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::queries::pipe::{Pipe, PipeWriter};
 /// A query whose reader has taken nothing for this long makes room for another, if all places are taken.
 const STALLED: Duration = Duration::from_secs(10);
 
+#[derive(Default)]
 pub(crate) struct Running {
     pipes: Arc<Mutex<Vec<Arc<Pipe>>>>,
-    max: u16,
 }
 
 /// A place among the running; dropping it gives it back.
@@ -21,18 +21,14 @@ pub(crate) struct Place {
 }
 
 impl Running {
-    pub(crate) fn new(max: u16) -> Running {
-        Running { pipes: Arc::default(), max }
-    }
-
-    /// Takes a place for the query that writes to `pipe`.
-    pub(crate) fn enter(&self, writer: &PipeWriter) -> Result<Place, QueryError> {
+    /// Takes one of `max` places for the query that writes to `pipe`.
+    pub(crate) fn enter(&self, writer: &PipeWriter, max: u16) -> Result<Place, QueryError> {
         let pipe = Arc::clone(writer.shared());
         let mut pipes = lock(&self.pipes);
-        if pipes.len() >= usize::from(self.max) {
+        if pipes.len() >= usize::from(max) {
             let now = writer.now();
             let stalled = pipes.iter().position(|p| p.blocked().is_some_and(|since| now.since(since) >= STALLED));
-            let stalled = stalled.ok_or(QueryError::TooManyQueries { max: self.max })?;
+            let stalled = stalled.ok_or(QueryError::TooManyQueries { max })?;
             pipes.swap_remove(stalled).evict(QueryError::Stalled { seconds: STALLED.as_secs() });
         }
         pipes.push(Arc::clone(&pipe));

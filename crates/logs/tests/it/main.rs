@@ -9,5 +9,6 @@ mod power;
 mod queries;
 mod retention;
 mod rig;
+mod starts;
 mod stored;
 mod tails;

@@ -17,6 +17,8 @@ pub(crate) struct Bodies {
     volatile_bytes: u64,
     /// In the order they came; may name some that have left.
     order: VecDeque<(JobId, Lsn)>,
+    /// Those that nobody will want soon, in the order of their records: they leave when they can be read from the log.
+    passing: VecDeque<(JobId, Lsn)>,
 }
 
 struct Kept {
@@ -34,6 +36,7 @@ impl Bodies {
             volatile: HashMap::new(),
             volatile_bytes: 0,
             order: VecDeque::new(),
+            passing: VecDeque::new(),
         }
     }
 
@@ -44,6 +47,17 @@ impl Bodies {
         self.kept.insert(id, Kept { body, lsn });
         self.order.push_back((id, lsn));
         self.trim(durable);
+    }
+
+    /// Keeps a body that nobody will want soon: of a job that is due later, or one that compaction has copied. One that was
+    /// here before stays.
+    pub(crate) fn pass(&mut self, id: JobId, body: Bytes, lsn: Lsn, durable: Lsn) {
+        if self.kept.contains_key(&id) {
+            return self.keep(id, body, lsn, durable);
+        }
+        self.bytes += cost(&body);
+        self.kept.insert(id, Kept { body, lsn });
+        self.passing.push_back((id, lsn));
     }
 
     /// Keeps the only copy of a body.
@@ -75,6 +89,11 @@ impl Bodies {
 
     /// Lets the oldest go until the rest fits; those that are not on disk stay.
     pub(crate) fn trim(&mut self, durable: Lsn) {
+        while let Some((id, lsn)) = self.passing.pop_front_if(|(_, lsn)| *lsn <= durable) {
+            if self.kept.get(&id).is_some_and(|kept| kept.lsn == lsn) {
+                self.forget(id);
+            }
+        }
         while self.bytes > self.bytes_max {
             let Some(&(id, lsn)) = self.order.front() else { return };
             if lsn > durable {
@@ -107,5 +126,21 @@ mod tests {
         bodies.trim(Lsn(2));
         assert_eq!(bodies.get(JobId(1)), None);
         assert!(bodies.get(JobId(2)).is_some());
+    }
+
+    #[test]
+    fn what_nobody_wants_soon_takes_no_room_from_the_others() {
+        let mut bodies = Bodies::new(3 * 100);
+        bodies.keep(JobId(1), Bytes::from_static(b"soon"), Lsn(1), Lsn(0));
+        for id in 2..=9 {
+            bodies.pass(JobId(id), Bytes::from_static(b"late"), Lsn(id), Lsn(0));
+        }
+        bodies.pass(JobId(1), Bytes::from_static(b"soon"), Lsn(10), Lsn(0));
+        assert!((1..=9).all(|id| bodies.get(JobId(id)).is_some()), "nothing is durable yet");
+        bodies.trim(Lsn(8));
+        let left: Vec<u64> = (1..=9).filter(|&id| bodies.get(JobId(id)).is_some()).collect();
+        assert_eq!(left, [1, 9]);
+        bodies.trim(Lsn(10));
+        assert_eq!((bodies.get(JobId(9)), bodies.bytes), (None, 100), "the one that was here before stays");
     }
 }

@@ -41,6 +41,9 @@ impl<D: Io> Broker<D> {
         if self.copies > 0 || self.compaction.stopped.as_ref().is_some_and(|(until, _)| *until > now) {
             return;
         }
+        // What was left of a segment may end by itself before all of it is read; then the segment is gone.
+        let oldest = self.journal.oldest_segment();
+        self.compaction.moving.take_if(|(segment, _)| *segment < oldest);
         if self.compaction.moving.is_none() && self.is_too_long() {
             self.compaction.moving = Some((self.journal.oldest_segment(), None));
         }
@@ -123,7 +126,7 @@ impl<D: Io> Broker<D> {
             attrs: Attrs { buried_turn, others: &others, ..attrs },
         });
         let (lsn, at) = self.journal.append_job(&record, body)?;
-        self.bodies.keep(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
+        self.bodies.pass(id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
         self.journal.let_go(old);
         self.journal.records_moved += 1;
         self.engine.update(id, |job| job.at = at);

@@ -14,6 +14,9 @@ use crate::log::record::{Attrs, JobRecord, Record, TubeRef};
 use crate::proto::command::Put;
 use crate::proto::reply::Reply;
 
+/// The body of a job that is due so much later is not worth its place in the cache.
+const LATER_S: u32 = 30;
+
 impl<D: Io> Broker<D> {
     /// `put`, once its body is here.
     pub(crate) fn put(&mut self, client: ClientId, put: Put, body: &[u8], now: Now) {
@@ -107,7 +110,12 @@ impl<D: Io> Broker<D> {
         });
         let (lsn, at) = self.journal.append_job(&record, body)?;
         job.at = at;
-        self.bodies.keep(job.id, Bytes::copy_from_slice(body), lsn, self.journal.durable());
+        let (body, durable) = (Bytes::copy_from_slice(body), self.journal.durable());
+        if put.delay_s >= LATER_S {
+            self.bodies.pass(job.id, body, lsn, durable);
+        } else {
+            self.bodies.keep(job.id, body, lsn, durable);
+        }
         if durability == Durability::Disk {
             job.lsn = lsn;
             self.journal.depends_on(lsn);

@@ -6,6 +6,7 @@ use stdx::clock::Wall;
 use stdx::io::Io;
 
 use super::Broker;
+use crate::durability::Durability;
 use crate::engine::{ClientId, JobState, Now};
 use crate::names::JobId;
 use crate::proto::command::Command;
@@ -102,6 +103,8 @@ impl<D: Io> Broker<D> {
         for (key, count) in COUNTED.iter().zip(ops) {
             yaml.line(key, count);
         }
+        // Without a log that outlives the process there is, as with beanstalkd, none to tell of.
+        let is_kept = self.config.tube.durability != Durability::Memory;
         let cpu = cpu_time();
         let uptime = self.identity.started.map_or(0, |started| now.wall.since(started).as_secs());
         yaml.line("job-timeouts", space.totals.timeouts)
@@ -118,8 +121,8 @@ impl<D: Io> Broker<D> {
             .line("rusage-utime", seconds(cpu.0))
             .line("rusage-stime", seconds(cpu.1))
             .line("uptime", uptime)
-            .line("binlog-oldest-index", self.journal.oldest_segment())
-            .line("binlog-current-index", self.journal.current_segment())
+            .line("binlog-oldest-index", if is_kept { self.journal.oldest_segment() } else { 0 })
+            .line("binlog-current-index", if is_kept { self.journal.current_segment() } else { 0 })
             .line("binlog-records-migrated", self.journal.records_moved)
             .line("binlog-records-written", self.journal.records_written)
             .line("binlog-max-size", self.config.segment_bytes_max)

@@ -1,6 +1,6 @@
 //! Periodic jobs: lines like `0 3 * * *`, each of which puts a job once per tick.
 //!
-//! What a tick is, is pure ([`schedule`], [`due`]); that it fires once is the log's doing: the record of the job it put says which
+//! What a tick is, is pure (`schedule`, `due`); that it fires once is the log's doing: the record of the job it put says which
 //! tick it was for, so that both are on disk or neither is.
 
 pub(crate) mod due;

@@ -1,5 +1,5 @@
 //! The door for callers within the process: the HTTP API, push, periodic jobs, operators. What they ask is carried out by
-//! the queue's thread as if they were clients ([`crate::serve`]), under the same limits, and answered when it is on disk.
+//! the queue's thread as if they were clients (`serve`), under the same limits, and answered when it is on disk.
 
 mod ask;
 mod error;

@@ -157,10 +157,15 @@ impl Memory {
             }
             Asked::Reserve | Asked::Touch { .. } => None,
         };
+        let may_end = matches!(asked, Asked::Release { .. } | Asked::Fail { .. });
         let changes = body.map_or(0, |body| {
             let job = self.job(body);
             job.change();
             job.holder = None;
+            // It may be its last attempt, and the answer may never be heard.
+            if job.put.tube == TRIES {
+                job.tube = job.tube.filter(|_| !may_end);
+            }
             job.changes
         });
         Sent { asked, changes, epoch: self.epoch }

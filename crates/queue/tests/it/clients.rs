@@ -23,15 +23,9 @@ fn run(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// Carries out a scenario against a server of its own.
+/// Carries out a script's scenarios.
 fn scenario(program: &mut Command, script: &str) -> Vec<String> {
-    let server = Forebay::start();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
-    program.arg(script).arg(server.addr().ip().to_string()).arg(server.addr().port().to_string());
-    match run(program) {
-        Ok(said) => said.lines().map(str::to_owned).collect(),
-        Err(said) => panic!("{said}"),
-    }
+    carry_out(program.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script)))
 }
 
 /// An interpreter that has the clients.
@@ -61,6 +55,46 @@ fn node_modules() -> Result<PathBuf, String> {
         run(Command::new("npm").args(install).args(JAVASCRIPT).current_dir(&folder))?;
     }
     Ok(modules)
+}
+
+/// A program of its own that uses the crate, built below `target`. It is no dependency of ours: its own are old.
+fn rust_program() -> Result<PathBuf, String> {
+    let folder = folder("rust-client");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/beanstalkc/main.rs");
+    let manifest = "[package]\nname = \"beanstalkc-scenario\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\
+                    [dependencies]\nbeanstalkc = \"=1.0.0\"\n[workspace]\n";
+    std::fs::create_dir_all(folder.join("src"))
+        .and_then(|()| std::fs::write(folder.join("Cargo.toml"), manifest))
+        .and_then(|()| std::fs::copy(source, folder.join("src/main.rs")))
+        .map_err(|e| e.to_string())?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = folder.join("target");
+    let mut fetch = Command::new(&cargo);
+    run(fetch.args(["fetch", "--quiet"]).current_dir(&folder))?;
+    let mut build = Command::new(&cargo);
+    build.args(["build", "--quiet", "--offline"]).env("CARGO_TARGET_DIR", &target).current_dir(&folder);
+    if let Err(said) = run(&mut build) {
+        panic!("the Rust client is there and cannot be built: {said}");
+    }
+    Ok(target.join("debug/beanstalkc-scenario"))
+}
+
+/// Carries out a program's scenarios against a server of its own.
+fn carry_out(program: &mut Command) -> Vec<String> {
+    let server = Forebay::start();
+    program.arg(server.addr().ip().to_string()).arg(server.addr().port().to_string());
+    match run(program) {
+        Ok(said) => said.lines().map(str::to_owned).collect(),
+        Err(said) => panic!("{said}"),
+    }
+}
+
+#[test]
+fn a_rust_client_works_unchanged() {
+    match rust_program() {
+        Ok(program) => assert_eq!(carry_out(&mut Command::new(program)).len(), 4),
+        Err(why) => eprintln!("skipped: the Rust client cannot be fetched: {why}"),
+    }
 }
 
 #[test]

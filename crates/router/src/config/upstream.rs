@@ -35,13 +35,14 @@ pub struct BudgetConfig {
     /// Additional tries per hundred requests of the last ten seconds.
     #[schemars(range(max = 100))]
     pub percent: u8,
-    /// Additional tries per second that are always allowed.
+    /// Additional tries per second that are allowed with however little traffic, counted over ten seconds; they are not on
+    /// top of the share.
     #[schemars(range(max = 10_000))]
     pub floor_per_s: u16,
 }
 
 impl Default for BudgetConfig {
     fn default() -> BudgetConfig {
-        BudgetConfig { percent: 10, floor_per_s: 20 }
+        BudgetConfig { percent: 10, floor_per_s: 2 }
     }
 }

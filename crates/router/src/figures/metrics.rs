@@ -30,6 +30,8 @@ impl Handle {
         of_endpoints(page, &endpoints);
         self.levels(page);
         self.of_upstreams(page);
+        self.of_upstream_limits(page);
+        self.of_dependencies(page);
     }
 
     fn whole(&self, page: &mut Exposition, beyond: usize) {
@@ -91,7 +93,7 @@ impl Handle {
         let mut family = page.family(
             "forebay_router_budget_earned",
             Kind::Gauge,
-            "Retries and hedges that the requests of the last ten seconds allow, beside the floor.",
+            "Retries and hedges that the requests of the last ten seconds allow; there may be more, up to the floor.",
         );
         for (name, upstream) in &upstreams {
             family.sample(&[("upstream", name)], upstream.state.budget.earned(&upstream.policy.budget, now));
@@ -193,6 +195,19 @@ fn of_endpoints(page: &mut Exposition, endpoints: &[EndpointRow]) {
     );
     for row in endpoints {
         family.sample(&labels(row), u8::from(row.health == "healthy"));
+    }
+    let mut family = page.family(
+        "forebay_router_endpoint_ejected",
+        Kind::Gauge,
+        "1 where an endpoint is left alone because it fails.",
+    );
+    for row in endpoints {
+        family.sample(&labels(row), u8::from(row.state == "left alone"));
+    }
+    let help = "1 where an endpoint should be checked and nobody has checked it for three intervals.";
+    let mut family = page.family("forebay_router_endpoint_unchecked", Kind::Gauge, help);
+    for row in endpoints {
+        family.sample(&labels(row), u8::from(row.unchecked));
     }
     let mut family = page.family("forebay_router_tries_total", Kind::Counter, "Tries at an endpoint, by their ends.");
     for row in endpoints {

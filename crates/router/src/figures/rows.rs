@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use control::wire::figures::{EndpointRow, LimiterRow, RouteRow};
+use health::Verdict;
 use stdx::clock::Mono;
 
 use crate::capacity::{BreakerState, Manual};
@@ -54,14 +55,24 @@ impl Handle {
                 // Targets are compiled from the endpoints of their upstream, in their order.
                 let specs = spec.map(|spec| spec.endpoints.as_slice()).unwrap_or_default();
                 let targets = route.upstream.targets.iter().zip(specs);
-                rows.extend(targets.map(|(target, spec)| endpoint(name.as_str(), target, spec, now)));
+                let health = &self.shared.health;
+                rows.extend(targets.map(|(target, spec)| {
+                    endpoint(name.as_str(), target, spec, Seen { now, verdict: health.verdict(name, spec) })
+                }));
             }
         }
         rows
     }
 }
 
-fn endpoint(upstream: &str, target: &Target, spec: &EndpointSpec, now: Mono) -> EndpointRow {
+/// What is known of an endpoint at one moment.
+struct Seen {
+    now: Mono,
+    verdict: Option<Verdict>,
+}
+
+fn endpoint(upstream: &str, target: &Target, spec: &EndpointSpec, Seen { now, verdict }: Seen) -> EndpointRow {
+    let unchecked = |verdict: &Verdict| !spec.draining && verdict.is_unchecked(now);
     let endpoint = &target.endpoint;
     EndpointRow {
         upstream: upstream.into(),
@@ -70,6 +81,10 @@ fn endpoint(upstream: &str, target: &Target, spec: &EndpointSpec, now: Mono) -> 
         release: target.facts.release,
         state: state(target, spec, now).into(),
         health: spec.health.to_string(),
+        checked_s_ago: verdict.as_ref().map(|verdict| verdict.age(now).as_secs()),
+        unchecked: verdict.as_ref().is_some_and(unchecked),
+        weight: target.weight,
+        priority: target.priority,
         in_flight: endpoint.in_flight(),
         expected_us: endpoint.expected_us(now),
         tries: counted(endpoint.figures.outcomes()),
@@ -84,6 +99,8 @@ fn state(target: &Target, spec: &EndpointSpec, now: Mono) -> &'static str {
         "out"
     } else if target.endpoint.down(now).is_some() {
         "passed over"
+    } else if target.ejection.is_some() && target.endpoint.breaker.is_shut(now) {
+        "left alone"
     } else {
         "up"
     }

@@ -9,6 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use super::buffers::Buffers;
+
 /// Fields of a reply's head or trailers.
 pub(super) const FIELDS_MAX: usize = 100;
 /// Bytes of a reply's head.
@@ -51,9 +53,9 @@ pub(super) struct Head {
 ///
 /// # Errors
 /// When it can be none.
-pub(super) fn take(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head>, HeadFault> {
+pub(super) fn take(buffer: &mut BytesMut, method: &Method, buffers: &Buffers) -> Result<Option<Head>, HeadFault> {
     loop {
-        match take_one(buffer, method)? {
+        match take_one(buffer, method, buffers)? {
             Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => return Err(HeadFault::Switching),
             Some(head) if head.status.is_informational() => {}
             Some(head) => return Ok(Some(head)),
@@ -63,7 +65,7 @@ pub(super) fn take(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head
     }
 }
 
-fn take_one(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head>, HeadFault> {
+fn take_one(buffer: &mut BytesMut, method: &Method, buffers: &Buffers) -> Result<Option<Head>, HeadFault> {
     if buffer.is_empty() {
         return Ok(None);
     }
@@ -89,23 +91,24 @@ fn take_one(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head>, Head
     };
     let text = buffer.split_to(bytes).freeze();
     let status = status.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(HeadFault::NotHttp)?;
-    let fields = fields(&text, &spans[..count])?;
+    let mut fields = buffers.take_fields();
+    fill(&mut fields, &text, &spans[..count])?;
     let is_1_1 = version == Some(1);
     let framing = framing(&fields, status, method, is_1_1)?;
     let stays = stays(&fields, is_1_1) && framing != Framing::Close;
     Ok(Some(Head { status, fields, framing, stays }))
 }
 
-/// The fields that stand at `spans` of `text`, which they share.
-fn fields(text: &Bytes, spans: &[(u32, u32, u32, u32)]) -> Result<HeaderMap, HeadFault> {
-    let mut fields = HeaderMap::with_capacity(spans.len() + 2);
+/// Fills in the fields that stand at `spans` of `text`, which they share.
+fn fill(fields: &mut HeaderMap, text: &Bytes, spans: &[(u32, u32, u32, u32)]) -> Result<(), HeadFault> {
+    fields.reserve(spans.len());
     for &(name, name_end, value, value_end) in spans {
         let name = HeaderName::from_bytes(&text[name as usize..name_end as usize]).map_err(|_| HeadFault::NotHttp)?;
         // An empty value may stand anywhere.
         let value = if value == value_end { Bytes::new() } else { text.slice(value as usize..value_end as usize) };
         fields.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| HeadFault::NotHttp)?);
     }
-    Ok(fields)
+    Ok(())
 }
 
 fn framing(fields: &HeaderMap, status: StatusCode, method: &Method, is_1_1: bool) -> Result<Framing, HeadFault> {
@@ -175,7 +178,7 @@ mod tests {
     use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
     fn read(text: &str) -> Result<Option<Head>, HeadFault> {
-        take(&mut BytesMut::from(text), &Method::GET)
+        take(&mut BytesMut::from(text), &Method::GET, &Buffers::default())
     }
 
     fn framed(fields: &str) -> Result<(Framing, bool), HeadFault> {
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn a_head_is_taken_and_what_follows_stays() {
         let mut buffer = BytesMut::from("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nX-A:\r\nx-a: 2\r\n\r\ntea");
-        let head = take(&mut buffer, &Method::GET).unwrap().unwrap();
+        let head = take(&mut buffer, &Method::GET, &Buffers::default()).unwrap().unwrap();
         assert_eq!((head.status.as_u16(), head.framing, head.stays), (404, Framing::Length(3), true));
         assert_eq!(head.fields.get_all("x-a").iter().collect::<Vec<_>>(), ["", "2"]);
         assert_eq!(&buffer[..], b"tea");
@@ -225,7 +228,7 @@ mod tests {
     #[test]
     fn a_reply_that_can_have_no_content_has_none() {
         let mut buffer = BytesMut::from("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n");
-        assert_eq!(take(&mut buffer, &Method::HEAD).unwrap().unwrap().framing, Framing::Length(0));
+        assert_eq!(take(&mut buffer, &Method::HEAD, &Buffers::default()).unwrap().unwrap().framing, Framing::Length(0));
         for status in [204, 304] {
             let head = read(&format!("HTTP/1.1 {status} x\r\ncontent-length: 7\r\n\r\n")).unwrap().unwrap();
             assert_eq!(head.framing, Framing::Length(0));
@@ -254,11 +257,11 @@ mod tests {
             let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 3\r\nvia: a\r\n\r\ntea";
             let text = if fold { text.replace("via: a", "via: a\r\n b") } else { text.into() };
             let mut buffer = BytesMut::from(&text[..cut.min(text.len())]);
-            let first = take(&mut buffer, &Method::GET);
+            let first = take(&mut buffer, &Method::GET, &Buffers::default());
             let head = match first {
                 Ok(None) => {
                     buffer.extend_from_slice(&text.as_bytes()[cut.min(text.len())..]);
-                    take(&mut buffer, &Method::GET)
+                    take(&mut buffer, &Method::GET, &Buffers::default())
                 }
                 other => other,
             };
@@ -271,7 +274,7 @@ mod tests {
         #[test]
         fn garbage_is_refused_or_waited_for(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut buffer = BytesMut::from(&bytes[..]);
-            if let Ok(Some(head)) = take(&mut buffer, &Method::GET) {
+            if let Ok(Some(head)) = take(&mut buffer, &Method::GET, &Buffers::default()) {
                 prop_assert!(bytes.starts_with(b"HTTP/1.") || head.status.as_u16() > 0);
             }
         }

@@ -83,7 +83,7 @@ impl Link {
         let coding = request::write_head(&mut front, head, hop, Framing::of(content));
         let mut pump = Pump::new(front, coding);
         let mut sent = false;
-        let read = poll_fn(|cx| poll_head(&mut line, cx, &head.method, &mut pump, content, &mut sent)).await;
+        let read = poll_fn(|cx| poll_head(&mut line, cx, &head.method, buffers, &mut pump, content, &mut sent)).await;
         let Head { status, fields, framing, stays } = match read {
             Ok(head) => head,
             Err(fault) => return Err(Asked { fault, unsent: !pump.began() }),
@@ -105,6 +105,7 @@ fn poll_head(
     line: &mut Line,
     cx: &mut Context<'_>,
     method: &Method,
+    buffers: &Buffers,
     pump: &mut Pump,
     content: &mut ClientBody,
     sent: &mut bool,
@@ -121,7 +122,7 @@ fn poll_head(
         }
     }
     loop {
-        if let Some(head) = head::take(&mut line.input, method)? {
+        if let Some(head) = head::take(&mut line.input, method, buffers)? {
             return Poll::Ready(Ok(head));
         }
         let polled = line.poll_fill(cx, READ_BYTES);

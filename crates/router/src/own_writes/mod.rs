@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use stdx::clock::Mono;
 
@@ -17,14 +17,13 @@ use self::cookie::Written;
 use crate::access::What;
 use crate::answer;
 use crate::exchange::Exchange;
+use crate::fields::WROTE;
 use crate::forward::Outbound;
 use crate::reply::Reply;
 use crate::rescue::Failure;
 use crate::snapshot::{OwnWrites, Target};
 use crate::tries::{Destination, Via};
 
-/// How an application says what it wrote; no client sees it.
-pub(crate) const WROTE: HeaderName = HeaderName::from_static("forebay-wrote");
 const KEY_BYTES: usize = 32;
 
 /// Signs cookies.

@@ -29,6 +29,7 @@ fn target(port: u16, in_rotation: bool) -> Target {
         facts: Arc::new(TargetFacts { addr, instance: None, release: None }),
         in_rotation,
         weight: 1,
+        priority: 0,
         id: u64::from(port),
         ejection: None,
     }
@@ -73,7 +74,15 @@ fn a_new_one_is_tried_soon_and_with_one_request_at_a_time() {
     let targets = [target(1, true), target(2, true)];
     let unknown = Arc::new(Endpoint::new(EndpointKey { addr: ([127, 0, 0, 1], 3).into(), release: None }, NOW));
     let facts = Arc::clone(&targets[0].facts);
-    let new = Target { endpoint: Arc::clone(&unknown), facts, in_rotation: true, weight: 1, id: 3, ejection: None };
+    let new = Target {
+        endpoint: Arc::clone(&unknown),
+        facts,
+        in_rotation: true,
+        weight: 1,
+        priority: 0,
+        id: 3,
+        ejection: None,
+    };
     let targets: Vec<Target> = targets.into_iter().chain([new]).collect();
     assert!(shares(&targets, |_| false)[2] > 1_500);
     let _first = InFlight::begin(&unknown);
@@ -134,7 +143,7 @@ proptest! {
 }
 
 fn balance(config: &BalanceConfig) -> Balance {
-    Balance::of(config)
+    Balance::of(config, false)
 }
 
 /// How often each of three is picked of a thousand times, with these keys.
@@ -251,4 +260,24 @@ fn those_that_fail_are_left_alone_while_they_are_few_and_get_a_probe_when_it_is_
     assert!(picked(due, false)[0] < 400);
     fails(&targets[2], &config);
     assert!(picked(NOW, true).iter().all(|count| *count > 0), "three of four: not their fault");
+}
+
+#[test]
+fn who_stands_by_is_picked_when_nobody_before_it_is_up_and_a_retry_does_not_go_there_sooner() {
+    let mut targets: Vec<Target> = (1..5).map(|port| target(port, true)).collect();
+    targets[2].priority = 10;
+    targets[3].priority = 20;
+    let shared = shares(&targets, |_| false);
+    assert!(shared[0] > 1_000 && shared[1] > 1_000 && shared[2..] == [0, 0], "{shared:?}");
+    let (first, second) = (targets[0].facts.addr, targets[1].facts.addr);
+    assert_eq!(shares(&targets, |one| one.facts.addr == first), [0, 3_000, 0, 0]);
+    assert!(another(&targets, |one| one.facts.addr == first, NOW));
+    let both = |one: &Target| one.facts.addr == first || one.facts.addr == second;
+    assert!(!another(&targets, both, NOW), "those that stand by are not for speed");
+    let mut rng = Rng::with_seed(3);
+    targets[0].endpoint.refused(NOW, &mut rng);
+    targets[1].in_rotation = false;
+    assert_eq!(shares(&targets, |_| false), [0, 0, 3_000, 0]);
+    targets[2].endpoint.refused(NOW, &mut rng);
+    assert_eq!(shares(&targets, |_| false), [0, 0, 0, 3_000]);
 }

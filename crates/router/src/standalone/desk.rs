@@ -7,7 +7,7 @@ use health::{Board, Health, HealthCache, Memory, Question, Remembered};
 use stdx::clock::{Mono, Wall};
 use stdx::rng::{self, Rng};
 
-use super::lookup::{Lookup, Said};
+use super::lookup::{Lookup, Member, Said};
 use super::plan::{Origin, Plan, UpstreamPlan};
 use crate::config::DnsConfig;
 use crate::routing::{EndpointSpec, Routing, UpstreamName, UpstreamSpec};
@@ -59,14 +59,15 @@ impl Desk {
         self.sync(now, wall);
     }
 
-    fn remembered_members(&self, upstream: &UpstreamName) -> Vec<SocketAddr> {
-        self.memory.0.get(upstream.as_str()).map(|all| all.keys().copied().collect()).unwrap_or_default()
+    fn remembered_members(&self, upstream: &UpstreamName) -> Vec<Member> {
+        let known = self.memory.0.get(upstream.as_str()).into_iter().flatten();
+        known.map(|(addr, one)| Member { priority: one.priority, addr: *addr, weight: one.weight }).collect()
     }
 
-    fn members<'d>(&'d self, upstream: &'d UpstreamPlan) -> &'d [SocketAddr] {
+    fn members(&self, upstream: &UpstreamPlan) -> Vec<Member> {
         match &upstream.origin {
-            Origin::Fixed(addrs) => addrs,
-            _ => self.lookups.get(&upstream.name).map(|(_, lookup)| lookup.members()).unwrap_or_default(),
+            Origin::Fixed(addrs) => addrs.iter().copied().map(Member::at).collect(),
+            _ => self.lookups.get(&upstream.name).map(|(_, lookup)| lookup.members().to_vec()).unwrap_or_default(),
         }
     }
 
@@ -75,8 +76,8 @@ impl Desk {
         let mut wanted = BTreeMap::new();
         for upstream in &self.plan.upstreams {
             if let Some(check) = &upstream.check {
-                let keys = self.members(upstream).iter().map(|addr| ((upstream.name.clone(), *addr), check.settings()));
-                wanted.extend(keys);
+                let members = self.members(upstream).into_iter();
+                wanted.extend(members.map(|one| ((upstream.name.clone(), one.addr), check.settings())));
             }
         }
         let gone: BTreeSet<Key> =
@@ -110,7 +111,7 @@ impl Desk {
     pub(super) fn on_lookup(
         &mut self,
         (upstream, origin): (UpstreamName, Origin),
-        answer: Result<net::dns::Found<SocketAddr>, net::dns::DnsError>,
+        answer: Result<net::dns::Found<Member>, net::dns::DnsError>,
         now: Mono,
         wall: Wall,
     ) -> Said {
@@ -153,17 +154,17 @@ impl Desk {
     /// An endpoint that turns up is judged before it gets requests; when nobody is known to be well, it gets them at once.
     fn endpoints(&self, upstream: &UpstreamPlan) -> Vec<EndpointSpec> {
         let members = self.members(upstream);
-        let health = |addr: &SocketAddr| match self.board.verdict(&(upstream.name.clone(), *addr)) {
+        let health = |addr: SocketAddr| match self.board.verdict(&(upstream.name.clone(), addr)) {
             Some(verdict) => verdict.health,
             None => Health::Healthy,
         };
-        let somebody_is_well = members.iter().any(|addr| health(addr) == Health::Healthy);
-        let specs = members.iter().map(|addr| {
-            let health = match health(addr) {
+        let somebody_is_well = members.iter().any(|one| health(one.addr) == Health::Healthy);
+        let specs = members.iter().map(|one| {
+            let health = match health(one.addr) {
                 Health::Unknown if !somebody_is_well => Health::Healthy,
                 known => known,
             };
-            EndpointSpec { health, ..EndpointSpec::at(*addr) }
+            EndpointSpec { health, weight: one.weight, priority: one.priority, ..EndpointSpec::at(one.addr) }
         });
         specs.collect()
     }
@@ -173,12 +174,11 @@ impl Desk {
         let mut memory = Memory::default();
         for upstream in &self.plan.upstreams {
             let known = memory.0.entry(upstream.name.as_str().into()).or_default();
-            for addr in self.members(upstream) {
-                let verdict = self.board.verdict(&(upstream.name.clone(), *addr));
-                let one = verdict.map_or(Remembered { health: Health::Unknown, checked_ns: wall.0 }, |verdict| {
-                    Remembered { health: verdict.health, checked_ns: (wall - verdict.age(now)).0 }
-                });
-                known.insert(*addr, one);
+            for Member { addr, weight, priority } in self.members(upstream) {
+                let verdict = self.board.verdict(&(upstream.name.clone(), addr));
+                let (health, checked) =
+                    verdict.map_or((Health::Unknown, wall), |verdict| (verdict.health, wall - verdict.age(now)));
+                known.insert(addr, Remembered { health, checked_ns: checked.0, weight, priority });
             }
         }
         memory
@@ -261,7 +261,7 @@ mod tests {
         let mut it = desk(named(), Memory::default());
         let due = it.lookups_due(Mono(0)).remove(0);
         assert!(it.lookups_due(Mono(0)).is_empty());
-        let found = Found { items: vec![addr(1), addr(2)], ttl: Duration::from_secs(5) };
+        let found = Found { items: vec![Member::at(addr(1)), Member::at(addr(2))], ttl: Duration::from_secs(5) };
         assert_eq!(it.on_lookup(due.clone(), Ok(found), Mono(0), WALL), Said::Changed { left_out: 0 });
         assert_eq!(healths(&it), [UP, UP]);
         it.board.on_answer(Mono(0), &key(1), Ok(Answer::default()));
@@ -278,7 +278,7 @@ mod tests {
         let mut it = desk(named(), Memory::default());
         let due = it.lookups_due(Mono(0)).remove(0);
         it.replace(web(Origin::Service("_http._tcp.web.internal".parse().unwrap())), Mono(0), WALL);
-        let found = Found { items: vec![addr(1)], ttl: Duration::from_secs(5) };
+        let found = Found { items: vec![Member::at(addr(1))], ttl: Duration::from_secs(5) };
         assert_eq!(it.on_lookup(due, Ok(found), Mono(0), WALL), Said::Same);
         assert_eq!(healths(&it), []);
         assert_eq!(it.lookups_due(Mono(0)).len(), 1, "the new name is asked for");

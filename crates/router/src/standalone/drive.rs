@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use health::{Alarm, Answer, Failure, Health, HealthCache, Memory, Verdict, probe};
-use net::dns::{DnsError, Found, Resolver};
+use health::{Answer, Failure, Health, HealthCache, Memory, Verdict, probe};
+use net::dns::{DnsError, Found, Resolver, Servers, ServersError};
 use stdx::clock::{Mono, SharedClock};
 use stdx::ids::Scope;
 use stdx::io::Disk;
@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::desk::{self, Desk, Key};
-use super::lookup::Said;
+use super::lookup::{Member, Said, Scale};
 use super::plan::{Origin, Plan};
 use crate::config::DnsConfig;
 use crate::handle::Handle;
@@ -47,17 +47,9 @@ impl Alone {
     /// Takes a plan. `memory`: the file in which verdicts outlive the process; one that cannot be read is said and replaced.
     ///
     /// # Errors
-    /// When the system's list of name servers is there and cannot be read.
-    pub fn new(
-        plan: Plan,
-        dns: DnsConfig,
-        memory: Option<PathBuf>,
-        clock: SharedClock,
-    ) -> Result<Alone, net::dns::ServersError> {
-        let servers = match dns.servers.is_empty() {
-            true => net::dns::Servers::of_system()?,
-            false => net::dns::Servers::named(dns.servers.clone())?,
-        };
+    /// When names have to be looked up, and the system's list of name servers is there and cannot be read.
+    pub fn new(plan: Plan, dns: DnsConfig, memory: Option<PathBuf>, clock: SharedClock) -> Result<Alone, ServersError> {
+        let servers = servers(&plan, &dns)?;
         let resolver = Resolver::new(servers, dns.timeout());
         let remembered = match memory.as_deref().map(Memory::read) {
             Some(Ok(remembered)) => remembered,
@@ -101,6 +93,22 @@ impl Alone {
         };
         tokio::spawn(driver.run(mailbox));
         Driving(orders)
+    }
+}
+
+/// Whom to ask for names. A router that has none to look up does not need to know; should a new plan have some, the
+/// resolver of this machine is asked.
+fn servers(plan: &Plan, dns: &DnsConfig) -> Result<Servers, ServersError> {
+    let found = match dns.servers.is_empty() {
+        true => Servers::of_system(),
+        false => Servers::named(dns.servers.clone()),
+    };
+    match found {
+        Err(error) if plan.upstreams.iter().all(|one| matches!(one.origin, Origin::Fixed(_))) => {
+            tracing::warn!(%error, "the system's name servers are not known; no upstream needs them");
+            Ok(Servers::without_files(dns.servers.clone()))
+        }
+        found => found,
     }
 }
 
@@ -155,7 +163,7 @@ impl HealthSource for Verdicts {
 /// What was asked, and the answer.
 enum Heard {
     Endpoint(Key, Result<Answer, Failure>),
-    Name(UpstreamName, Origin, Result<Found<SocketAddr>, DnsError>),
+    Name(UpstreamName, Origin, Result<Found<Member>, DnsError>),
 }
 
 struct Driver {
@@ -176,7 +184,6 @@ impl Driver {
         loop {
             let now = self.clock.mono();
             self.ask_due(now);
-            self.say_alarms(now);
             self.save_due(now);
             let due = self.desk.due_at().map_or(self.save_at, |due| due.min(self.save_at));
             tokio::select! {
@@ -252,7 +259,7 @@ impl Driver {
         self.publish();
     }
 
-    fn on_name(&mut self, upstream: UpstreamName, origin: Origin, answer: Result<Found<SocketAddr>, DnsError>) {
+    fn on_name(&mut self, upstream: UpstreamName, origin: Origin, answer: Result<Found<Member>, DnsError>) {
         let (now, wall) = (self.clock.mono(), self.clock.wall());
         match self.desk.on_lookup((upstream.clone(), origin), answer, now, wall) {
             Said::Same => {}
@@ -262,18 +269,6 @@ impl Driver {
             Said::Changed { left_out } => {
                 tracing::info!(%upstream, left_out, "the name stands for other endpoints");
                 self.publish();
-            }
-        }
-    }
-
-    fn say_alarms(&mut self, now: Mono) {
-        for alarm in self.desk.board.alarms(now) {
-            match alarm {
-                Alarm::Unchecked((upstream, addr), age) => {
-                    let age_s = age.as_secs();
-                    tracing::error!(%upstream, %addr, age_s, "nobody has checked the endpoint for three intervals");
-                }
-                Alarm::Checked((upstream, addr)) => tracing::info!(%upstream, %addr, "the endpoint is checked again"),
             }
         }
     }
@@ -316,25 +311,32 @@ impl Driver {
 }
 
 /// The endpoints that a name stands for now.
-async fn look_up(resolver: &Resolver, origin: &Origin) -> Result<Found<SocketAddr>, DnsError> {
+async fn look_up(resolver: &Resolver, origin: &Origin) -> Result<Found<Member>, DnsError> {
     match origin {
-        Origin::Fixed(addrs) => Ok(Found { items: addrs.clone(), ttl: Duration::MAX }),
+        Origin::Fixed(addrs) => {
+            Ok(Found { items: addrs.iter().copied().map(Member::at).collect(), ttl: Duration::MAX })
+        }
         Origin::Host(name, port) => {
             let Found { items, ttl } = resolver.addresses(name).await?;
-            Ok(Found { items: items.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect(), ttl })
+            Ok(Found { items: items.into_iter().map(|ip| Member::at((ip, *port).into())).collect(), ttl })
         }
         Origin::Service(name) => {
-            let Found { items: services, mut ttl } = resolver.services(name).await?;
-            let first = services.iter().map(|service| service.priority).min();
+            let Found { items: mut services, mut ttl } = resolver.services(name).await?;
+            services.sort_by_key(|one| one.priority);
+            let weigh = Scale::of(&services);
             let mut items = Vec::new();
             let mut failed = None;
-            for service in services.iter().filter(|one| Some(one.priority) == first).take(HOSTS_MAX) {
+            for service in services.iter().take(HOSTS_MAX) {
+                let (priority, weight) = (service.priority, weigh.weight(service));
                 match resolver.addresses(&service.target).await {
                     Ok(found) => {
                         ttl = ttl.min(found.ttl);
-                        items.extend(found.items.into_iter().map(|ip| SocketAddr::new(ip, service.port)));
+                        let addrs = found.items.into_iter().map(|ip| SocketAddr::new(ip, service.port));
+                        items.extend(addrs.map(|addr| Member { priority, addr, weight }));
                     }
-                    Err(error) => failed = Some(error),
+                    Err(error) if service.priority == services[0].priority => failed = Some(error),
+                    // One that stands by is missed when it is needed; those that serve do not wait for its name.
+                    Err(error) => tracing::debug!(%name, host = %service.target, %error, "not looked up"),
                 }
             }
             // A host that cannot be looked up now must not lose its place: all of the answer, or what was known.

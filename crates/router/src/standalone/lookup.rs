@@ -3,11 +3,42 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use net::dns::{DnsError, Found};
+use net::dns::{DnsError, Found, Service};
 use stdx::clock::Mono;
 use stdx::rng::Rng;
 
 use crate::config::DnsConfig;
+
+/// One endpoint that a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Member {
+    pub(super) priority: u16,
+    pub(super) addr: SocketAddr,
+    pub(super) weight: u32,
+}
+
+impl Member {
+    /// One that nothing but its address is said of.
+    pub(super) fn at(addr: SocketAddr) -> Member {
+        Member { priority: 0, addr, weight: 1 }
+    }
+}
+
+/// How the weights of SRV records become ours: beside a record of weight 0, which gets next to nothing (RFC 2782), the
+/// others weigh a hundred times as much.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale(u32);
+
+impl Scale {
+    pub(super) fn of(services: &[Service]) -> Scale {
+        let mixed = services.iter().any(|one| one.weight == 0) && services.iter().any(|one| one.weight != 0);
+        Scale(if mixed { 100 } else { 1 })
+    }
+
+    pub(super) fn weight(self, service: &Service) -> u32 {
+        (u32::from(service.weight) * self.0).max(1)
+    }
+}
 
 /// What has to be said about an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +54,8 @@ pub(super) enum Said {
 /// A name and what is known of it.
 #[derive(Debug)]
 pub(super) struct Lookup {
-    members: Vec<SocketAddr>,
+    /// In the order of their priorities and addresses.
+    members: Vec<Member>,
     failures: u32,
     under_way: bool,
     next: Mono,
@@ -31,13 +63,13 @@ pub(super) struct Lookup {
 
 impl Lookup {
     /// A name that is asked for at once; `remembered`: what it stood for before a restart.
-    pub(super) fn new(now: Mono, mut remembered: Vec<SocketAddr>) -> Lookup {
+    pub(super) fn new(now: Mono, mut remembered: Vec<Member>) -> Lookup {
         remembered.sort_unstable();
         Lookup { members: remembered, failures: 0, under_way: false, next: now }
     }
 
     /// The endpoints that it stands for.
-    pub(super) fn members(&self) -> &[SocketAddr] {
+    pub(super) fn members(&self) -> &[Member] {
         &self.members
     }
 
@@ -58,7 +90,7 @@ impl Lookup {
     pub(super) fn on_answer(
         &mut self,
         now: Mono,
-        answer: Result<Found<SocketAddr>, DnsError>,
+        answer: Result<Found<Member>, DnsError>,
         config: &DnsConfig,
         rng: &mut Rng,
     ) -> Said {
@@ -74,13 +106,15 @@ impl Lookup {
         if self.failures == 1 { Said::Failing(reason) } else { Said::Same }
     }
 
-    fn found(&mut self, now: Mono, found: Found<SocketAddr>, config: &DnsConfig, rng: &mut Rng) -> Said {
+    fn found(&mut self, now: Mono, found: Found<Member>, config: &DnsConfig, rng: &mut Rng) -> Said {
         self.failures = 0;
         self.next = now + jittered(found.ttl.clamp(config.floor(), config.ceiling()), rng);
         // Servers turn their answers round; the same endpoints in another order are no change.
         let mut members = found.items;
+        members.sort_unstable_by_key(|one| (one.addr, one.priority));
+        // An address that is named twice counts by the lower priority number.
+        members.dedup_by_key(|one| one.addr);
         members.sort_unstable();
-        members.dedup();
         let left_out = members.len().saturating_sub(usize::from(config.endpoints_max));
         members.truncate(usize::from(config.endpoints_max));
         if members == self.members {
@@ -102,11 +136,11 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn addr(last: u8) -> SocketAddr {
-        ([10, 0, 0, last], 80).into()
+    fn addr(last: u8) -> Member {
+        Member::at(([10, 0, 0, last], 80).into())
     }
 
-    fn found(items: &[u8], ttl: Duration) -> Result<Found<SocketAddr>, DnsError> {
+    fn found(items: &[u8], ttl: Duration) -> Result<Found<Member>, DnsError> {
         Ok(Found { items: items.iter().map(|last| addr(*last)).collect(), ttl })
     }
 
@@ -152,6 +186,21 @@ mod tests {
         let mut it = Lookup::new(Mono(0), Vec::new());
         let said = it.on_answer(Mono(0), found(&[1, 2, 3], SECOND), &config, &mut Rng::with_seed(1));
         assert_eq!((said, it.members().len()), (Said::Changed { left_out: 1 }, 2));
+    }
+
+    #[test]
+    fn who_stands_by_is_left_out_first_and_another_weight_is_a_change() {
+        let config = DnsConfig { endpoints_max: 2, ..DnsConfig::default() };
+        let mut it = Lookup::new(Mono(0), Vec::new());
+        let mut says = |items: Vec<Member>| {
+            let said = it.on_answer(Mono(0), Ok(Found { items, ttl: SECOND }), &config, &mut Rng::with_seed(1));
+            (said, it.members().to_vec())
+        };
+        let backup = |last| Member { priority: 5, ..addr(last) };
+        let (said, members) = says(vec![backup(1), addr(2), backup(2), addr(3)]);
+        assert_eq!((said, members), (Said::Changed { left_out: 1 }, vec![addr(2), addr(3)]));
+        let heavy = Member { weight: 9, ..addr(3) };
+        assert_eq!(says(vec![heavy, addr(2)]), (Said::Changed { left_out: 0 }, vec![addr(2), heavy]));
     }
 
     proptest! {

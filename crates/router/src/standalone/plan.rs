@@ -37,7 +37,7 @@ pub enum Origin {
     Fixed(Vec<SocketAddr>),
     /// All addresses of a host, at this port.
     Host(Name, u16),
-    /// What SRV records say: hosts with their ports, of the lowest priority number.
+    /// What SRV records say: hosts with their ports, priorities and weights.
     Service(Name),
 }
 

@@ -189,6 +189,18 @@ async fn a_client_that_leaves_in_the_middle_of_a_silent_reply_is_let_go() {
     assert!(!rig.record().await.whole);
 }
 
+#[tokio::test]
+async fn an_old_client_that_has_gone_is_not_waited_for() {
+    let a = Endpoint::new(|_| Act::Hang).await;
+    let rig = proxy().endpoint(&a).start();
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.0\r\nhost: shop\r\n\r\n").await;
+    eventually(|| a.requests().len() == 1).await;
+    drop(client);
+    assert_eq!(rig.record().await.status, 499);
+    eventually(|| rig.handle.in_flight(a.addr) == 0).await;
+}
+
 /// Sends a request whose reply is long, reads nothing for a while, then all of it.
 async fn read_late(rig: &Rig, bytes: usize) -> String {
     let mut client = rig.client().await;

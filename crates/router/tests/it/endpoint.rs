@@ -162,7 +162,7 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, seen: &Mutex
         fill(stream, buffer, seen).await?;
     };
     let head: Vec<u8> = buffer.drain(..head_bytes).collect();
-    let mut received = Received { head: String::from_utf8(head).unwrap(), content: Vec::new() };
+    let mut received = Received { head: String::from_utf8_lossy(&head).into_owned(), content: Vec::new() };
     if received.all("transfer-encoding") == ["chunked"] {
         received.content = read_chunks(stream, buffer, seen).await?;
     } else if let [length] = received.all("content-length")[..] {

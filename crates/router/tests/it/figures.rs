@@ -1,7 +1,15 @@
 //! The router in numbers.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use control::metrics::Exposition;
 use control::wire::router::{BreakerByHand, Fault, OverrideRequest, Setting};
+use health::{Health, Verdict};
+use router::config::{BalanceConfig, BalanceMethod, BreakerConfig, EjectionConfig, LimitConfig};
+use router::{Dependency, EndpointSpec, HealthSource, UpstreamName};
+use stdx::clock::Mono;
+use stdx::ids::Scope;
 use testkit::prometheus::{Sample, parse, value};
 
 use crate::endpoint::{Act, Endpoint};
@@ -142,4 +150,63 @@ async fn series_are_bounded_and_what_is_left_out_is_counted() {
     let page = page(&rig);
     let routes = page.iter().filter(|sample| sample.name == "forebay_router_faults").count();
     assert_eq!((routes, value(&page, "forebay_router_series_omitted", &[])), (500, 100.0));
+}
+
+/// Somebody checked everything once, and nobody since.
+#[derive(Debug)]
+struct Silent;
+
+impl HealthSource for Silent {
+    fn verdict(&self, _: &UpstreamName, endpoint: &EndpointSpec) -> Option<Verdict> {
+        let (failure, before, silence_max) = (None, Duration::from_secs(60), Duration::ZERO);
+        Some(Verdict {
+            health: endpoint.health,
+            failure,
+            checked: Mono(0),
+            before,
+            silence_max,
+            positions: Arc::default(),
+        })
+    }
+
+    fn dependencies(&self, _: &Scope) -> Vec<Dependency> {
+        let (health, age) = (Health::Unhealthy, Duration::from_secs(60));
+        vec![Dependency { name: "db".into(), health, reason: None, age, unchecked: true }]
+    }
+}
+
+#[tokio::test]
+async fn who_is_left_alone_or_checked_by_nobody_is_counted_and_so_are_limits_of_upstreams() {
+    let failing = Endpoint::new(|_| Act::Reply(b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n".to_vec())).await;
+    let sound = Endpoint::saying("ok").await;
+    let breaker = BreakerConfig { failures_in_a_row: 1, pause_ms: 600_000, ..BreakerConfig::default() };
+    let rig = proxy()
+        .endpoint(&failing)
+        .endpoint(&sound)
+        .upstream(|upstream| {
+            upstream.balance = Some(BalanceConfig { method: BalanceMethod::RoundRobin, ..BalanceConfig::default() });
+            upstream.ejection = Some(EjectionConfig { breaker, ..EjectionConfig::default() });
+            upstream.limit = Some(LimitConfig { in_flight_max: 7, ..LimitConfig::default() });
+        })
+        .health(Silent)
+        .start();
+    for _ in 0..10 {
+        rig.get("/").await;
+    }
+    let page = page(&rig);
+    let (failing, sound) = (failing.addr.to_string(), sound.addr.to_string());
+    let of = |name: &str, endpoint: &str| value(&page, name, &[("endpoint", endpoint)]);
+    let ejected = "forebay_router_endpoint_ejected";
+    assert_eq!((of(ejected, &failing), of(ejected, &sound)), (1.0, 0.0));
+    assert_eq!(of("forebay_router_endpoint_unchecked", &sound), 1.0);
+    let upstream = ("upstream", "shop/production/web");
+    assert_eq!(value(&page, "forebay_router_upstream_limit", &[upstream]), 14.0, "seven for each of two");
+    assert_eq!(value(&page, "forebay_router_upstream_limit_in_use", &[upstream]), 0.0);
+    let db = [("app", "shop/production"), ("dependency", "db")];
+    let silent = value(&page, "forebay_dependency_unchecked", &db);
+    assert_eq!((value(&page, "forebay_dependency_up", &db), silent), (0.0, 1.0));
+    let rows = rig.handle.endpoint_rows();
+    let row = rows.iter().find(|row| row.endpoint == failing).unwrap();
+    assert_eq!((row.state.as_str(), row.unchecked), ("left alone", true));
+    assert!(row.checked_s_ago >= Some(60));
 }

@@ -13,7 +13,7 @@ pub(crate) enum Says {
     /// These addresses, for so many seconds.
     A(Vec<Ipv4Addr>, u32),
     /// These services: priority, port, host.
-    Srv(Vec<(u16, u16, &'static str)>, u32),
+    Srv(Vec<(u16, u16, u16, &'static str)>, u32),
     /// There is no such name.
     NoName,
     /// The name is there, and nobody behind it.
@@ -115,8 +115,8 @@ fn record(kind: u16, ttl: u32, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn service((priority, port, host): (u16, u16, &str)) -> Vec<u8> {
-    let mut bytes = [priority.to_be_bytes(), [0, 1], port.to_be_bytes()].concat();
+fn service((priority, weight, port, host): (u16, u16, u16, &str)) -> Vec<u8> {
+    let mut bytes = [priority.to_be_bytes(), weight.to_be_bytes(), port.to_be_bytes()].concat();
     for label in host.split('.') {
         bytes.push(u8::try_from(label.len()).unwrap());
         bytes.extend(label.as_bytes());

@@ -44,6 +44,8 @@ async fn so_many_are_under_way_so_many_wait_and_the_next_is_turned_away() {
     assert_eq!(figures(&rig), Figures { in_flight: 2, limit: 2, waiting: 1, shed: 0 });
     let reply = rig.get("/").await;
     assert_eq!((reply.status, reply.one("retry-after")), (503, "1"));
+    // A wait is told in milliseconds, and not at all below one: the third has waited for longer than this.
+    tokio::time::sleep(Duration::from_millis(2)).await;
     gate.send_replace(true);
     for client in &mut clients {
         assert_eq!(client.reply().await.content, "open");

@@ -12,7 +12,7 @@ use router::standalone::StaticSource;
 use router::{
     Deps, EndpointSpec, Handle, HealthSource, NoHealth, Overrides, RouteSpec, Routing, UpstreamName, UpstreamSpec,
 };
-use stdx::clock::SystemClock;
+use stdx::clock::{SharedClock, SystemClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -22,7 +22,6 @@ use crate::endpoint::Endpoint;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A router to be.
-#[derive(Debug)]
 pub(crate) struct Proxy {
     config: Config,
     policy: RoutePolicy,
@@ -31,6 +30,7 @@ pub(crate) struct Proxy {
     overrides: Overrides,
     health: Arc<dyn HealthSource>,
     data: Option<PathBuf>,
+    clock: SharedClock,
 }
 
 /// A router with one route for everything, no endpoints yet, and two workers.
@@ -44,6 +44,7 @@ pub(crate) fn proxy() -> Proxy {
         overrides: Overrides::in_memory(),
         health: Arc::new(NoHealth),
         data: None,
+        clock: SystemClock::shared(),
     }
 }
 
@@ -90,6 +91,12 @@ impl Proxy {
         self.config(|config| config.trusted_peers.clear())
     }
 
+    /// Tells the time in place of the machine.
+    pub(crate) fn clock(mut self, clock: SharedClock) -> Proxy {
+        self.clock = clock;
+        self
+    }
+
     /// What checks have found.
     pub(crate) fn health(mut self, health: impl HealthSource + 'static) -> Proxy {
         self.health = Arc::new(health);
@@ -104,7 +111,7 @@ impl Proxy {
             overrides: self.overrides,
             health: self.health,
             data: self.data,
-            ..Deps::new(Arc::clone(&source) as _, sink, SystemClock::shared())
+            ..Deps::new(Arc::clone(&source) as _, sink, self.clock)
         };
         let handle = router::start(self.config, deps).unwrap();
         Rig {

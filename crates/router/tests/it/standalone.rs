@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use health::Health;
-use router::config::{CheckConfig, Config, DnsConfig, RoutePolicy, UpstreamPolicy};
+use router::config::{BalanceConfig, BalanceMethod, CheckConfig, Config, DnsConfig, RoutePolicy, UpstreamPolicy};
 use router::standalone::{Alone, Check, Driving, Origin, Plan, UpstreamPlan};
 use router::{Deps, Handle, RouteSpec, UpstreamName};
 use stdx::clock::SystemClock;
@@ -156,7 +156,7 @@ async fn a_service_names_hosts_and_ports_and_the_lowest_priority_serves() {
     let (a, b) = (Endpoint::saying("a").await, Endpoint::saying("b").await);
     let server = NameServer::start().await;
     let service = |first: &Endpoint, second: &Endpoint| {
-        let all = vec![(1, first.addr.port(), "n1.internal"), (2, second.addr.port(), "n2.internal")];
+        let all = vec![(1, 1, first.addr.port(), "n1.internal"), (2, 1, second.addr.port(), "n2.internal")];
         server.says("_http._tcp.web.internal", Says::Srv(all, 0));
     };
     server.says("n1.internal", Says::A(vec![Ipv4Addr::LOCALHOST], 60));
@@ -170,6 +170,31 @@ async fn a_service_names_hosts_and_ports_and_the_lowest_priority_serves() {
     let asked = server.asked("n1.internal");
     eventually(|| server.asked("n1.internal") >= asked + 4).await;
     assert_eq!(it.get("/").await.1, "b", "a host that cannot be looked up keeps its place");
+}
+
+#[tokio::test]
+async fn weights_of_records_are_honoured_and_who_stands_by_serves_when_nobody_else_is_up() {
+    let (light, heavy) = (Endpoint::saying("light").await, Endpoint::saying("heavy").await);
+    let spare = Endpoint::saying("spare").await;
+    let server = NameServer::start().await;
+    server.says("n.internal", Says::A(vec![Ipv4Addr::LOCALHOST], 60));
+    let record = |priority, weight, endpoint: &Endpoint| (priority, weight, endpoint.addr.port(), "n.internal");
+    let all = vec![record(1, 1, &light), record(1, 3, &heavy), record(2, 9, &spare), (3, 1, 1, "nowhere.internal")];
+    server.says("_http._tcp.web.internal", Says::Srv(all, 60));
+    let mut plan = web(Origin::Service("_http._tcp.web.internal".parse().unwrap()), None);
+    let balance = BalanceConfig { method: BalanceMethod::RoundRobin, ..Default::default() };
+    plan.upstreams[0].policy.balance = Some(balance);
+    let it = Running::start(plan, dns(&server), None);
+    it.until_answered_by("heavy").await;
+    let before = [&light, &heavy, &spare].map(|one| one.requests().len());
+    for _ in 0..40 {
+        it.get("/").await;
+    }
+    let after = [&light, &heavy, &spare].map(|one| one.requests().len());
+    assert_eq!([after[0] - before[0], after[1] - before[1], after[2]], [10, 30, 0]);
+    light.kill().await;
+    heavy.kill().await;
+    it.until_answered_by("spare").await;
 }
 
 /// GETs at a steady rate, whatever becomes of those before; every answer that is not 200 fails the test.
@@ -223,7 +248,7 @@ async fn endpoints_die_come_back_and_are_replaced_under_load_without_a_failed_ge
     let server = NameServer::start().await;
     server.says("n.internal", Says::A(vec![Ipv4Addr::LOCALHOST], 60));
     let publish = |endpoints: &[&Endpoint]| {
-        let all = endpoints.iter().map(|one| (1, one.addr.port(), "n.internal")).collect();
+        let all = endpoints.iter().map(|one| (1, 1, one.addr.port(), "n.internal")).collect();
         server.says("_http._tcp.web.internal", Says::Srv(all, 0));
     };
     let mut old = vec![Endpoint::saying("1").await, Endpoint::saying("2").await, Endpoint::saying("3").await];

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use state::instances::{Desired, NewInstance};
+use state::instances::{Desired, Known, NewInstance};
 use state::releases::{Content, ReleaseState};
 use state::{Sensitive, StateError, Store};
 use stdx::clock::Wall;
@@ -116,9 +116,10 @@ async fn an_instance_is_on_disk_before_it_is_started() {
     assert_eq!(store.instances().await.unwrap(), *std::slice::from_ref(&one));
     store.instance_started(1, "{\"pid\":7}".into()).await.unwrap();
     store.instance_desire(1, Desired::Stop).await.unwrap();
-    store.instance_health(1, true).await.unwrap();
+    store.instance_health(1, Known::Unhealthy).await.unwrap();
     let found = store.instances().await.unwrap().remove(0);
-    assert_eq!((found.ticket.as_deref(), found.desired, found.healthy), (Some("{\"pid\":7}"), Desired::Stop, true));
+    assert_eq!((found.ticket.as_deref(), found.desired), (Some("{\"pid\":7}"), Desired::Stop));
+    assert_eq!(found.health, Known::Unhealthy);
     assert!(store.release_forget(shop(), no).await.is_err(), "a release with an instance stays");
     store.instance_gone(1).await.unwrap();
     assert_eq!(store.instance_create(new()).await.unwrap().id.serial, 2, "a serial is never given twice");
@@ -265,7 +266,8 @@ async fn the_fixture_of_format_1_is_read() {
     assert_eq!(store.queue_scope(std::str::from_utf8(token.expose()).unwrap()), Some(shop()));
     let scale = store.scale(shop()).await.unwrap();
     assert_eq!(scale, BTreeMap::from([(ProcessName::new("worker").unwrap(), 0)]));
-    assert_eq!(store.instances().await.unwrap()[0].id.to_string(), "web.1");
+    let instance = store.instances().await.unwrap().remove(0);
+    assert_eq!((instance.id.to_string().as_str(), instance.health), ("web.1", Known::Unknown));
     assert_eq!(store.audit_rows(10).await.unwrap()[0].what, "deploy");
 }
 

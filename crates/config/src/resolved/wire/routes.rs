@@ -114,7 +114,7 @@ struct Budget {
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { percent: 10, floor_per_s: 20 }
+        Budget { percent: 10, floor_per_s: 2 }
     }
 }
 

@@ -13,6 +13,7 @@ use http::{Method, Request, Uri, Version};
 
 use crate::fields::FieldSet;
 use crate::gate::{self, Framing};
+use crate::h1::buffers::Buffers;
 use crate::h1::head::keeps;
 
 /// Fields that are parsed on the stack; more of them need memory of their own.
@@ -66,7 +67,12 @@ impl HeadReader {
     ///
     /// # Errors
     /// When it can be none.
-    pub(super) fn take(&mut self, buffer: &mut BytesMut, limits: HeadLimits) -> Result<Option<Head>, HeadFault> {
+    pub(super) fn take(
+        &mut self,
+        buffer: &mut BytesMut,
+        limits: HeadLimits,
+        buffers: &Buffers,
+    ) -> Result<Option<Head>, HeadFault> {
         if self.scanned == 0 {
             skip_empty_lines(buffer);
         }
@@ -99,7 +105,8 @@ impl HeadReader {
         parts.method = method;
         parts.uri = uri(text.slice(target.0 as usize..target.1 as usize))?;
         parts.version = if version == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
-        parts.headers = headers(&text, &spans[..fields])?;
+        parts.headers = buffers.take_fields();
+        fill(&mut parts.headers, &text, &spans[..fields])?;
         let set = FieldSet::of(&parts.headers);
         let framing = gate::framing(&parts, set).ok();
         let stays = if set.connection { keeps(&parts.headers, version == 1) } else { version == 1 };
@@ -208,9 +215,9 @@ fn uri(target: Bytes) -> Result<Uri, HeadFault> {
     Uri::from_maybe_shared(target).map_err(|_| if too_long { HeadFault::TargetTooLong } else { HeadFault::Target })
 }
 
-/// The fields that stand at `spans` of `text`, which they share.
-fn headers(text: &Bytes, spans: &[FieldSpan]) -> Result<HeaderMap, HeadFault> {
-    let mut headers = HeaderMap::with_capacity(spans.len());
+/// Fills in the fields that stand at `spans` of `text`, which they share.
+fn fill(headers: &mut HeaderMap, text: &Bytes, spans: &[FieldSpan]) -> Result<(), HeadFault> {
+    headers.reserve(spans.len());
     for FieldSpan { name, value } in spans {
         let name = HeaderName::from_bytes(&text[name.0 as usize..name.1 as usize]);
         // An empty value may stand anywhere.
@@ -218,7 +225,7 @@ fn headers(text: &Bytes, spans: &[FieldSpan]) -> Result<HeaderMap, HeadFault> {
         let value = HeaderValue::from_maybe_shared(value);
         headers.append(name.map_err(|_| HeadFault::Malformed)?, value.map_err(|_| HeadFault::Malformed)?);
     }
-    Ok(headers)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -26,7 +26,8 @@ use crate::worker::Worker;
 /// Serves a connection to its end.
 pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: TcpStream) {
     let front = Rc::new(Front::new(stream, Rc::clone(conn)));
-    match requests(worker, &front).await {
+    let mut requests = pin!(requests(worker, &front));
+    match poll_fn(|cx| worker.turn(|| requests.as_mut().poll(cx))).await {
         Ok(()) => {}
         Err(Ended::NoHead(fault)) => refuse(worker, &front, fault),
         // To one that sent nothing there is nothing to say.
@@ -78,8 +79,9 @@ async fn send(worker: &Worker, mut front: &Front, response: Response<ReplyBody>,
     let (head, body) = response.into_parts();
     let buffers = worker.pool.buffers();
     let mut out = buffers.take_output();
-    let Way { coding, stays } = write::head(&mut out, &head, body.size_hint().exact(), asked, &worker.date());
-    drop(head);
+    let length = body.size_hint().exact();
+    let Way { coding, stays } = write::head(&mut out, &head, body.stamp(), length, asked, &worker.date());
+    buffers.give_fields(head.headers);
     let mut pump = Pump::new(out, coding);
     let mut body = UntilEnd::new(body, coding);
     let sent = poll_fn(|cx| {

@@ -73,8 +73,10 @@ struct Inner {
     /// Counts requests: content knows its own.
     request: u64,
     expects: bool,
-    /// An interim reply may still be sent.
-    interim_may: bool,
+    /// The client knows of interim replies.
+    is_1_1: bool,
+    /// The reply has begun.
+    replies: bool,
     /// What is left to send of one.
     interim: &'static [u8],
 }
@@ -87,7 +89,8 @@ impl Front {
             rest: Rest::Nothing,
             request: 0,
             expects: false,
-            interim_may: false,
+            is_1_1: false,
+            replies: false,
             interim: b"",
         };
         Front { conn, inner: RefCell::new(inner) }
@@ -107,7 +110,7 @@ impl Front {
         loop {
             let input = &mut inner.line.input;
             if !input.is_empty()
-                && let Some(head) = inner.heads.take(input, worker.head_limits).map_err(Ended::NoHead)?
+                && let Some(head) = inner.heads.take(input, worker.head_limits, buffers).map_err(Ended::NoHead)?
             {
                 self.conn.request_begins();
                 return Poll::Ready(Ok(Some(head)));
@@ -137,7 +140,8 @@ impl Front {
         let inner = &mut *self.inner.borrow_mut();
         inner.rest = opening.framing.map_or(Rest::Nothing, rest_of);
         inner.expects = opening.expects;
-        inner.interim_may = opening.is_1_1;
+        inner.is_1_1 = opening.is_1_1;
+        inner.replies = false;
         inner.request += 1;
         inner.request
     }
@@ -162,7 +166,7 @@ impl Front {
         if inner.request != request {
             return Poll::Ready(Some(Err(Unread::Closed)));
         }
-        if std::mem::take(&mut inner.expects) && inner.interim_may && inner.line.input.is_empty() {
+        if std::mem::take(&mut inner.expects) && inner.may_interim() && inner.line.input.is_empty() {
             inner.interim = CONTINUE;
         }
         if let Poll::Ready(Err(error)) = inner.poll_interim(cx) {
@@ -193,9 +197,11 @@ impl Front {
             match ready!(inner.line.poll_read(cx)) {
                 Ok(0) => {
                     self.conn.half_closes();
-                    if inner.interim_may {
-                        inner.interim_may = false;
+                    if inner.may_interim() {
                         inner.interim = CONTINUE;
+                    } else if !inner.replies {
+                        // Nothing can be sent to it by which that would show: its reply has a moment to come.
+                        self.conn.wants_reply();
                     }
                 }
                 Ok(_) => return Poll::Pending,
@@ -249,6 +255,10 @@ impl Front {
 }
 
 impl Inner {
+    fn may_interim(&self) -> bool {
+        self.is_1_1 && !self.replies
+    }
+
     /// Sends what is left of an interim reply.
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
@@ -262,7 +272,9 @@ impl Inner {
 impl Wire for &Front {
     fn poll_send(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let inner = &mut *self.inner.borrow_mut();
-        inner.interim_may = false;
+        if !std::mem::replace(&mut inner.replies, true) {
+            self.conn.got_reply();
+        }
         let polled = match inner.poll_interim(cx)? {
             Poll::Ready(()) => inner.line.stream.poll_send(cx, parts),
             Poll::Pending => Poll::Pending,

@@ -1,11 +1,14 @@
 //! A reply's head as bytes. Pure.
 
-use http::header;
+use http::header::{self, HeaderMap};
 use http::response::Parts;
 use http::{StatusCode, Version};
 
+use crate::fields::{TRACE, write_field};
 use crate::h1::pump::Coding;
-use crate::h1::request::{write_fields, write_number};
+use crate::h1::request::write_number;
+use crate::reply::Stamp;
+use crate::worker::HttpDate;
 
 /// What a request's head says of its reply.
 #[derive(Clone, Copy, Debug)]
@@ -24,19 +27,27 @@ pub(super) struct Way {
     pub(super) stays: bool,
 }
 
-/// Writes a reply's head. `length`: of its content, where that is known. `Connection` among its fields says that it is the
-/// connection's last.
-pub(super) fn head(out: &mut Vec<u8>, head: &Parts, length: Option<u64>, asked: Asked, date: &[u8]) -> Way {
+/// Writes a reply's head. `length`: of its content, where that is known.
+pub(super) fn head(
+    out: &mut Vec<u8>,
+    head: &Parts,
+    stamp: Stamp,
+    length: Option<u64>,
+    asked: Asked,
+    date: &HttpDate,
+) -> Way {
     let is_1_1 = asked.version > Version::HTTP_10;
     status_line(out, head.status, is_1_1);
-    write_fields(out, &head.headers);
-    if !head.headers.contains_key(header::DATE) {
+    let Said { length: said, date: has_date } = fields(out, &head.headers);
+    let mut digits = [0; 32];
+    stamp.trace.write_hex(&mut digits);
+    write_field(out, &TRACE, &digits);
+    if !has_date {
         // RFC 9110, 6.6.1.
         out.extend_from_slice(b"date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
     }
-    let said = head.headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
     let coding = match (head.status, length) {
         // What it would be long is said where the endpoint has said it.
         _ if asked.head_only => {
@@ -58,8 +69,7 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Parts, length: Option<u64>, asked: 
         }
         (_, None) => Coding::Open,
     };
-    let is_last = head.headers.contains_key(header::CONNECTION);
-    let stays = asked.stays && !is_last && coding != Coding::Open;
+    let stays = asked.stays && !stamp.is_last && coding != Coding::Open;
     match (stays, is_1_1) {
         (true, true) => {}
         (true, false) => out.extend_from_slice(b"connection: keep-alive\r\n"),
@@ -67,6 +77,29 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Parts, length: Option<u64>, asked: 
     }
     out.extend_from_slice(b"\r\n");
     Way { coding, stays }
+}
+
+/// What a reply's own fields say already.
+#[derive(Debug, Default)]
+struct Said<'a> {
+    length: Option<&'a [u8]>,
+    date: bool,
+}
+
+/// Writes a reply's own fields, those left out that frame its content or speak of the connection.
+fn fields<'a>(out: &mut Vec<u8>, headers: &'a HeaderMap) -> Said<'a> {
+    let mut said = Said::default();
+    for (name, value) in headers {
+        match *name {
+            header::CONTENT_LENGTH => said.length = Some(value.as_bytes()),
+            header::TRANSFER_ENCODING | header::CONNECTION => {}
+            _ => {
+                said.date |= *name == header::DATE;
+                write_field(out, name, value.as_bytes());
+            }
+        }
+    }
+    said
 }
 
 fn status_line(out: &mut Vec<u8>, status: StatusCode, is_1_1: bool) {
@@ -92,18 +125,28 @@ fn write_length(out: &mut Vec<u8>, said: Option<&[u8]>, known: Option<u64>) {
 mod tests {
     use super::*;
     use http::Response;
+    use stdx::trace::TraceId;
 
-    const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+    const DATE: &HttpDate = b"Sun, 06 Nov 1994 08:49:37 GMT";
     const GET: Asked = Asked { version: Version::HTTP_11, head_only: false, stays: true };
     const HEAD: Asked = Asked { head_only: true, ..GET };
     const OLD: Asked = Asked { version: Version::HTTP_10, ..GET };
 
+    fn stamp(is_last: bool) -> Stamp {
+        Stamp { trace: TraceId::from_bytes([0xab; 16]).unwrap(), is_last }
+    }
+
     fn written(status: u16, fields: &[(&str, &str)], length: Option<u64>, asked: Asked) -> (String, Way) {
+        stamped(status, fields, length, asked, stamp(false))
+    }
+
+    fn stamped(status: u16, fields: &[(&str, &str)], length: Option<u64>, asked: Asked, stamp: Stamp) -> (String, Way) {
         let reply = Response::builder().status(status).header("date", "now");
         let reply = fields.iter().fold(reply, |reply, (name, value)| reply.header(*name, *value));
         let mut out = Vec::new();
-        let way = head(&mut out, &reply.body(()).unwrap().into_parts().0, length, asked, DATE);
-        (String::from_utf8(out).unwrap().replace("date: now\r\n", ""), way)
+        let way = head(&mut out, &reply.body(()).unwrap().into_parts().0, stamp, length, asked, DATE);
+        let trace = format!("forebay-trace: {}\r\n", "ab".repeat(16));
+        (String::from_utf8(out).unwrap().replace("date: now\r\n", "").replace(&trace, ""), way)
     }
 
     fn way(coding: Coding, stays: bool) -> Way {
@@ -158,16 +201,13 @@ mod tests {
         let close = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let leaving = Asked { stays: false, ..GET };
         assert_eq!(written(200, &[], Some(0), leaving), (close.into(), way(Coding::Length(0), false)));
-        assert_eq!(
-            written(200, &[("connection", "close")], Some(0), GET),
-            (close.into(), way(Coding::Length(0), false))
-        );
+        assert_eq!(stamped(200, &[], Some(0), GET, stamp(true)), (close.into(), way(Coding::Length(0), false)));
     }
 
     #[test]
     fn a_reply_without_a_date_gets_one() {
         let mut out = Vec::new();
-        head(&mut out, &Response::new(()).into_parts().0, Some(0), GET, DATE);
+        head(&mut out, &Response::new(()).into_parts().0, stamp(false), Some(0), GET, DATE);
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), "{text}");
     }

@@ -10,7 +10,7 @@ use crate::rescue::Failure;
 const LIMITS: HeadLimits = HeadLimits { bytes_max: 1_000, fields_max: 10 };
 
 fn read(text: &[u8]) -> Result<Option<Head>, HeadFault> {
-    HeadReader::default().take(&mut BytesMut::from(text), LIMITS)
+    HeadReader::default().take(&mut BytesMut::from(text), LIMITS, &Buffers::default())
 }
 
 fn head(text: &str) -> Head {
@@ -44,7 +44,7 @@ fn empty_lines_before_a_head_are_passed_over() {
         assert_eq!(head(&format!("{lines}GET / HTTP/1.1\r\n\r\n")).parts.method, Method::GET);
     }
     let mut buffer = BytesMut::from("\r\n\r\n");
-    assert!(HeadReader::default().take(&mut buffer, LIMITS).unwrap().is_none());
+    assert!(HeadReader::default().take(&mut buffer, LIMITS, &Buffers::default()).unwrap().is_none());
     assert!(buffer.is_empty());
 }
 
@@ -93,7 +93,7 @@ fn more_fields_than_stand_on_the_stack_are_read_where_they_may_be_there() {
     let text = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(300));
     let read = |fields_max| {
         let limits = HeadLimits { bytes_max: 10_000, fields_max };
-        HeadReader::default().take(&mut BytesMut::from(text.as_str()), limits)
+        HeadReader::default().take(&mut BytesMut::from(text.as_str()), limits, &Buffers::default())
     };
     assert_eq!(read(300).unwrap().unwrap().parts.headers.len(), 300);
     assert_eq!(read(299).unwrap_err(), HeadFault::TooLarge);
@@ -109,7 +109,7 @@ fn what_cannot_be_framed_in_one_way_is_not_framed() {
 /// All that a connection says: each request's line and content, and how it ends.
 fn said(bytes: &[u8], cuts: &[usize]) -> (Vec<(String, Vec<u8>)>, &'static str) {
     let (mut buffer, mut rest, mut cuts) = (BytesMut::new(), bytes, cuts.iter().cycle());
-    let mut said = Vec::new();
+    let (mut said, buffers) = (Vec::new(), Buffers::default());
     let mut fill = |buffer: &mut BytesMut| {
         let (now, later) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
         buffer.extend_from_slice(now);
@@ -118,7 +118,7 @@ fn said(bytes: &[u8], cuts: &[usize]) -> (Vec<(String, Vec<u8>)>, &'static str) 
     };
     let mut heads = HeadReader::default();
     loop {
-        let head = match heads.take(&mut buffer, LIMITS) {
+        let head = match heads.take(&mut buffer, LIMITS, &buffers) {
             Ok(Some(head)) => head,
             Ok(None) if fill(&mut buffer) => continue,
             Ok(None) => return (said, "open"),
@@ -128,6 +128,7 @@ fn said(bytes: &[u8], cuts: &[usize]) -> (Vec<(String, Vec<u8>)>, &'static str) 
         let mut content = Vec::new();
         let mut coming = rest_of(framing);
         said.push((format!("{} {:?}", head.parts.uri, head.parts.headers), Vec::new()));
+        buffers.give_fields(head.parts.headers);
         loop {
             match coming.next(&mut buffer) {
                 Ok(Piece::Data(data)) => content.extend_from_slice(&data),
