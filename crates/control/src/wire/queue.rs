@@ -37,6 +37,12 @@ pub struct QueueRow {
     /// Reservations that ran out of time.
     #[serde(default)]
     pub timeouts: u64,
+    /// Reservations that their holders gave back.
+    #[serde(default)]
+    pub releases: u64,
+    /// Attempts that failed, as their holders said.
+    #[serde(default)]
+    pub failures: u64,
     /// `disk`: an answer means that the job is on disk.
     pub durability: String,
     /// How the tube gets on.

@@ -64,6 +64,13 @@ impl<D: Io> Broker<D> {
         self.engine.pass_on(id, from, to)
     }
 
+    /// A job that is held for somebody without a connection is this worker's.
+    pub(crate) fn name_holder(&mut self, id: JobId, worker: &str) {
+        let engine = &self.engine;
+        let is_held = |id| engine.job(id).is_some_and(|job| matches!(job.state, JobState::Reserved { .. }));
+        self.holders.name(id, worker, is_held);
+    }
+
     /// The priority of a job that the client holds under this reservation.
     pub(crate) fn held_under(&self, client: ClientId, id: JobId, lease: u32) -> Option<Terms> {
         let job = self.engine.held_under(client, id, lease)?;

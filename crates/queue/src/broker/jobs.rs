@@ -60,6 +60,7 @@ impl<D: Io> Broker<D> {
 
     /// The count of a reservation must be on disk before the next delivery of the job, not before this one.
     fn note_reservation(&mut self, id: JobId, now: Now) {
+        self.holders.take(id);
         let delivered = self.engine.delivery_lsn(id);
         let Some(job) = self.engine.job(id) else { return };
         let record = Record::Reserved { id, times: self.engine.counts(id).reserves };
@@ -98,6 +99,7 @@ impl<D: Io> Broker<D> {
         };
         self.engine.set_pri(id, pri);
         self.change(id, lsn, |counts| counts.releases += 1);
+        self.engine.count_release(job.tube);
         self.engine.update(id, |job| job.delay_s = delay_s);
         self.tell_job(id, JobChange::Released, lsn, now);
         self.answer(client, Reply::Released, lsn);

@@ -14,6 +14,7 @@ mod damage;
 mod dead;
 mod events;
 mod fate;
+mod holders;
 mod jobs;
 mod open;
 mod outbox;
@@ -41,6 +42,7 @@ use checkpoints::Checkpoints;
 pub(crate) use commands::Flow;
 use compact::Compaction;
 use events::Events;
+use holders::Holders;
 pub(crate) use open::{BrokerError, Opened};
 use outbox::Outbox;
 use parked::ParkedPuts;
@@ -136,6 +138,7 @@ pub(crate) struct Broker<D: Io> {
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
     parked: ParkedPuts,
+    holders: Holders,
     pub(crate) pulse: Pulse,
     /// The log's folder, for whoever copies it; while somebody does, no segment goes.
     log_folder: PathBuf,

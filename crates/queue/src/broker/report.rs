@@ -37,6 +37,8 @@ impl<D: Io> Broker<D> {
             total: tube.totals.jobs,
             deleted: tube.totals.deletes,
             timeouts: tube.totals.timeouts,
+            releases: tube.totals.releases,
+            failures: tube.totals.failures,
             durability: tube.config.durability.to_string(),
             burden: burden(tube, now),
             push: None,

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Call, DeadFilter, DeadJob, Done, JobAndBody, Lease, NewJob, Op, PauseNote, Replayed, Settle, Settled, StateName,
-    unavailable,
+    Wanted, unavailable,
 };
 use crate::alert::Gauge;
 use crate::backup::Copied;
@@ -34,20 +34,13 @@ impl Handle {
         }
     }
 
-    /// Reserves up to `jobs_max` jobs of any of the tubes: those that are ready, or the first that becomes ready within
-    /// `wait_s`. They are held until they are settled or their time runs out, whatever becomes of the caller. Dropping the
+    /// Reserves jobs: those that are ready, or the first that becomes ready within `wait_s`. They are held until they are settled or their time runs out, whatever becomes of the caller. Dropping the
     /// future ends the wait and gives back what was got.
     ///
     /// # Errors
     /// `queue_unavailable`, `too_many_tubes`.
-    pub async fn reserve(
-        &self,
-        namespace: &Namespace,
-        tubes: Vec<TubeName>,
-        wait_s: u32,
-        jobs_max: usize,
-    ) -> Result<Vec<JobAndBody>, ApiError> {
-        match self.call(namespace, Op::Reserve { tubes, wait_s, jobs_max }).await? {
+    pub async fn reserve(&self, namespace: &Namespace, wanted: Wanted) -> Result<Vec<JobAndBody>, ApiError> {
+        match self.call(namespace, Op::Reserve(wanted)).await? {
             Done::Jobs(jobs) => Ok(jobs),
             _ => Err(unavailable()),
         }

@@ -83,6 +83,19 @@ pub struct Lease {
     pub number: u32,
 }
 
+/// Which jobs somebody wants to work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of any of these.
+    pub tubes: Vec<TubeName>,
+    /// How long to wait for the first, in seconds.
+    pub wait_s: u32,
+    /// How many at most.
+    pub jobs_max: usize,
+    /// Who asks, for the history of jobs whose attempts end badly.
+    pub worker: Box<str>,
+}
+
 /// What its holder does with a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settle {
@@ -134,11 +147,7 @@ pub(crate) enum Op {
         tube: TubeName,
         jobs: Vec<NewJob>,
     },
-    Reserve {
-        tubes: Vec<TubeName>,
-        wait_s: u32,
-        jobs_max: usize,
-    },
+    Reserve(Wanted),
     Settle {
         lease: Lease,
         how: Settle,

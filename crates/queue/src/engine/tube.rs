@@ -62,6 +62,10 @@ pub(crate) struct Totals {
     pub(crate) deletes: u64,
     pub(crate) pauses: u64,
     pub(crate) timeouts: u64,
+    /// Attempts that their holders gave back.
+    pub(crate) releases: u64,
+    /// Attempts that failed, as their holders said.
+    pub(crate) failures: u64,
 }
 
 /// A pause: how long it was asked for, and when it ends in wall-clock milliseconds.

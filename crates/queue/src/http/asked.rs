@@ -1,5 +1,7 @@
 //! What a request says of itself: whose tubes it is about, and what stands behind the `?`.
 
+use std::net::SocketAddr;
+
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use control::auth::Caller;
@@ -50,6 +52,19 @@ pub(super) struct Asked {
     pub(super) params: Params,
     /// Who asks, as it is written down.
     pub(super) who: String,
+    /// The other end of its connection, where that is known.
+    peer: Option<SocketAddr>,
+}
+
+/// The other end of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+impl Asked {
+    /// What the caller is called where attempts at a job are told, unless it names itself.
+    pub(super) fn worker(&self) -> String {
+        self.peer.map_or_else(|| self.who.clone(), |peer| format!("http {peer}"))
+    }
 }
 
 impl FromRequestParts<Api> for Asked {
@@ -72,7 +87,8 @@ impl FromRequestParts<Api> for Asked {
                 (namespace, who)
             }
         };
-        Ok(Asked { namespace, params, who })
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        Ok(Asked { namespace, params, who, peer })
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
+use super::asked::Peer;
 use super::{Api, Scoping, routes};
 use crate::event::TokenSource;
 use crate::handle::Handle;
@@ -61,10 +62,13 @@ impl Door {
         }
     }
 
-    async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+    async fn answer(&self, mut request: Request<Body>, peer: Option<Peer>) -> Response<Body> {
         match self.admit(request.headers()) {
             Ok(namespace) => {
                 request.extensions_mut().insert(namespace);
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(peer);
+                }
                 match self.routes.clone().oneshot(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
@@ -151,9 +155,10 @@ fn refuse(stream: &TcpStream) {
 }
 
 async fn converse(door: Rc<Door>, stream: TcpStream, permit: OwnedSemaphorePermit, mut stop: watch::Receiver<bool>) {
+    let peer = stream.peer_addr().ok().map(Peer);
     let service = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| {
         let door = Rc::clone(&door);
-        async move { Ok::<_, Infallible>(door.answer(request.map(Body::new)).await) }
+        async move { Ok::<_, Infallible>(door.answer(request.map(Body::new), peer).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -162,6 +162,9 @@ impl Replay {
         self.engine.delay(id, due_ms);
         self.engine.set_pri(id, pri);
         self.count(id, |counts| counts.releases += 1);
+        if let Some(tube) = self.engine.job(id).map(|job| job.tube) {
+            self.engine.count_release(tube);
+        }
         self.engine.update(id, |job| job.delay_s = delay_s);
         if due_ms == 0 {
             self.engine.make_ready(id);

@@ -284,3 +284,25 @@ fn the_trace_of_a_request_is_the_trace_of_its_job() {
     let traces: Vec<_> = jobs.iter().map(|job| job["traceparent"].as_str()).collect();
     assert_eq!(traces, [Some(trace), None, Some(trace)]);
 }
+
+#[test]
+fn the_history_of_a_job_names_whoever_had_it_over_http() {
+    let tube = TubeConfig { attempts_max: 3, ..TubeConfig::default() };
+    let ours = Forebay::start_with(Config { tube, http_listen: vec!["127.0.0.1:0".parse().unwrap()], ..config() });
+    let http = Http { addr: ours.handle.http_bound()[0], fields: String::new() };
+    let id = ours.connect().put("0 0 60", "x");
+    let reserve = |ask: &str| http.post("/v1/queue/reserve", ask).is(200).json()["items"][0].clone();
+    http.settle(&reserve(r#"{"tubes": ["default"], "worker": "mailer 3"}"#), "fail?reason=busy").is(200);
+    http.settle(&reserve(r#"{"tubes": ["default"]}"#), "fail?reason=busy").is(200);
+    let mut client = ours.connect();
+    client.ask_all("reserve");
+    client.ask(&format!("fail {id} busy"));
+    let dead = Http::admin(&ours.handle).get("/v1/queue/dead").json();
+    let worker = |n: usize| dead["items"][0]["attempts"][n]["worker"].as_str().unwrap().to_owned();
+    assert_eq!(worker(0), "mailer 3");
+    assert!(worker(1).starts_with("http 127.0.0.1:"), "{dead}");
+    assert!(worker(2).starts_with("127.0.0.1:"), "{dead}");
+    for bad in [r#"{"tubes": ["default"], "worker": ""}"#, "{\"tubes\": [\"default\"], \"worker\": \"a\\nb\"}"] {
+        assert_eq!(http.post("/v1/queue/reserve", bad).is(400).code(), "request_malformed", "{bad}");
+    }
+}

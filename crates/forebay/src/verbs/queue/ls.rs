@@ -14,7 +14,7 @@ use crate::output::{self, Done};
 /// How often `watch` looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-const HEADER: [&str; 16] = [
+const HEADER: [&str; 17] = [
     "app",
     "env",
     "tube",
@@ -23,6 +23,7 @@ const HEADER: [&str; 16] = [
     "delayed",
     "buried",
     "dead",
+    "retries",
     "oldest",
     "in/s",
     "out/s",
@@ -68,6 +69,7 @@ fn cells(row: &QueueRow) -> Vec<String> {
         row.delayed.to_string(),
         row.buried.to_string(),
         row.dead.to_string(),
+        (row.timeouts + row.releases + row.failures).to_string(),
         or_dash(row.oldest_ready_ms.map(|ms| output::ago(ms / 1_000))),
         rate(row.burden.arrivals_per_s),
         rate(row.burden.services_per_s),

@@ -277,7 +277,7 @@ mod tests {
     fn every_record_is_read_back_as_it_was_written() {
         let at = TubeRef { space: "shop/production", tube: "orders" };
         let shared = TubeRef { space: "", tube: "default" };
-        let totals = Totals { jobs: 5, deletes: 3, pauses: 1, timeouts: 2 };
+        let totals = Totals { jobs: 5, deletes: 3, pauses: 1, timeouts: 2, releases: 7, failures: 6 };
         let attrs = Attrs {
             trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
             counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },

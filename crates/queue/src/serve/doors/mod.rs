@@ -43,9 +43,7 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
     let visit = Visit::enter(shell, namespace);
     match op {
         Op::Put { tube, jobs } => put::put(shell, &visit, &tube, jobs).await.map(Done::Put),
-        Op::Reserve { tubes, wait_s, jobs_max } => {
-            work::reserve(shell, namespace, &visit, &tubes, wait_s, jobs_max).await.map(Done::Jobs)
-        }
+        Op::Reserve(wanted) => work::reserve(shell, namespace, &visit, wanted).await.map(Done::Jobs),
         Op::Settle { lease, how } => work::settle(shell, namespace, &visit, lease, how).await.map(Done::Settled),
         Op::Peek { id } => by_hand::peek(&visit, Some(id)).await,
         Op::PeekFirst { tube, state } => by_hand::peek_first(&visit, &tube, state).await,
@@ -78,7 +76,7 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
 /// what makes it be. Everything is named here: what comes later must say which it is.
 fn nothing_there(op: &Op) -> Option<Outcome<Done>> {
     Some(match op {
-        Op::Put { .. } | Op::Reserve { .. } | Op::Fire { .. } => return None,
+        Op::Put { .. } | Op::Reserve(_) | Op::Fire { .. } => return None,
         // These are about the plane as a whole.
         Op::Snapshot { .. } | Op::Histograms | Op::Watched | Op::Status => return None,
         Op::Ticks { names } if !names.is_empty() => return None,
