@@ -24,6 +24,7 @@ mod rules;
 pub mod schema;
 mod source;
 mod suggest;
+mod tls;
 mod work;
 
 pub use error::{Code, ConfigError, Excerpt, FileKind, Place, Problem};

@@ -13,6 +13,8 @@ const QUEUE_CONNECTION_BYTES: u64 = 4 << 10;
 const HTTP_CONNECTION_BYTES: u64 = 32 << 10;
 /// What one first answer costs beside its bytes on disk.
 const ANSWER_BYTES: u64 = 256;
+/// What one session with TLS may hold: what came in and is not whole, what is to go out and was not taken.
+const TLS_SESSION_BYTES: u64 = 52 << 10;
 /// What one record in a tail's waiting line costs, on average; the tail holds records that the store shares.
 const TAIL_RECORD_BYTES: u64 = 256;
 /// The code, the stacks, SQLite's cache and what else does not grow with the load.
@@ -76,6 +78,11 @@ pub(crate) fn budget(
             head,
         ),
         row(format!("router.answers_max x {ANSWER_BYTES}"), router.answers_max.into(), ANSWER_BYTES),
+        row(
+            format!("router.connections_max x {TLS_SESSION_BYTES}, with TLS"),
+            if router.tls.listen.is_empty() { 0 } else { router.connections_max.into() },
+            TLS_SESSION_BYTES,
+        ),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),
         row("queue.volatile_bytes_max".into(), 1, queue.volatile_bytes_max),
@@ -100,6 +107,7 @@ pub(crate) fn budget(
         row("logs.pending_bytes_max x 2 (waiting, being written)".into(), 2, logs.pending_bytes_max),
         row(format!("logs.tails_max x tail_records_max x {TAIL_RECORD_BYTES}"), tails, TAIL_RECORD_BYTES),
     ];
+    rows.retain(|row| row.bytes > 0);
     rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
     Budget { bytes_max, rows }
 }

@@ -17,7 +17,7 @@ use crate::error::{Code, ConfigError, FileKind, Place, Problem};
 use crate::key_path::KeyPath;
 use crate::memory::{self, Budget};
 use crate::source::Source;
-use crate::{file, load, suggest, work};
+use crate::{file, load, suggest, tls, work};
 
 pub use origin::{Origin, Origins};
 
@@ -93,6 +93,8 @@ pub struct Flags {
     pub data: Option<PathBuf>,
     /// `--http`.
     pub http: Option<String>,
+    /// `--https`.
+    pub https: Option<String>,
     /// `--queue`.
     pub queue: Option<String>,
     /// `--admin`.
@@ -177,11 +179,12 @@ impl NodeConfig {
         let (key_file, key_origin) = found.key_file(file.key_file);
         found.key_apart(&data, &key_file, &key_origin);
         let http = found.addresses(&places::HTTP, &mut router.listen);
+        let https = found.addresses(&places::HTTPS, &mut router.tls.listen);
         let queue_origin = found.addresses(&places::QUEUE, &mut queue.listen);
         let admin_origin = found.addresses(&places::ADMIN, &mut admin.listen);
         let origins =
-            Origins { data: data_origin, key_file: key_origin, http, queue: queue_origin, admin: admin_origin };
-        found.shared_port(&origins, [&router.listen, &queue.listen, &admin.listen]);
+            Origins { data: data_origin, key_file: key_origin, http, https, queue: queue_origin, admin: admin_origin };
+        found.shared_port(&origins, [&router.listen, &router.tls.listen, &queue.listen, &admin.listen]);
         ConfigError::of(FileKind::Node, found.problems, 0)?;
         let memory = memory::budget(file.memory_bytes_max, &router, &queue, &logs);
         if memory.is_exceeded() {
@@ -215,6 +218,8 @@ fn rules(file: &NodeFile, document: &Document<'_>) -> Vec<Finding> {
             findings.push(finding.hint("leave the key away for the default"));
         }
     }
+    tls::rules(&file.router.tls, &mut findings);
+    tls::absolute(&file.router.tls, &mut findings);
     let queue = root.key("queue");
     work::pushes(&queue.key("push"), &file.queue.push, &BTreeSet::new(), &mut findings);
     work::crons(&queue.key("cron"), &file.queue.cron, &mut findings);
@@ -249,7 +254,8 @@ fn exceeded(memory: &Budget, document: Option<&Document<'_>>) -> ConfigError {
 }
 
 /// The variables that a node reads.
-const VARIABLES: [&str; 5] = ["FOREBAY_CONFIG", "FOREBAY_DATA", "FOREBAY_HTTP", "FOREBAY_QUEUE", "FOREBAY_ADMIN"];
+const VARIABLES: [&str; 6] =
+    ["FOREBAY_CONFIG", "FOREBAY_DATA", "FOREBAY_HTTP", "FOREBAY_HTTPS", "FOREBAY_QUEUE", "FOREBAY_ADMIN"];
 
 /// Variables that look like ours and are not: almost always a slip.
 fn strange_variables(environment: &BTreeMap<String, String>) -> Vec<String> {

@@ -15,7 +15,7 @@ use crate::error::{ConfigError, FileKind};
 use crate::key_path::KeyPath;
 use crate::source::Source;
 use crate::suggest::nearest;
-use crate::{file, load, pages, rules};
+use crate::{file, load, pages, rules, tls};
 
 /// What `forebay router serve --config` reads: `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,6 +118,7 @@ impl RouterFile {
         let text = load::read_bounded(path).map_err(|e| load::unreadable(FileKind::Router, &name, &e))?;
         let mut file = RouterFile::parse(&name, &text)?;
         let folder = path.parent().unwrap_or(Path::new("."));
+        tls::within(folder, &mut file.router.tls);
         pages::read(FileKind::Router, &name, folder, file.routes.iter_mut().map(|route| &mut route.policy))?;
         Ok(file)
     }
@@ -146,6 +147,7 @@ fn unknown_upstream(file: &RouterFile, at: KeyPath, name: &str) -> Option<Findin
 
 fn rules_of(file: &RouterFile) -> Vec<Finding> {
     let mut findings = Vec::new();
+    tls::rules(&file.router.tls, &mut findings);
     let mut seen = BTreeMap::new();
     for (n, route) in file.routes.iter().enumerate() {
         let at = KeyPath::root().key("routes").index(n);

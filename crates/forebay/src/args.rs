@@ -124,6 +124,9 @@ pub(crate) struct ListenFlags {
     /// Addresses for HTTP [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR,...")]
     pub(crate) http: Option<String>,
+    /// Addresses for HTTPS, with the certificates of [router.tls] [default: none]
+    #[arg(long, value_name = "ADDR,...")]
+    pub(crate) https: Option<String>,
     /// Addresses for the queue [default: 127.0.0.1:11300]
     #[arg(long, value_name = "ADDR,...")]
     pub(crate) queue: Option<String>,

@@ -10,6 +10,7 @@ use crate::body::{ClientBody, ContentFault};
 use crate::capacity;
 use crate::conn::Conn;
 use crate::deadline;
+use crate::edge;
 use crate::exchange::Exchange;
 use crate::fields::FieldSet;
 use crate::forward::Outbound;
@@ -57,6 +58,14 @@ async fn pass(exchange: &mut Exchange, head: Parts, set: FieldSet, content: Opti
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
     let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
     exchange.routed(&admitted.host, &routed, asked);
+    if let Some(https) = &routed.policy.https {
+        exchange.secure = edge::is_secure(&conn, &head.headers);
+        if https.redirect && !exchange.secure {
+            let port = worker.shared.edge.https_port;
+            exchange.location = edge::location(&admitted.host, &head, port).map(Box::new);
+            return Err(Failure::Insecure);
+        }
+    }
     let bytes_max = routed.policy.body_bytes_max;
     let content = match content {
         None => ClientBody::Empty,

@@ -8,6 +8,8 @@ use std::task::Waker;
 
 use http::HeaderValue;
 
+use crate::edge::Secured;
+
 /// Ticks of the worker's sweep; wraps around.
 pub(crate) type Tick = u32;
 
@@ -58,6 +60,8 @@ pub(crate) struct Conn {
     /// The client's address as `X-Forwarded-For` gives it.
     pub(crate) peer_value: HeaderValue,
     pub(crate) trusted: bool,
+    /// It has TLS.
+    pub(crate) secured: Option<Box<Secured>>,
     /// Set when a reply was sent although content was unread: what still comes is read away before closing.
     pub(crate) linger: Cell<bool>,
     now: Rc<Cell<Tick>>,
@@ -75,12 +79,13 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn new(peer: SocketAddr, trusted: bool, now: Rc<Cell<Tick>>) -> Conn {
+    pub(crate) fn new(peer: SocketAddr, trusted: bool, secured: Option<Box<Secured>>, now: Rc<Cell<Tick>>) -> Conn {
         let peer_value = HeaderValue::from_str(&peer.ip().to_canonical().to_string());
         Conn {
             peer,
             peer_value: peer_value.unwrap_or(HeaderValue::from_static("unknown")),
             trusted,
+            secured,
             linger: Cell::new(false),
             waits: Cell::new(Waits::Head),
             waits_since: Cell::new(now.get()),
@@ -94,6 +99,11 @@ impl Conn {
             task: RefCell::new(None),
             content_task: RefCell::new(None),
         }
+    }
+
+    /// What `X-Forwarded-Proto` says of it.
+    pub(crate) fn proto(&self) -> &'static str {
+        if self.secured.is_some() { "https" } else { "http" }
     }
 
     fn wait_for(&self, what: Waits) {

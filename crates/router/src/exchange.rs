@@ -43,6 +43,10 @@ pub(crate) struct Exchange {
     pub(crate) has_content: bool,
     /// What it holds because its route asks for something.
     pub(crate) taken: Taken,
+    /// It has come by TLS; looked at only where the route asks for that.
+    pub(crate) secure: bool,
+    /// Where its client is sent instead.
+    pub(crate) location: Option<Box<HeaderValue>>,
     started: Mono,
     deadline: Mono,
     route: Option<Routed>,
@@ -68,6 +72,8 @@ impl Exchange {
             need: None,
             has_content: false,
             taken: Taken::default(),
+            secure: false,
+            location: None,
             started,
             deadline: started,
             route: None,
@@ -177,6 +183,12 @@ impl Exchange {
             return None;
         }
         HeaderValue::try_from(server_timing(record)).ok()
+    }
+
+    /// What browsers are told of TLS, where the route wants that.
+    pub(crate) fn hsts(&self) -> Option<&HeaderValue> {
+        let https = self.route.as_ref()?.policy.https.as_ref()?;
+        https.hsts.as_ref().filter(|_| self.secure)
     }
 
     /// Content of the reply went out.

@@ -150,6 +150,15 @@ pub(crate) struct Client<'a> {
     pub(crate) addr: &'a HeaderValue,
     /// Whether what it says about clients before it is believed.
     pub(crate) trusted: bool,
+    /// `http` or `https`.
+    pub(crate) proto: &'static str,
+}
+
+/// Where a client is and how it came, as endpoints are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) addr: HeaderValue,
+    pub(crate) proto: &'static str,
 }
 
 /// Sees to `X-Forwarded-For`, `-Proto` and `-Host`. From a trusted peer what came in is kept and added to (`Forwarded`
@@ -166,7 +175,7 @@ pub(crate) fn forwarded(headers: &mut HeaderMap, set: FieldSet, client: Client<'
         headers.insert(FORWARDED_FOR, client.addr.clone());
     }
     if !headers.contains_key(FORWARDED_PROTO) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(client.proto));
     }
     if !headers.contains_key(FORWARDED_HOST)
         && let Some(host) = headers.get(header::HOST).cloned()
@@ -177,9 +186,9 @@ pub(crate) fn forwarded(headers: &mut HeaderMap, set: FieldSet, client: Client<'
 }
 
 /// Writes what an endpoint is told about a client of which nothing is known but where it is.
-pub(crate) fn write_forwarded(out: &mut Vec<u8>, headers: &HeaderMap, addr: &HeaderValue) {
-    write_field(out, &FORWARDED_FOR, addr.as_bytes());
-    write_field(out, &FORWARDED_PROTO, b"http");
+pub(crate) fn write_forwarded(out: &mut Vec<u8>, headers: &HeaderMap, client: &Origin) {
+    write_field(out, &FORWARDED_FOR, client.addr.as_bytes());
+    write_field(out, &FORWARDED_PROTO, client.proto.as_bytes());
     if let Some(host) = headers.get(header::HOST) {
         write_field(out, &FORWARDED_HOST, host.as_bytes());
     }

@@ -17,7 +17,7 @@ use crate::capacity::{self, Visit};
 use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
-use crate::fields::{self, Client, FieldSet};
+use crate::fields::{self, Client, FieldSet, Origin};
 use crate::h1::{Asked, Fault, ReplyContent};
 use crate::hop::Hop;
 use crate::kept::{KeepLimits, Kept};
@@ -35,8 +35,8 @@ pub(crate) struct Outbound {
     hedged: bool,
     grpc_timeout: bool,
     traced: Traced,
-    /// Where the client is, unless the head says so already.
-    client: Option<HeaderValue>,
+    /// The client, unless the head tells about it already.
+    client: Option<Origin>,
     head: Parts,
     content: Content,
 }
@@ -79,8 +79,13 @@ impl Outbound {
         if set.ours && !conn.trusted {
             fields::remove_all(&mut head.headers, fields::is_ours);
         }
-        let client = Client { addr: &conn.peer_value, trusted: conn.trusted };
-        let client = fields::forwarded(&mut head.headers, set, client).then(|| conn.peer_value.clone());
+        if let Some(secured) = &conn.secured {
+            secured.write(&mut head.headers);
+        }
+        let proto = conn.proto();
+        let client = Client { addr: &conn.peer_value, trusted: conn.trusted, proto };
+        let said_nothing = fields::forwarded(&mut head.headers, set, client);
+        let client = said_nothing.then(|| Origin { addr: conn.peer_value.clone(), proto });
         tracing_context::remove(&mut head.headers, set, traced);
         // Each try says how long it may take.
         deadline::remove(&mut head.headers, set);

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use control::plane::{PlaneState, PlaneStatus};
-use net::listen::{self, ListenError};
+use net::listen::{self, Bound};
 use stdx::clock::SharedClock;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -17,17 +17,19 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::access::{AccessRing, AccessSink};
 use crate::config::Config;
+use crate::edge::{Edge, Speaks};
 use crate::health_source::{HealthSource, NoHealth};
-use crate::idempotency::{Answers, JournalError};
+use crate::idempotency::Answers;
 use crate::live;
 use crate::overrides::Overrides;
 use crate::own_writes::Signer;
-use crate::peers::{PeerError, TrustedPeers};
+use crate::peers::TrustedPeers;
 use crate::room::Room;
 use crate::routing::{EndpointSource, Routing};
 use crate::serve;
 use crate::shared::{By, LastWords, Phase, Shared, Stores};
 use crate::silence;
+use crate::start_error::StartError;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
@@ -35,39 +37,6 @@ use crate::worker::Worker;
 const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// How long workers get to end after what was in flight has been cut.
 const CUT_TIME: Duration = Duration::from_secs(1);
-
-/// Why the router does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// `trusted_peers` names something that is no address and no network.
-    #[error("trusted_peers: {0}")]
-    Peer(#[from] PeerError),
-    /// First answers of an earlier run cannot be read.
-    #[error(transparent)]
-    Answers(#[from] JournalError),
-    /// The key of the router's cookies cannot be had.
-    #[error("cannot read or make cookie.key in the router's data folder: {0}")]
-    Key(#[source] io::Error),
-    /// A worker's thread or runtime cannot be had.
-    #[error("cannot start a worker: {0}")]
-    Worker(#[from] io::Error),
-}
-
-impl StartError {
-    /// A stable word for machines.
-    pub fn code(&self) -> &'static str {
-        match self {
-            StartError::Listen(error) => error.code(),
-            StartError::Peer(_) => "trusted_peer_malformed",
-            StartError::Answers(_) => "router_answers_failed",
-            StartError::Key(_) => "router_key_failed",
-            StartError::Worker(_) => "router_worker_failed",
-        }
-    }
-}
 
 /// A running router, as the rest of the process sees it. Clones are the same router.
 #[derive(Clone)]
@@ -142,19 +111,23 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         some => usize::from(some),
     };
-    let bound = listen::bind_all(&config.listen, workers)?;
-    let addrs = bound.iter().map(|one| one.addr).collect();
+    let proxies = TrustedPeers::parse(&config.proxy_protocol_from).map_err(StartError::Proxy)?;
+    let plain = listen::bind_all(&config.listen, workers)?;
+    let secure = listen::bind_all(&config.tls.listen, workers).map_err(StartError::ListenTls)?;
+    let bound = plain.iter().map(|one| one.addr).collect();
+    let edge = Edge::open(&config, proxies, secure.iter().map(|one| one.addr).collect())?;
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
     let answers = Answers::open(&config, data.as_deref())?;
     let signer = Signer::open(data.as_deref()).map_err(StartError::Key)?;
     let stores = Stores { room: Room::new(&config, data.as_deref()), answers, signer };
-    let shared = Shared::new(config, trusted, workers, routing, By { overrides, health, stores }, clock.mono());
+    let shared = Shared::new(config, trusted, workers, routing, By { overrides, health, stores, edge }, clock.mono());
     let shared = Arc::new(shared);
-    let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for address in bound {
+    let mut sockets: Vec<Vec<(TcpListener, Speaks)>> = (0..workers).map(|_| Vec::new()).collect();
+    let speaking = |bound: Vec<Bound>, speaks| bound.into_iter().map(move |one| (one, speaks));
+    for (address, speaks) in speaking(plain, Speaks::Plain).chain(speaking(secure, Speaks::Tls)) {
         for (worker, socket) in address.sockets.into_iter().enumerate() {
-            sockets[worker].push(socket);
+            sockets[worker].push((socket, speaks));
         }
     }
     for (index, sockets) in sockets.into_iter().enumerate() {
@@ -162,13 +135,13 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         let start = Start { index, sockets, ring, clock: clock.clone(), source: source.clone() };
         spawn(start, &shared)?;
     }
-    Ok(Handle { shared, clock, bound: addrs, source })
+    Ok(Handle { shared, clock, bound, source })
 }
 
 /// What a worker's thread begins with.
 struct Start {
     index: usize,
-    sockets: Vec<TcpListener>,
+    sockets: Vec<(TcpListener, Speaks)>,
     ring: Option<Box<dyn AccessRing>>,
     clock: SharedClock,
     source: watch::Receiver<Arc<Routing>>,
@@ -208,9 +181,11 @@ async fn work(start: Start, shared: Arc<Shared>) {
         vital(&worker, "watching the checks", async move { silence::watch(&watching).await });
     }
     let mut accepting = Vec::new();
-    for socket in start.sockets {
+    for (socket, speaks) in start.sockets {
         match tokio::net::TcpListener::from_std(socket) {
-            Ok(listener) => accepting.push(vital(&worker, "accepting", serve::accept(Rc::clone(&worker), listener))),
+            Ok(listener) => {
+                accepting.push(vital(&worker, "accepting", serve::accept(Rc::clone(&worker), listener, speaks)));
+            }
             Err(error) => shared.status.fail(format!("worker {} cannot accept: {error}", start.index)),
         }
     }
@@ -245,7 +220,7 @@ fn vital(worker: &Rc<Worker>, what: &'static str, part: impl Future<Output = ()>
 }
 
 impl Handle {
-    /// The addresses that are served, with the real port where 0 was asked for.
+    /// The addresses that are served without TLS, with the real port where 0 was asked for.
     pub fn bound(&self) -> Vec<SocketAddr> {
         self.bound.to_vec()
     }

@@ -2,7 +2,6 @@
 //! how long it may take. Written straight into the head's bytes; no list of fields is touched for it. Pure.
 
 use http::HeaderMap;
-use http::header::HeaderValue;
 
 use crate::deadline::Left;
 use crate::fields;
@@ -13,8 +12,8 @@ use crate::tracing_context::{self, Traced};
 pub(crate) struct Hop<'a> {
     pub(crate) left: Left,
     pub(crate) traced: &'a Traced,
-    /// The client's address, unless the head tells about the client already.
-    pub(crate) client: Option<&'a HeaderValue>,
+    /// The client, unless the head tells about it already.
+    pub(crate) client: Option<&'a fields::Origin>,
 }
 
 impl Hop<'_> {

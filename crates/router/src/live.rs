@@ -11,8 +11,8 @@ use crate::handle::Handle;
 use crate::routing::Routing;
 use crate::worker::Worker;
 
-/// The keys that [`Handle::reconfigure`] applies; the others count at a start.
-pub const LIVE_KEYS: [&str; 10] = [
+/// The keys that [`Handle::reconfigure`] applies, certificates [`Handle::replace_certificates`]; the others count at a start.
+pub const LIVE_KEYS: [&str; 11] = [
     "header_timeout_ms",
     "body_timeout_ms",
     "write_timeout_ms",
@@ -23,6 +23,7 @@ pub const LIVE_KEYS: [&str; 10] = [
     "held_max",
     "drain_idle_ms",
     "drain_timeout_ms",
+    "tls.certificates",
 ];
 
 impl Handle {

@@ -124,6 +124,9 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     if let Some(seconds) = rescue.retry_after_s {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(location) = exchange.location.take() {
+        headers.insert(header::LOCATION, *location);
+    }
     if rescue.status == http::StatusCode::METHOD_NOT_ALLOWED {
         let methods = if matches!(failure, Failure::ReadOnly) { "GET, HEAD" } else { METHODS };
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
@@ -169,6 +172,10 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) -> bo
     if let Some(value) = exchange.server_timing() {
         // Beside the application's own.
         headers.append(fields::SERVER_TIMING, value);
+    }
+    if let Some(hsts) = exchange.hsts() {
+        // What the application says itself counts.
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
     }
     if let Some(rate) = &exchange.taken.rate {
         rate.write(headers);

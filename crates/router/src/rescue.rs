@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     Reserved,
     #[error("the router answers this path itself, and only to GET and HEAD")]
     ReadOnly,
+    #[error("the request came without TLS, which the route asks for")]
+    Insecure,
     #[error("{0}")]
     Content(#[from] ContentFault),
     #[error("the deadline passed")]
@@ -96,6 +98,7 @@ impl Failure {
             Failure::Refused(_) => (S::BAD_REQUEST, "the request is malformed or ambiguous"),
             Failure::ReadOnly => (S::METHOD_NOT_ALLOWED, "this method is not allowed here"),
             Failure::NoRoute | Failure::Reserved => (S::NOT_FOUND, "nothing is served here"),
+            Failure::Insecure => (S::PERMANENT_REDIRECT, "this is served with TLS only"),
             Failure::Content(ContentFault::TooLarge) => (S::PAYLOAD_TOO_LARGE, "the request's content is too large"),
             Failure::Content(ContentFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's content came too slowly"),
             Failure::Content(ContentFault::Broken | ContentFault::Unkept) => {

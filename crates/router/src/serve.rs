@@ -9,13 +9,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
 
 use crate::conn::Conn;
+use crate::edge::{self, Opened, Speaks, Stream};
 use crate::h1::front;
 use crate::shared::Phase;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
 /// Accepts on one socket until the router drains; then takes what the kernel already queued, and closes.
-pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener, speaks: Speaks) {
     let mut phase = worker.shared.phase.subscribe();
     loop {
         let accepted = tokio::select! {
@@ -31,16 +32,16 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
                     _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
                 };
                 let Ok(seat) = seat else { break };
-                begin(&worker, stream, peer, seat);
+                begin(&worker, stream, (peer, speaks), seat);
             }
             Err(error) => net::accept::rest(&error).await,
         }
     }
-    take_queued(&worker, &listener).await;
+    take_queued(&worker, &listener, speaks).await;
 }
 
 /// A connection that the kernel accepted for us would be reset by closing the listener.
-async fn take_queued(worker: &Rc<Worker>, listener: &TcpListener) {
+async fn take_queued(worker: &Rc<Worker>, listener: &TcpListener, speaks: Speaks) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -49,25 +50,32 @@ async fn take_queued(worker: &Rc<Worker>, listener: &TcpListener) {
         };
         let seat = Arc::clone(&worker.shared.connections).try_acquire_owned();
         let (Ok((stream, peer)), Ok(seat)) = (accepted, seat) else { return };
-        begin(worker, stream, peer, seat);
+        begin(worker, stream, (peer, speaks), seat);
     }
 }
 
 /// A connection is a task of its own: a panic in it ends it and nothing else.
-fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, seat: OwnedSemaphorePermit) {
+fn begin(worker: &Rc<Worker>, stream: TcpStream, from: (SocketAddr, Speaks), seat: OwnedSemaphorePermit) {
     let worker = Rc::clone(worker);
     spawn_local(async move {
-        connection(&worker, stream, peer).await;
+        connection(&worker, stream, from).await;
         drop(seat);
     });
 }
 
-async fn connection(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+async fn connection(worker: &Rc<Worker>, stream: TcpStream, (peer, speaks): (SocketAddr, Speaks)) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "connection was gone before it began");
         return;
     }
-    let conn = Rc::new(Conn::new(peer, worker.shared.trusted.contains(peer.ip()), worker.sweep.clock()));
+    let opened = if worker.shared.edge.concerns(speaks, peer.ip()) {
+        Box::pin(edge::open(worker, stream, peer, speaks)).await
+    } else {
+        Some(Opened { stream: Stream::Plain(stream), peer, secured: None })
+    };
+    let Some(Opened { stream, peer, secured }) = opened else { return };
+    let trusted = worker.shared.trusted.contains(peer.ip());
+    let conn = Rc::new(Conn::new(peer, trusted, secured, worker.sweep.clock()));
     let _watched = Sweep::watch(worker, Rc::clone(&conn));
     front::serve(worker, &conn, stream).await;
 }

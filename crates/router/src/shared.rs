@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::capacity::Manual;
 use crate::config::Config;
+use crate::edge::Edge;
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::health_source::HealthSource;
 use crate::idempotency::Answers;
@@ -40,6 +41,7 @@ pub(crate) enum Phase {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) trusted: TrustedPeers,
+    pub(crate) edge: Arc<Edge>,
     pub(crate) status: PlaneStatus,
     pub(crate) workers: Box<[WorkerCell]>,
     pub(crate) phase: watch::Sender<Phase>,
@@ -69,6 +71,7 @@ pub(crate) struct By {
     pub(crate) overrides: Overrides,
     pub(crate) health: Arc<dyn HealthSource>,
     pub(crate) stores: Stores,
+    pub(crate) edge: Edge,
 }
 
 /// What the router keeps beyond one request.
@@ -97,13 +100,14 @@ impl Shared {
         by: By,
         now: Mono,
     ) -> Shared {
-        let By { overrides, health, stores } = by;
+        let By { overrides, health, stores, edge } = by;
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
         overrides.apply(&states);
         Shared {
             trusted,
+            edge: Arc::new(edge),
             status: PlaneStatus::running("router"),
             workers: (0..workers).map(|_| WorkerCell::default()).collect(),
             phase: watch::Sender::new(Phase::Serving),

@@ -12,6 +12,7 @@ use stdx::ids::{ReleaseNo, Scope};
 use crate::balance::{self, Balance, Choice};
 use crate::capacity::{AppState, RequestLimit, Rules};
 use crate::config::{BalanceConfig, BreakerConfig, Config, IdempotencyConfig, UpstreamPolicy};
+use crate::edge::Https;
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
 use crate::pick::Among;
@@ -112,6 +113,7 @@ pub(crate) struct Policy {
     pub(crate) idempotency: Option<Arc<IdempotencyConfig>>,
     pub(crate) server_timing: bool,
     pub(crate) own_writes: Option<Arc<OwnWrites>>,
+    pub(crate) https: Option<Arc<Https>>,
 }
 
 /// How a route lets clients read what they wrote.
@@ -256,6 +258,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             idempotency: spec.policy.idempotency.clone().map(Arc::new),
             server_timing: spec.policy.server_timing,
             own_writes: OwnWrites::of(spec),
+            https: spec.policy.https.as_ref().map(|https| Arc::new(Https::of(https))),
         },
         rules: Rules::of(&spec.policy, &state),
         state,

@@ -130,6 +130,11 @@ impl Worker {
         date
     }
 
+    /// The time for a request's head.
+    pub(crate) fn header_time(&self) -> Duration {
+        Duration::from_millis(self.shared.config.header_timeout_ms.into())
+    }
+
     /// The routing in force.
     pub(crate) fn snapshot(&self) -> Rc<View> {
         Rc::clone(&self.snapshot.borrow())

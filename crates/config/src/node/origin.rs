@@ -46,6 +46,8 @@ pub struct Origins {
     pub key_file: Origin,
     /// Of `router.listen`.
     pub http: Origin,
+    /// Of `router.tls.listen`.
+    pub https: Origin,
     /// Of `queue.listen`.
     pub queue: Origin,
     /// Of `admin.listen`.

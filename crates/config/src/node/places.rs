@@ -8,37 +8,45 @@ use net::listen::ListenAddr;
 use crate::document::{Document, Spot};
 use crate::error::Problem;
 use crate::key_path::KeyPath;
-use crate::node::{Inputs, Origin, Origins, setting_problem};
+use crate::node::{Flags, Inputs, Origin, Origins, setting_problem};
 
 /// One list of addresses: its keys, its names and its default.
 pub(crate) struct Listener {
-    pub(crate) table: &'static str,
     pub(crate) key: &'static str,
     variable: &'static str,
     flag: &'static str,
-    default: &'static str,
+    flag_of: fn(&Flags) -> Option<&str>,
+    /// `None`: nowhere.
+    default: Option<&'static str>,
 }
 
 pub(crate) const HTTP: Listener = Listener {
-    table: "router",
     key: "router.listen",
     variable: "FOREBAY_HTTP",
     flag: "--http",
-    default: "127.0.0.1:8080",
+    flag_of: |flags| flags.http.as_deref(),
+    default: Some("127.0.0.1:8080"),
+};
+pub(crate) const HTTPS: Listener = Listener {
+    key: "router.tls.listen",
+    variable: "FOREBAY_HTTPS",
+    flag: "--https",
+    flag_of: |flags| flags.https.as_deref(),
+    default: None,
 };
 pub(crate) const QUEUE: Listener = Listener {
-    table: "queue",
     key: "queue.listen",
     variable: "FOREBAY_QUEUE",
     flag: "--queue",
-    default: "127.0.0.1:11300",
+    flag_of: |flags| flags.queue.as_deref(),
+    default: Some("127.0.0.1:11300"),
 };
 pub(crate) const ADMIN: Listener = Listener {
-    table: "admin",
     key: "admin.listen",
     variable: "FOREBAY_ADMIN",
     flag: "--admin",
-    default: "127.0.0.1:7070",
+    flag_of: |flags| flags.admin.as_deref(),
+    default: Some("127.0.0.1:7070"),
 };
 
 /// The inputs, and the problems found in them so far.
@@ -77,22 +85,18 @@ impl Found<'_> {
 
     /// Fills a list of addresses and says who named them.
     pub(crate) fn addresses(&mut self, listener: &Listener, listen: &mut Vec<ListenAddr>) -> Origin {
-        let flags = &self.inputs.flags;
-        let flag = match listener.table {
-            "router" => &flags.http,
-            "queue" => &flags.queue,
-            _ => &flags.admin,
-        };
+        let flag = (listener.flag_of)(&self.inputs.flags);
         let variable = self.variable(listener.variable);
         let (text, origin) = match (flag, variable) {
-            (Some(text), _) => (text.as_str(), Origin::Flag(listener.flag)),
+            (Some(text), _) => (text, Origin::Flag(listener.flag)),
             (None, Some(text)) => (text, Origin::Variable(listener.variable)),
             (None, None) => {
-                let at = KeyPath::root().key(listener.table).key("listen");
+                let at = listener.key.split('.').fold(KeyPath::root(), |at, key| at.key(key));
                 if self.document.is_some_and(|document| document.has(&at)) {
                     return self.file_origin(&at);
                 }
-                (listener.default, Origin::Default)
+                let Some(default) = listener.default else { return Origin::Default };
+                (default, Origin::Default)
             }
         };
         match list(text) {
@@ -115,8 +119,13 @@ impl Found<'_> {
     }
 
     /// Two planes on one address would find out only when the second binds.
-    pub(crate) fn shared_port(&mut self, origins: &Origins, lists: [&Vec<ListenAddr>; 3]) {
-        let named = [(HTTP.key, &origins.http), (QUEUE.key, &origins.queue), (ADMIN.key, &origins.admin)];
+    pub(crate) fn shared_port(&mut self, origins: &Origins, lists: [&Vec<ListenAddr>; 4]) {
+        let named = [
+            (HTTP.key, &origins.http),
+            (HTTPS.key, &origins.https),
+            (QUEUE.key, &origins.queue),
+            (ADMIN.key, &origins.admin),
+        ];
         for (n, list) in lists.iter().enumerate() {
             for (m, earlier) in lists.iter().enumerate().take(n) {
                 let Some(shared) = list.iter().find(|addr| earlier.contains(addr) && !is_any_port(addr)) else {

@@ -121,6 +121,37 @@ fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
 }
 
 #[test]
+fn tls_needs_certificates_authorities_and_whole_paths() {
+    let error = of_file(
+        "schema = 1\n[router.tls]\nlisten = [\"127.0.0.1:443\"]\nclient_certificate = \"required\"\nversion_min = \"1.3\"\n",
+    );
+    insta::assert_snapshot!(error, @r#"
+    there is no certificate to serve HTTPS with
+      at router.tls.listen (/etc/forebay/node.toml:3:1)
+      3 | listen = ["127.0.0.1:443"]
+        | ^^^^^^
+    hint: add certificates = [{ cert = "/etc/ssl/site.pem", key = "/etc/ssl/site.key" }]
+
+    certificates of clients cannot be checked
+      at router.tls.client_certificate (/etc/forebay/node.toml:4:1)
+      4 | client_certificate = "required"
+        | ^^^^^^^^^^^^^^^^^^
+    hint: name the file of their authorities with `client_ca`
+    "#);
+    let error = of_file(
+        "schema = 1\n[router.tls]\ncertificates = [{ cert = \"a.pem\", key = \"/a.key\" }]\nversion_min = \"1.1\"\n",
+    );
+    assert!(error.to_string().contains("router.tls.version_min"), "{error}");
+    let error = of_file("schema = 1\n[router.tls]\ncertificates = [{ cert = \"a.pem\", key = \"/a.key\" }]\n");
+    insta::assert_snapshot!(error, @r#"
+    `a.pem` is relative: expected an absolute path
+      at router.tls.certificates[0].cert (/etc/forebay/node.toml:3:26)
+      3 | certificates = [{ cert = "a.pem", key = "/a.key" }]
+        |                          ^^^^^^^
+    "#);
+}
+
+#[test]
 fn without_a_home_there_is_no_default_folder() {
     let error = NodeConfig::resolve(&Inputs::default()).unwrap_err();
     insta::assert_snapshot!(error, @r#"

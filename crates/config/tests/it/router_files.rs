@@ -1,7 +1,7 @@
 //! `router.toml`: a router alone.
 
 use config::RouterFile;
-use router::config::{BalanceMethod, HedgeConfig};
+use router::config::{BalanceMethod, ClientCertificate, HedgeConfig, TlsVersion};
 use router::standalone::Origin;
 
 const GOOD: &str = r#"
@@ -33,6 +33,27 @@ fn a_router_file_means_what_it_says() {
     let routes: Vec<_> = file.routes.iter().map(|r| (r.host.as_deref(), r.path_prefix.as_str())).collect();
     assert_eq!(routes, [(Some("shop.example.com"), "/"), (None, "/api")]);
     assert_eq!((file.routes[0].policy.retries_max, file.routes[1].policy.retries_max), (0, 1));
+}
+
+#[test]
+fn words_are_words_and_files_of_certificates_are_beside_the_file() {
+    let text = GOOD.replace(
+        "workers = 2\n",
+        "workers = 2\ntls = { listen = [\"[::]:443\"], version_min = \"1.3\", client_certificate = \"required\", \
+         client_ca = \"ca.pem\", certificates = [{ cert = \"site.pem\", key = \"/keys/site\" }] }\n",
+    );
+    let text = text.replace("[::1]:9001\"]", "[::1]:9001\"]\nbalance = { method = \"hash\" }");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("router.toml");
+    std::fs::write(&path, text).unwrap();
+    let file = RouterFile::load(&path).unwrap();
+    let tls = &file.router.tls;
+    assert_eq!((tls.version_min, tls.client_certificate), (TlsVersion::V1_3, ClientCertificate::Required));
+    assert_eq!(tls.client_ca.as_deref(), Some(&*folder.path().join("ca.pem")));
+    assert_eq!(tls.certificates[0].cert, folder.path().join("site.pem"));
+    assert_eq!(tls.certificates[0].key, std::path::Path::new("/keys/site"));
+    let balance = file.upstreams["shop"].policy.balance.as_ref().unwrap();
+    assert_eq!(balance.method, BalanceMethod::Hash);
 }
 
 #[test]

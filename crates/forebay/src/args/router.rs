@@ -22,6 +22,9 @@ pub(crate) struct RouterServeArgs {
     /// The file: settings, upstreams, routes
     #[arg(long, value_name = "FILE", default_value = "router.toml")]
     pub(crate) config: PathBuf,
+    /// Addresses for HTTPS, in place of those of the file; its certificates are used
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
+    pub(crate) https: Vec<ListenAddr>,
     /// Write one line per request to this file; USR1 and HUP open it again, so that it can be moved away
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,

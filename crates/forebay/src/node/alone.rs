@@ -14,7 +14,7 @@ use tracing::Level;
 use super::admin::Admin;
 use super::ports;
 use super::stop::StopRequest;
-use super::{Ports, admin, api, errors, reload};
+use super::{AllPorts, Ports, admin, api, errors, reload};
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
 use crate::self_log::SelfLog;
@@ -32,7 +32,7 @@ pub(crate) async fn queue(data: &DataDir, config: queue::config::Config) -> Done
     let doors = admin::doors(&[], data, String::new())?;
     let socket = data.runtime()?.join("admin.sock");
     let admin = Admin::start(api::queue_alone(&queue.handle), doors, &socket)?;
-    Ports::new(Vec::new(), &queue.handle, Vec::new()).publish(&data.ports_json())?;
+    Ports::new(AllPorts::default(), &queue.handle).publish(&data.ports_json())?;
     let done = queue.until_stopped().await;
     ports::withdraw(&data.ports_json())?;
     admin.stop().await;

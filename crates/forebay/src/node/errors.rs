@@ -94,10 +94,24 @@ pub(crate) fn overrides(error: &router::overrides::LoadError, data: &DataDir) ->
         .hint("move the file away to start without what was set by hand")
 }
 
+/// The listeners with TLS.
+fn tls(error: &net::tls::TlsError) -> ApiError {
+    let (message, hint) = match error {
+        net::tls::TlsError::Empty => (
+            "there is no certificate to serve HTTPS with".to_string(),
+            "add certificates = [{ cert = \"/etc/ssl/site.pem\", key = \"/etc/ssl/site.key\" }] to [router.tls]",
+        ),
+        other => (other.to_string(), "see to the file, or leave `listen` and --https away to serve without TLS"),
+    };
+    ApiError::new(Kind::Failed, error.code(), message).at("[router.tls]").hint(hint)
+}
+
 /// The router.
 pub(crate) fn router(error: router::StartError, origin: &Origin) -> ApiError {
     match error {
         router::StartError::Listen(error) => listen(&error, origin.at("router.listen")),
+        router::StartError::ListenTls(error) => listen(&error, "router.tls.listen".into()),
+        router::StartError::Tls(error) => tls(&error),
         other => ApiError::new(Kind::Failed, other.code(), other.to_string()).at("[router]"),
     }
 }

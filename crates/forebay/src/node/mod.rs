@@ -4,6 +4,7 @@ mod access_file;
 mod admin;
 pub(crate) mod alone;
 mod api;
+mod certificates;
 mod errors;
 mod metrics;
 mod ports;
@@ -23,7 +24,7 @@ use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
 
 use self::admin::Admin;
-use self::ports::Ports;
+use self::ports::{AllPorts, Ports};
 use self::settings::Settings;
 use self::stop::StopRequest;
 use crate::output::{self, Done, Quit};
@@ -65,6 +66,7 @@ impl Node {
         let written = settings.config.clone();
         if let Some(last) = Ports::read(&data.last_ports_json()) {
             ports::stay(&mut settings.config.router.listen, &last.all.http);
+            ports::stay(&mut settings.config.router.tls.listen, &last.all.https);
             ports::stay(&mut settings.config.queue.listen, &last.all.queue);
         }
         let data = &settings.data;
@@ -72,10 +74,17 @@ impl Node {
         ports.publish(&data.last_ports_json())?;
         ports.publish(&data.ports_json())?;
         crate::notify::notify("READY=1");
-        tracing::info!(http = ports.http, queue = ports.queue, admin = ports.admin, "the node is ready");
+        tracing::info!(
+            http = ports.http,
+            https = ports.https,
+            queue = ports.queue,
+            admin = ports.admin,
+            "the node is ready"
+        );
         let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
         reload::drain_on_usr1(node.planes.queue.clone())?;
         reload::reload_on_hup(node.settings.flags.clone(), written, node.planes.clone())?;
+        certificates::follow_files(&node.planes.router);
         Ok(node)
     }
 
@@ -85,6 +94,9 @@ impl Node {
         let all = &self.ports.all;
         let or_none = |text: String| if text.is_empty() { "only on the socket".to_string() } else { text };
         output::progress(&format!("http   {}", list(&all.http)));
+        if !all.https.is_empty() {
+            output::progress(&format!("https  {}", list(&all.https)));
+        }
         output::progress(&format!("queue  {}", list(&all.queue)));
         if !all.queue_http.is_empty() {
             output::progress(&format!("queue  http://{}", list(&all.queue_http)));
@@ -156,7 +168,7 @@ async fn start_planes(
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
     let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
-    let ports = Ports::new(router.bound(), &queue, doors.addrs.clone());
+    let ports = ports_of(&router, &queue, &doors.addrs);
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
     let deps = deploy::Deps {
@@ -179,6 +191,11 @@ async fn start_planes(
     let planes = Planes { logs, queue, router, deploy };
     let admin = Admin::start(api::routes(&planes), doors, &runtime_folder.join("admin.sock"))?;
     Ok((planes, admin, ports))
+}
+
+fn ports_of(router: &router::Handle, queue: &queue::Handle, admin: &[SocketAddr]) -> Ports {
+    let (http, https) = (router.bound(), router.bound_tls());
+    Ports::new(AllPorts { http, https, admin: admin.to_vec(), ..AllPorts::default() }, queue)
 }
 
 fn say_damage(queue: &queue::Handle) {

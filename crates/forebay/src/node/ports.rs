@@ -14,6 +14,9 @@ use stdx::io::{Disk, replace_file};
 pub(crate) struct Ports {
     /// The first address of the router.
     pub(crate) http: String,
+    /// The first address of the router with TLS; empty where there is none.
+    #[serde(default)]
+    pub(crate) https: String,
     /// The first address of the queue.
     pub(crate) queue: String,
     /// The first address of the admin API.
@@ -23,9 +26,11 @@ pub(crate) struct Ports {
 }
 
 /// Every address that was bound.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AllPorts {
     pub(crate) http: Vec<SocketAddr>,
+    #[serde(default)]
+    pub(crate) https: Vec<SocketAddr>,
     pub(crate) queue: Vec<SocketAddr>,
     /// The queue's HTTP door.
     #[serde(default)]
@@ -34,12 +39,17 @@ pub(crate) struct AllPorts {
 }
 
 impl Ports {
-    pub(crate) fn new(http: Vec<SocketAddr>, queue: &queue::Handle, admin: Vec<SocketAddr>) -> Ports {
-        let (queue, queue_http) = (queue.bound(), queue.http_bound());
+    /// What is bound, and what of it is the queue's.
+    pub(crate) fn new(others: AllPorts, queue: &queue::Handle) -> Ports {
+        let all = AllPorts { queue: queue.bound(), queue_http: queue.http_bound(), ..others };
         let first = |addrs: &[SocketAddr]| addrs.first().map(ToString::to_string).unwrap_or_default();
-        let (first_http, first_queue, first_admin) = (first(&http), first(&queue), first(&admin));
-        let all = AllPorts { http, queue, queue_http, admin };
-        Ports { http: first_http, queue: first_queue, admin: first_admin, all }
+        Ports {
+            http: first(&all.http),
+            https: first(&all.https),
+            queue: first(&all.queue),
+            admin: first(&all.admin),
+            all,
+        }
     }
 
     /// Writes the file whole, under its name only when it is complete.

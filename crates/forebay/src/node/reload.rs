@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Planes, settings};
+use super::{Planes, certificates, settings};
 use crate::output::Quit;
 
 /// The queue's keys that count at once; the others count at a start.
@@ -63,6 +63,7 @@ async fn reload(flags: Flags, running: &NodeConfig, planes: &Planes) -> Result<N
     if read.router != running.router {
         planes.router.reconfigure(read.router.clone());
     }
+    certificates::replace(&planes.router, &read.router.tls.certificates);
     planes.logs.reconfigure(&read.logs);
     planes.deploy.reconfigure(read.deploy.clone());
     Ok(read)
@@ -83,8 +84,7 @@ fn changes(before: &NodeConfig, after: &NodeConfig) -> (Vec<String>, Vec<String>
     let mut at_once = Vec::new();
     for (plane, [before, after], live) in planes {
         for key in differing(&before, &after) {
-            let first = key.split('.').next().unwrap_or_default();
-            let list = if live.contains(&first) { &mut at_once } else { &mut later };
+            let list = if is_one_of(live, &key) { &mut at_once } else { &mut later };
             list.push(format!("{plane}.{key}"));
         }
     }
@@ -95,8 +95,13 @@ fn changes(before: &NodeConfig, after: &NodeConfig) -> (Vec<String>, Vec<String>
 pub(super) fn router_changes(before: &router::config::Config, after: &router::config::Config) -> [String; 2] {
     let [before, after] = tables(before, after);
     let (at_once, later): (Vec<String>, Vec<String>) =
-        differing(&before, &after).into_iter().partition(|key| router::LIVE_KEYS.contains(&key.as_str()));
+        differing(&before, &after).into_iter().partition(|key| is_one_of(&router::LIVE_KEYS, key));
     [at_once, later].map(|keys| listed(&keys.iter().map(|key| format!("router.{key}")).collect::<Vec<_>>()))
+}
+
+/// Whether one of `keys` is this key, or a table that it stands in.
+fn is_one_of(keys: &[&str], key: &str) -> bool {
+    keys.iter().any(|one| key.strip_prefix(one).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// Two configurations as the tables that they are written as.
@@ -140,28 +145,44 @@ mod tests {
         let read = config(
             "schema = 1\n[router]\nheld_max = 5\nworkers = 3\n[queue]\njobs_max = 5\nconnections_max = 5\n\
              tube = { jobs_max = 3 }\n[logs]\nretention_bytes = 500000000\ncommit_interval_ms = 5\n\
-             [deploy]\nreleases_max = 2\nport_range = [30000, 30100]",
+             [deploy]\nreleases_max = 2\nport_range = [30000, 30100]\n[router.tls]\nhandshakes_max = 5\n\
+             certificates = [{ cert = \"/a\", key = \"/b\" }]",
         );
         let (at_once, later) = changes(&started, &read);
         assert_eq!(
             at_once,
-            ["router.held_max", "queue.jobs_max", "queue.tube.jobs_max", "logs.retention_bytes", "deploy.releases_max"]
+            [
+                "router.held_max",
+                "router.tls.certificates",
+                "queue.jobs_max",
+                "queue.tube.jobs_max",
+                "logs.retention_bytes",
+                "deploy.releases_max"
+            ]
         );
-        assert_eq!(later, ["router.workers", "queue.connections_max", "logs.commit_interval_ms", "deploy.port_range"]);
+        assert_eq!(
+            later,
+            [
+                "router.tls.handshakes_max",
+                "router.workers",
+                "queue.connections_max",
+                "logs.commit_interval_ms",
+                "deploy.port_range"
+            ]
+        );
     }
 
     #[test]
     fn keys_that_are_said_to_count_at_once_are_keys() {
         let config = config("schema = 1");
-        let of = |table: &Value| -> Vec<String> { table.as_object().unwrap().keys().cloned().collect() };
+        let known = |table: &Value, key: &str| table.pointer(&format!("/{}", key.replace('.', "/"))).is_some();
         for (table, live) in [
             (tables(&config.router, &config.router), &router::LIVE_KEYS[..]),
             (tables(&config.queue, &config.queue), &QUEUE_KEYS),
             (tables(&config.logs, &config.logs), &logs::config::LIVE_KEYS),
             (tables(&config.deploy, &config.deploy), &deploy::config::LIVE_KEYS),
         ] {
-            let keys = of(&table[0]);
-            assert!(live.iter().all(|key| keys.iter().any(|known| known == key)), "{live:?} of {keys:?}");
+            assert!(live.iter().all(|key| known(&table[0], key)), "{live:?} of {}", table[0]);
         }
     }
 }

@@ -19,6 +19,7 @@ use tracing::Level;
 use super::access_file::{self, Reopen};
 use super::admin::{self, Admin};
 use super::alone::{end_of, failed, say_bound};
+use super::certificates;
 use super::errors;
 use super::reload::router_changes;
 use super::stop::StopRequest;
@@ -44,14 +45,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         SelfLog::to_stderr(Level::INFO)?;
     }
     let file = RouterFile::load(&args.config)?;
-    let mut config = file.router.clone();
-    if config.listen.is_empty() {
-        config.listen = vec![
-            "127.0.0.1:8080"
-                .parse()
-                .map_err(|e: net::listen::ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))?,
-        ];
-    }
+    let config = config_of(&file, &args)?;
     let reopen = Reopen::default();
     let clock = SystemClock::shared();
     let memory = folder.as_ref().map(|folder| folder.data.plane("router").join("health.json"));
@@ -78,7 +72,9 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     let driving = Rc::new(alone.drive(router.clone()));
     let reload = Reload { path: args.config.clone(), started: file.router, driving: driving.clone() };
     reload_on_hup(reload, router.clone(), reopen)?;
+    certificates::follow_files(&router);
     say_bound("http", &router.bound());
+    say_bound("https", &router.bound_tls());
     crate::notify::notify("READY=1");
     let status = router.status();
     tokio::select! {
@@ -92,6 +88,20 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         admin.stop().await;
     }
     end_of(&status)
+}
+
+/// The router's settings: those of the file, with the flags in their place.
+fn config_of(file: &RouterFile, args: &RouterServeArgs) -> Result<router::config::Config, ApiError> {
+    let mut config = file.router.clone();
+    if !args.https.is_empty() {
+        config.tls.listen.clone_from(&args.https);
+    }
+    if config.listen.is_empty() && config.tls.listen.is_empty() {
+        let default = "127.0.0.1:8080".parse();
+        config.listen =
+            vec![default.map_err(|e: net::listen::ListenError| ApiError::new(Kind::Failed, e.code(), e.to_string()))?];
+    }
+    Ok(config)
 }
 
 /// The data folder of a router that runs alone.
@@ -189,6 +199,7 @@ fn reload_on_hup(reload: Reload, router: router::Handle, reopen: Reopen) -> Resu
                     let [applied, _] = router_changes(&running, &file.router);
                     let [_, needs_restart] = router_changes(&reload.started, &file.router);
                     router.reconfigure(file.router.clone());
+                    certificates::replace(&router, &file.router.tls.certificates);
                     running = file.router;
                     tracing::info!(applied, needs_restart, "read again: routes and upstreams are as the file says");
                 }

@@ -35,6 +35,7 @@ fn read_all(global: &Global, listen: &ListenFlags) -> Result<Settings, ApiError>
         config: listen.config.clone(),
         data: global.data.clone(),
         http: listen.http.clone(),
+        https: listen.https.clone(),
         queue: listen.queue.clone(),
         admin: listen.admin.clone(),
     };

@@ -24,7 +24,8 @@ fn command_line(data: &Path, args: &NodeArgs) -> String {
     let exe = std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/forebay".into());
     let mut text = format!("{} node --data {}", exe.display(), absolute(data).display());
     let listen = &args.listen;
-    for (flag, addrs) in [("http", &listen.http), ("queue", &listen.queue), ("admin", &listen.admin)] {
+    let addrs = [("http", &listen.http), ("https", &listen.https), ("queue", &listen.queue), ("admin", &listen.admin)];
+    for (flag, addrs) in addrs {
         if let Some(addrs) = addrs {
             text.push_str(&format!(" --{flag} {addrs}"));
         }

@@ -21,5 +21,6 @@ mod rig;
 mod secrets;
 mod seen;
 mod signals;
+mod tls;
 mod traffic;
 mod traffic_alone;

@@ -4,8 +4,11 @@
 //! Only a peer that is trusted may send it, and from such a peer it is demanded, never guessed: whether a connection begins
 //! with it is configuration, because a client could write it as well.
 
+mod read;
 mod v1;
 mod v2;
+
+pub use read::{ReadError, read};
 
 use std::net::SocketAddr;
 

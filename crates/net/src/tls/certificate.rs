@@ -27,7 +27,22 @@ pub struct Files {
     pub key: PathBuf,
 }
 
+/// How two files looked at one moment: another content has another stamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp([Option<(u64, u64, i64, i64)>; 2]);
+
 impl Files {
+    /// How they look now.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        use std::os::unix::fs::MetadataExt;
+        let look = |path: &Path| {
+            let meta = std::fs::metadata(path).ok()?;
+            Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+        };
+        Stamp([look(&self.chain), look(&self.key)])
+    }
+
     /// Reads both.
     ///
     /// # Errors

@@ -2,12 +2,14 @@
 //! certificates.
 
 mod certificate;
+mod identity;
 mod server;
 mod store;
 
-pub use certificate::{Certificate, Files};
+pub use certificate::{Certificate, Files, Stamp};
+pub use identity::ClientIdentity;
 pub use server::{ClientAuth, ServerSettings, server_config};
-pub use store::CertificateStore;
+pub use store::{CertificateStore, Strangers};
 
 use std::path::PathBuf;
 

@@ -13,11 +13,22 @@ use super::{Certificate, Files, TlsError};
 /// What a listener serves with. A handshake takes the certificates of the moment in which it begins.
 pub struct CertificateStore {
     table: ArcSwap<Table>,
+    strangers: Strangers,
+}
+
+/// What becomes of clients that name a host which no certificate is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strangers {
+    /// They are told that nobody of this name is here.
+    #[default]
+    Refused,
+    /// They get the first certificate.
+    First,
 }
 
 struct Table {
     by_name: HashMap<String, Arc<CertifiedKey>>,
-    /// For clients that name no host.
+    /// For clients that name no host, and for strangers where they are let in.
     first: Arc<CertifiedKey>,
 }
 
@@ -28,7 +39,14 @@ impl CertificateStore {
     /// # Errors
     /// When there are none.
     pub fn new(certificates: &[Certificate]) -> Result<CertificateStore, TlsError> {
-        Ok(CertificateStore { table: ArcSwap::from_pointee(table(certificates)?) })
+        Ok(CertificateStore { table: ArcSwap::from_pointee(table(certificates)?), strangers: Strangers::Refused })
+    }
+
+    /// The same for clients that name a host which no certificate is for.
+    #[must_use]
+    pub fn with_strangers(mut self, strangers: Strangers) -> CertificateStore {
+        self.strangers = strangers;
+        self
     }
 
     /// Exchanges all certificates at once.
@@ -49,13 +67,14 @@ impl CertificateStore {
         self.replace(&certificates?)
     }
 
-    /// The certificate for a name that a client asked for: its own, else that of its domain; `None` for a stranger's.
+    /// The certificate for a name that a client asked for: its own, else that of its domain, else what strangers get.
     fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let table = self.table.load();
         let Some(name) = name else { return Some(table.first.clone()) };
         let name = name.to_ascii_lowercase();
         let of_domain = || table.by_name.get(&format!("*.{}", name.split_once('.')?.1));
-        table.by_name.get(&name).or_else(of_domain).cloned()
+        let found = table.by_name.get(&name).or_else(of_domain);
+        found.or_else(|| (self.strangers == Strangers::First).then_some(&table.first)).cloned()
     }
 }
 

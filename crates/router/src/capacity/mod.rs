@@ -240,6 +240,7 @@ fn may_be_replaced(failure: Failure) -> bool {
         | Failure::NoRoute
         | Failure::Reserved
         | Failure::ReadOnly
+        | Failure::Insecure
         | Failure::Content(_)
         | Failure::Key(_)
         | Failure::TooOften { .. } => false,

@@ -6,6 +6,7 @@ mod check;
 mod dns;
 mod fallback;
 mod hedge;
+mod https;
 mod idempotency;
 mod limit;
 mod matching;
@@ -14,6 +15,7 @@ mod policy;
 mod rate;
 mod retry;
 mod rotation;
+mod tls;
 mod upstream;
 
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ pub use check::CheckConfig;
 pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
+pub use https::HttpsConfig;
 pub use idempotency::IdempotencyConfig;
 pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
 pub use matching::RequestMatch;
@@ -36,6 +39,7 @@ pub use policy::RoutePolicy;
 pub use rate::{KeyError, RateConfig, RequestKey};
 pub use retry::RetryConfig;
 pub use rotation::RotationConfig;
+pub use tls::{CertificateConfig, ClientCertificate, TlsConfig, TlsVersion};
 pub use upstream::{BudgetConfig, UpstreamPolicy};
 
 /// The router's own settings and limits.
@@ -50,6 +54,12 @@ pub struct Config {
     /// Peers whose `traceparent`, `X-Forwarded-*` and deadline headers are believed: addresses or networks.
     #[schemars(with = "Vec<Network>")]
     pub trusted_peers: Vec<String>,
+    /// Balancers that begin each connection with a PROXY protocol header, version 1 or 2: addresses or networks. The client
+    /// is whom the header names. From them a connection without one is closed; from anybody else a header is no request.
+    #[schemars(with = "Vec<Network>")]
+    pub proxy_protocol_from: Vec<String>,
+    /// Listeners with TLS.
+    pub tls: TlsConfig,
     /// Client connections open at once.
     #[schemars(range(min = 1))]
     pub connections_max: u32,
@@ -118,6 +128,8 @@ impl Default for Config {
             listen: Vec::new(),
             workers: 0,
             trusted_peers: vec!["127.0.0.0/8".into(), "::1/128".into()],
+            proxy_protocol_from: Vec::new(),
+            tls: TlsConfig::default(),
             connections_max: 10_000,
             target_bytes_max: 8 << 10,
             header_bytes_max: 32 << 10,

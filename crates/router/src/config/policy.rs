@@ -7,7 +7,7 @@ use super::hedge::{self, HedgeConfig};
 use super::idempotency::IdempotencyConfig;
 use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
-use super::{BreakerConfig, DegradeConfig, FallbackConfig, LimitConfig, PriorityConfig, RateConfig};
+use super::{BreakerConfig, DegradeConfig, FallbackConfig, HttpsConfig, LimitConfig, PriorityConfig, RateConfig};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +57,9 @@ pub struct RoutePolicy {
     /// At which degrade levels of its application the route is there. Absent: at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degrade: Option<DegradeConfig>,
+    /// Whether its requests must come with TLS, and how long browsers remember that. Absent: as they like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https: Option<HttpsConfig>,
 }
 
 impl Default for RoutePolicy {
@@ -78,6 +81,7 @@ impl Default for RoutePolicy {
             rate: None,
             fallback: None,
             degrade: None,
+            https: None,
         }
     }
 }

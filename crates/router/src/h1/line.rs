@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 use super::chunks::{Broken, Piece};
@@ -17,8 +17,8 @@ pub(super) const READ_BYTES: usize = 8 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) stream: TcpStream,
+pub(super) struct Line<S = TcpStream> {
+    pub(super) stream: S,
     pub(super) input: BytesMut,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Unread {
     Io(io::Error),
 }
 
-impl Line {
+impl<S: AsyncRead + Unpin> Line<S> {
     /// Reads more; 0 is the connection's end. `wanted`: how many bytes are still to come, where that is known.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
         if self.input.capacity() == self.input.len() || self.input.is_empty() {

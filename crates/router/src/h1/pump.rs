@@ -15,9 +15,14 @@ use super::request;
 const GATHER_BYTES: usize = 1 << 10;
 
 /// Where a message is sent to.
-pub(super) trait Wire {
+pub(crate) trait Wire {
     /// Sends some of `parts`, in their order.
     fn poll_send(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Sends what was taken and has not left yet; most wires keep nothing back.
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl Wire for TcpStream {
@@ -107,13 +112,11 @@ impl Pump {
                 }
             };
             if self.is_empty() {
-                if self.ended {
-                    return Poll::Ready(Ok(()));
+                if !self.ended && !waits {
+                    continue;
                 }
-                if waits {
-                    return Poll::Pending;
-                }
-                continue;
+                ready!(wire.poll_flush(cx)).map_err(Unsent::Io)?;
+                return if self.ended { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             ready!(self.poll_write(cx, wire)).map_err(Unsent::Io)?;
         }

@@ -2,8 +2,8 @@
 
 use router::config::{
     BalanceConfig, BreakerConfig, BudgetConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
-    IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, RateConfig, RotationConfig, RouteConfig,
-    RoutePolicy, UpstreamPolicy,
+    HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, RateConfig, RotationConfig,
+    RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -53,6 +53,8 @@ struct Policy {
     fallback: Option<FallbackConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     degrade: Option<DegradeConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    https: Option<HttpsConfig>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     server_timing: bool,
 }
@@ -75,6 +77,7 @@ impl Default for Policy {
             rate: None,
             fallback: None,
             degrade: None,
+            https: None,
             server_timing: false,
         }
     }
@@ -150,6 +153,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            https,
             server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
@@ -169,6 +173,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            https,
             server_timing,
         }
     }
@@ -192,6 +197,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            https,
             server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
@@ -211,6 +217,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            https,
             server_timing,
         }
     }

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Method, Response, Version};
 use http_body::{Body, Frame};
-use tokio::net::TcpStream;
 
 use super::content::Content;
 use super::head::HeadFault;
@@ -16,6 +15,7 @@ use super::socket::{Ended, Front, Opening};
 use super::write::{self, Asked, Way};
 use crate::answer::answer;
 use crate::conn::{Conn, Expiry};
+use crate::edge::Stream;
 use crate::exchange::Exchange;
 use crate::gate::Framing;
 use crate::h1::pump::{Coding, Pump, Unsent};
@@ -24,7 +24,7 @@ use crate::rescue::Failure;
 use crate::worker::Worker;
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: TcpStream) {
+pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: Stream) {
     let front = Rc::new(Front::new(stream, Rc::clone(conn)));
     let mut requests = pin!(requests(worker, &front));
     match poll_fn(|cx| worker.turn(|| requests.as_mut().poll(cx))).await {
@@ -32,6 +32,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: TcpStrea
         Err(Ended::NoHead(fault)) => refuse(worker, &front, fault),
         // To one that sent nothing there is nothing to say.
         Err(Ended::Expired(Expiry::Head)) if front.has_input() => refuse(worker, &front, HeadFault::TooSlow),
+        Err(Ended::Expired(Expiry::Idle)) => {}
         Err(Ended::Expired(_)) => return,
         Err(ended) => {
             tracing::debug!(peer = %conn.peer, %ended, "connection broke off");
@@ -40,6 +41,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: TcpStrea
     }
     if conn.linger.get() || front.has_input() {
         front.linger().await;
+    } else {
+        front.part();
     }
     front.close(worker);
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 use super::head::{Head, HeadFault, HeadReader};
 use super::rest_of;
 use crate::conn::{Conn, Expiry};
+use crate::edge::Stream;
 use crate::gate::Framing;
 use crate::h1::line::{Line, READ_BYTES, Unread};
 use crate::h1::pump::Wire;
@@ -66,7 +66,7 @@ pub(crate) struct Front {
 
 #[derive(Debug)]
 struct Inner {
-    line: Line,
+    line: Line<Stream>,
     heads: HeadReader,
     /// What is to come of the present request's content.
     rest: Rest,
@@ -82,7 +82,7 @@ struct Inner {
 }
 
 impl Front {
-    pub(super) fn new(stream: TcpStream, conn: Rc<Conn>) -> Front {
+    pub(super) fn new(stream: Stream, conn: Rc<Conn>) -> Front {
         let inner = Inner {
             line: Line { stream, input: BytesMut::new() },
             heads: HeadReader::default(),
@@ -217,7 +217,7 @@ impl Front {
 
     /// Sends the rest of a reply that nobody waits for, as far as the client takes it at once.
     pub(super) fn say(&self, reply: &[u8]) {
-        let inner = self.inner.borrow();
+        let inner = &mut *self.inner.borrow_mut();
         if let Err(error) = inner.line.stream.try_write(reply) {
             tracing::debug!(peer = %self.conn.peer, %error, "cannot say why the connection ends");
         }
@@ -245,6 +245,11 @@ impl Front {
         if tokio::time::timeout(LINGER, drained).await.is_err() {
             tracing::debug!("client went on sending after its last reply");
         }
+    }
+
+    /// Says that all was said, where the protocol has words for that.
+    pub(super) fn part(&self) {
+        self.inner.borrow_mut().line.stream.part();
     }
 
     /// The connection ends; its buffer is for others.
@@ -279,6 +284,19 @@ impl Wire for &Front {
             Poll::Ready(()) => inner.line.stream.poll_send(cx, parts),
             Poll::Pending => Poll::Pending,
         };
+        match polled {
+            Poll::Pending => self.conn.write_is_blocked(),
+            Poll::Ready(_) => self.conn.wrote(),
+        }
+        polled
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = &mut self.inner.borrow_mut().line.stream;
+        if matches!(stream, Stream::Plain(_)) {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = Pin::new(stream).poll_flush(cx);
         match polled {
             Poll::Pending => self.conn.write_is_blocked(),
             Poll::Ready(_) => self.conn.wrote(),
