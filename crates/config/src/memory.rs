@@ -83,6 +83,11 @@ pub(crate) fn budget(
             if router.tls.listen.is_empty() { 0 } else { router.connections_max.into() },
             TLS_SESSION_BYTES,
         ),
+        row(
+            format!("queue.connections_max x {TLS_SESSION_BYTES}, with TLS"),
+            if queue.tls.listen.is_empty() { 0 } else { queue.connections_max.into() },
+            TLS_SESSION_BYTES,
+        ),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),
         row("queue.volatile_bytes_max".into(), 1, queue.volatile_bytes_max),

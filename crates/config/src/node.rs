@@ -220,6 +220,7 @@ fn rules(file: &NodeFile, document: &Document<'_>) -> Vec<Finding> {
     }
     tls::rules(&file.router.tls, &mut findings);
     tls::absolute(&file.router.tls, &mut findings);
+    tls::of_queue(&file.queue.tls, &mut findings);
     let queue = root.key("queue");
     work::pushes(&queue.key("push"), &file.queue.push, &BTreeSet::new(), &mut findings);
     work::crons(&queue.key("cron"), &file.queue.cron, &mut findings);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cron::CronConfig;
 use crate::durability::Durability;
 use crate::push::PushConfig;
+use crate::tls::TlsConfig;
 
 /// The queue's own settings and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,8 @@ pub struct Config {
     /// A unix socket to serve it on as well. What lies there from a process that died is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unix_socket: Option<PathBuf>,
+    /// The same protocol with TLS.
+    pub tls: TlsConfig,
     /// Addresses to serve the HTTP API on, each application behind its token; loopback only. Without any it is part of the
     /// admin API alone.
     pub http_listen: Vec<ListenAddr>,
@@ -85,6 +88,7 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             unix_socket: None,
+            tls: TlsConfig::default(),
             http_listen: Vec::new(),
             http_connections_max: 1_000,
             http_input_bytes_max: 64 << 20,

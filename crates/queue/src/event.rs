@@ -11,6 +11,11 @@ pub trait TokenSource: Send + Sync {
     /// The scope that the token opens, `None` when nobody has it. Comparing in constant time is the implementor's duty;
     /// it is called on the queue's thread and must not block.
     fn namespace(&self, token: &str) -> Option<Scope>;
+
+    /// Whether anybody can ever have one.
+    fn has_any(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody has a token.
@@ -20,6 +25,10 @@ pub struct NoTokens;
 impl TokenSource for NoTokens {
     fn namespace(&self, _token: &str) -> Option<Scope> {
         None
+    }
+
+    fn has_any(&self) -> bool {
+        false
     }
 }
 

@@ -63,7 +63,8 @@ pub(crate) enum QueueVerb {
     Import(ImportArgs),
     /// Serve the queue alone
     #[command(
-        after_help = "Example:\n  forebay queue serve --data /var/lib/queue --listen 127.0.0.1:11300 --http 127.0.0.1:11400"
+        after_help = "Example:\n  forebay queue serve --data /var/lib/queue --listen 127.0.0.1:11300 --http 127.0.0.1:11400\n  \
+                      forebay queue serve --tls 0.0.0.0:11301 --cert site.pem --key site.key --tokens tokens"
     )]
     Serve(QueueServeArgs),
 }
@@ -240,6 +241,18 @@ pub(crate) struct QueueServeArgs {
     /// Addresses for the HTTP API [default: none]
     #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
     pub(crate) http: Vec<ListenAddr>,
+    /// Addresses for the beanstalkd protocol with TLS [default: none]
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
+    pub(crate) tls: Vec<ListenAddr>,
+    /// The certificate to serve with, and those that vouch for it, in PEM form
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key, in PEM form
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Who may use it, APP TOKEN in each line; clients begin with `auth TOKEN`, and must where other machines reach it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
     /// A node.toml whose [queue] counts: limits, deliveries by HTTP, periodic jobs
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -166,7 +166,7 @@ fn dead_jobs_pauses_and_alerts_are_seen_and_dealt_with_by_hand() {
     forebay("queue dead --end tired").says(&["possible values"]);
     forebay("queue replay").failed(2, "replay_unbounded");
     forebay("queue replay 7").failed(3, "no_such_job");
-    forebay("queue replay --all --into -x").failed(2, "tube_name_malformed");
+    forebay("queue replay --all --into a,b").failed(2, "tube_name_malformed");
     let preview = out(forebay("queue replay --from mail --preview"));
     assert!(preview.ends_with("1 would be replayed\n") && preview.contains("no route"), "{preview}");
     assert_eq!(out(forebay("queue replay 1")), "1 replayed\n");

@@ -4,6 +4,7 @@
 //! depends on it leaves before the record is on disk. So every answer carries the LSN it waits for ([`outbox`]), and
 //! [`Broker::committed`] lets go of what has become durable.
 
+mod batch;
 mod bodies;
 mod by_hand;
 mod checkpoints;
@@ -102,6 +103,9 @@ struct Conn {
     /// How it is called where attempts at a job are told.
     worker: Box<str>,
     wrong_tokens: u8,
+    is_authorized: bool,
+    /// How many jobs it waits for; 0 when it waits for none, or asked for no batch.
+    batch: u32,
     /// It stands in the list of connections with output.
     is_dirty: bool,
     /// It stands in the list of connections that wait for a commit.
@@ -216,6 +220,7 @@ impl<D: Io> Broker<D> {
         }
         let waited = self.engine.stop_waiting(id);
         if waited {
+            self.take_batch(id);
             self.answer(id, Reply::TimedOut, self.journal.newest());
         }
         waited

@@ -218,6 +218,9 @@ fn counted(command: &Command<'_>) -> Option<usize> {
         | Command::KickJob { .. }
         | Command::Quit
         | Command::Fail { .. }
+        | Command::ReserveBatch { .. }
+        | Command::DeleteBatch { .. }
+        | Command::Leased { .. }
         | Command::Auth { .. }
         | Command::Trace { .. }
         | Command::JobTrace { .. } => return None,

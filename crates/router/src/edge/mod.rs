@@ -2,7 +2,6 @@
 //!
 //! A plain connection of nobody who speaks for others comes past here without waiting for anything.
 
-mod certificates;
 mod handle;
 mod https;
 mod secured;
@@ -16,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use net::proxy_protocol;
-use net::tls::{ClientAuth, ClientIdentity, ServerSettings, TlsError, server_config};
+use net::tls::{Certificates, ClientAuth, ClientIdentity, ServerSettings, Strangers, TlsError, server_config};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -28,7 +27,6 @@ use crate::shared::Phase;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
-pub(crate) use certificates::Certificates;
 pub(crate) use https::{Https, is_secure, location};
 pub(crate) use secured::Secured;
 pub(crate) use stream::Stream;
@@ -95,7 +93,8 @@ impl Edge {
 
 impl Tls {
     fn open(config: &TlsConfig) -> Result<Tls, TlsError> {
-        let certificates = Certificates::open(config)?;
+        let strangers = if config.strict_names { Strangers::Refused } else { Strangers::First };
+        let certificates = Certificates::open(&config.certificates, strangers)?;
         let authorities = || {
             let path = config.client_ca.clone().unwrap_or_default();
             std::fs::read(&path).map_err(|source| TlsError::Read { path, source })

@@ -112,7 +112,10 @@ impl Beanstalkd {
                 .ok()?;
             let until = Instant::now() + PATIENCE;
             while Instant::now() < until && child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(addr).is_ok() {
+                // Another test's may have the port; ours is about to end then.
+                if TcpStream::connect(addr).is_ok()
+                    && Client::connect(addr).stat("stats", "pid") == child.id().to_string()
+                {
                     return Some(Beanstalkd { child, addr });
                 }
                 std::thread::yield_now();
