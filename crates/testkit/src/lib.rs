@@ -3,6 +3,7 @@
 
 mod clock;
 mod disk;
+pub mod h2;
 mod plants;
 pub mod prometheus;
 mod slow;
