@@ -4,6 +4,7 @@
 pub mod answers;
 mod clock;
 mod disk;
+pub mod h2;
 mod plants;
 pub mod prometheus;
 mod slow;

@@ -91,6 +91,11 @@ fn curl_is_redirected_and_served() {
     assert!(said.contains("strict-transport-security: max-age=60") && said.ends_with("hello"), "{said}");
     let Some(output) = run(curl(https, alone.home.path("site-ca.pem")).args(["--tls-max", "1.2"])) else { return };
     assert_eq!(text(&output), "hello");
+    for (words, version) in [(&["--http2"][..], " 2"), (&["--http1.1"], " 1.1")] {
+        let mut command = curl(https, alone.home.path("site-ca.pem"));
+        let Some(output) = run(command.args(words).args(["--write-out", " %{http_version}"])) else { return };
+        assert_eq!(text(&output), format!("hello{version}"));
+    }
     let mut redirected = Command::new("curl");
     redirected.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}"]);
     let Some(output) = run(redirected.arg(format!("http://{}/a?b", alone.http))) else { return };
