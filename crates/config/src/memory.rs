@@ -15,6 +15,8 @@ const HTTP_CONNECTION_BYTES: u64 = 32 << 10;
 const ANSWER_BYTES: u64 = 256;
 /// What one session with TLS may hold: what came in and is not whole, what is to go out and was not taken.
 const TLS_SESSION_BYTES: u64 = 52 << 10;
+/// What one connection with HTTP/2 may hold of contents that nobody takes.
+const HTTP2_WINDOW_BYTES: u64 = 64 << 10;
 /// What one record in a tail's waiting line costs, on average; the tail holds records that the store shares.
 const TAIL_RECORD_BYTES: u64 = 256;
 /// The code, the stacks, SQLite's cache and what else does not grow with the load.
@@ -82,6 +84,21 @@ pub(crate) fn budget(
             format!("router.connections_max x {TLS_SESSION_BYTES}, with TLS"),
             if router.tls.listen.is_empty() { 0 } else { router.connections_max.into() },
             TLS_SESSION_BYTES,
+        ),
+        row(
+            format!("queue.connections_max x {TLS_SESSION_BYTES}, with TLS"),
+            if queue.tls.listen.is_empty() { 0 } else { queue.connections_max.into() },
+            TLS_SESSION_BYTES,
+        ),
+        row(
+            format!("router.http2.connections_max x {HTTP2_WINDOW_BYTES}"),
+            if router.http2.enabled { router.http2.connections_max.into() } else { 0 },
+            HTTP2_WINDOW_BYTES,
+        ),
+        row(
+            "router.http2.requests_max x header_bytes_max".into(),
+            if router.http2.enabled { router.http2.requests_max.into() } else { 0 },
+            router.header_bytes_max.into(),
         ),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),

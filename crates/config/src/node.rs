@@ -220,6 +220,7 @@ fn rules(file: &NodeFile, document: &Document<'_>) -> Vec<Finding> {
     }
     tls::rules(&file.router.tls, &mut findings);
     tls::absolute(&file.router.tls, &mut findings);
+    tls::of_queue(&file.queue.tls, &mut findings);
     let queue = root.key("queue");
     work::pushes(&queue.key("push"), &file.queue.push, &BTreeSet::new(), &mut findings);
     work::crons(&queue.key("cron"), &file.queue.cron, &mut findings);
@@ -268,13 +269,14 @@ fn strange_variables(environment: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// What an instance finds in its environment; a node that is started from inside one has them too.
-const INSTANCE_VARIABLES: [&str; 8] = [
+const INSTANCE_VARIABLES: [&str; 9] = [
     "FOREBAY_APP",
     "FOREBAY_ENV",
     "FOREBAY_PROCESS",
     "FOREBAY_INSTANCE",
     "FOREBAY_RELEASE",
     "FOREBAY_QUEUE_URL",
+    "FOREBAY_QUEUE_HTTP_URL",
     "FOREBAY_ROUTER_URL",
     "FOREBAY_SECRETS",
 ];

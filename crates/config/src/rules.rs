@@ -10,8 +10,8 @@ use crate::document::Finding;
 use crate::key_path::KeyPath;
 use crate::manifest::Manifest;
 use crate::pages;
-use crate::treatment;
 use crate::suggest::nearest;
+use crate::treatment;
 use crate::work;
 
 /// Process names that mean something else to Forebay, now or in the release command to come.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use router::config::{ClientCertificate, TlsConfig};
+use router::config::{CertificateConfig, ClientCertificate, TlsConfig};
 
 use crate::document::Finding;
 use crate::key_path::KeyPath;
@@ -11,9 +11,7 @@ use crate::key_path::KeyPath;
 pub(crate) fn rules(tls: &TlsConfig, findings: &mut Vec<Finding>) {
     let at = KeyPath::root().key("router").key("tls");
     if !tls.listen.is_empty() && tls.certificates.is_empty() {
-        let finding = Finding::invalid(at.key("listen"), "there is no certificate to serve HTTPS with").on_key();
-        findings
-            .push(finding.hint("add certificates = [{ cert = \"/etc/ssl/site.pem\", key = \"/etc/ssl/site.key\" }]"));
+        findings.push(no_certificate(&at, "there is no certificate to serve HTTPS with"));
     }
     match (&tls.client_ca, tls.client_certificate) {
         (None, ClientCertificate::Optional | ClientCertificate::Required) => {
@@ -28,22 +26,41 @@ pub(crate) fn rules(tls: &TlsConfig, findings: &mut Vec<Finding>) {
     }
 }
 
+fn no_certificate(at: &KeyPath, message: &str) -> Finding {
+    let finding = Finding::invalid(at.key("listen"), message).on_key();
+    finding.hint("add certificates = [{ cert = \"/etc/ssl/site.pem\", key = \"/etc/ssl/site.key\" }]")
+}
+
+/// What does not fit together about `[queue.tls]` of a node.
+pub(crate) fn of_queue(tls: &queue::TlsConfig, findings: &mut Vec<Finding>) {
+    let at = KeyPath::root().key("queue").key("tls");
+    if !tls.listen.is_empty() && tls.certificates.is_empty() {
+        findings.push(no_certificate(&at, "there is no certificate to serve the queue with"));
+    }
+    absolute_certificates(&at, &tls.certificates, findings);
+}
+
 /// The files of a node's certificates are named from the root, like its other paths.
 pub(crate) fn absolute(tls: &TlsConfig, findings: &mut Vec<Finding>) {
     let at = KeyPath::root().key("router").key("tls");
-    let mut relative = |at: KeyPath, path: &Path| {
-        if !path.is_absolute() {
-            let finding = Finding::invalid(at, format!("`{}` is relative", path.display()));
-            findings.push(finding.expected("an absolute path"));
-        }
-    };
-    for (n, one) in tls.certificates.iter().enumerate() {
-        let at = at.key("certificates").index(n);
-        relative(at.key("cert"), &one.cert);
-        relative(at.key("key"), &one.key);
-    }
+    absolute_certificates(&at, &tls.certificates, findings);
     if let Some(path) = &tls.client_ca {
-        relative(at.key("client_ca"), path);
+        absolute_path(at.key("client_ca"), path, findings);
+    }
+}
+
+fn absolute_certificates(at: &KeyPath, certificates: &[CertificateConfig], findings: &mut Vec<Finding>) {
+    for (n, one) in certificates.iter().enumerate() {
+        let at = at.key("certificates").index(n);
+        absolute_path(at.key("cert"), &one.cert, findings);
+        absolute_path(at.key("key"), &one.key, findings);
+    }
+}
+
+fn absolute_path(at: KeyPath, path: &Path, findings: &mut Vec<Finding>) {
+    if !path.is_absolute() {
+        let finding = Finding::invalid(at, format!("`{}` is relative", path.display()));
+        findings.push(finding.expected("an absolute path"));
     }
 }
 

@@ -72,8 +72,12 @@ impl AdminToken {
     pub fn admits(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
         let (scheme, token) = given.split_at(given.len().min(7));
-        scheme.eq_ignore_ascii_case(b"bearer ")
-            && constant_time::verify_slices_are_equal(&sha256(token.trim_ascii()), &self.hash).is_ok()
+        scheme.eq_ignore_ascii_case(b"bearer ") && self.is(token.trim_ascii())
+    }
+
+    /// Whether this is the token, compared in constant time.
+    pub fn is(&self, text: &[u8]) -> bool {
+        constant_time::verify_slices_are_equal(&sha256(text), &self.hash).is_ok()
     }
 }
 

@@ -5,7 +5,7 @@ pub mod figures;
 mod queue;
 pub mod router;
 
-pub use queue::{BurdenRow, CronRow, JobRow, LatencyRow, PushRow, QueueRow, QueueStatus};
+pub use queue::{AlertRow, BurdenRow, CronRow, JobRow, LatencyRow, PushRow, QueueRow, QueueStatus};
 
 use serde::{Deserialize, Serialize};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};

@@ -21,6 +21,7 @@ pub(crate) struct About<'a> {
     pub(crate) port: Option<u16>,
     pub(crate) folder: &'a Path,
     pub(crate) queue: Option<(SocketAddr, &'a Sensitive)>,
+    pub(crate) queue_http: Option<SocketAddr>,
     pub(crate) router: Option<SocketAddr>,
 }
 
@@ -88,6 +89,10 @@ fn own(all: &mut Vec<(OsString, OsString)>, about: &About<'_>) {
     if let Some((addr, token)) = about.queue {
         let token = String::from_utf8_lossy(token.expose());
         put(all, "FOREBAY_QUEUE_URL", format!("beanstalkd://{token}@{addr}"));
+        if let Some(addr) = about.queue_http {
+            // A name and a password: that is what HTTP clients take out of a URL.
+            put(all, "FOREBAY_QUEUE_HTTP_URL", format!("http://forebay:{token}@{addr}"));
+        }
     }
     if let Some(addr) = about.router {
         put(all, "FOREBAY_ROUTER_URL", format!("http://{addr}"));
@@ -117,6 +122,7 @@ mod tests {
             port: Some(20_001),
             folder: Path::new("/data/releases/shop/production/3"),
             queue: Some(("127.0.0.1:11300".parse().unwrap(), &token)),
+            queue_http: Some("127.0.0.1:11400".parse().unwrap()),
             router: Some("127.0.0.1:8080".parse().unwrap()),
         };
         let config = BTreeMap::from([("COLOR".to_string(), "green".to_string()), ("PORT".into(), "1".into())]);
@@ -138,6 +144,7 @@ mod tests {
                 "FOREBAY_ENV=production",
                 "FOREBAY_INSTANCE=web.17",
                 "FOREBAY_PROCESS=web",
+                "FOREBAY_QUEUE_HTTP_URL=http://forebay:0123abcd@127.0.0.1:11400",
                 "FOREBAY_QUEUE_URL=beanstalkd://0123abcd@127.0.0.1:11300",
                 "FOREBAY_RELEASE=v3",
                 "FOREBAY_ROUTER_URL=http://127.0.0.1:8080",

@@ -52,6 +52,8 @@ pub struct Deps {
     pub exe: PathBuf,
     /// Where instances reach the queue; absent: no queue on this node.
     pub queue: Option<SocketAddr>,
+    /// Where they reach its HTTP API; absent: it has no door for applications.
+    pub queue_http: Option<SocketAddr>,
     /// Where instances reach the router; absent: no router on this node.
     pub router: Option<SocketAddr>,
     /// Whether instances get control groups.
@@ -92,6 +94,7 @@ pub(crate) struct Node {
     pub(crate) runtime_folder: PathBuf,
     pub(crate) exe: PathBuf,
     pub(crate) queue: Option<SocketAddr>,
+    pub(crate) queue_http: Option<SocketAddr>,
     pub(crate) router: Option<SocketAddr>,
     pub(crate) cgroups: Cgroups,
     pub(crate) users: bool,
@@ -140,6 +143,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         runtime_folder: deps.runtime_folder,
         exe: deps.exe,
         queue: deps.queue,
+        queue_http: deps.queue_http,
         router: deps.router,
         cgroups: deps.cgroups,
         users: deps.users,

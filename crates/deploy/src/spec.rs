@@ -75,6 +75,7 @@ impl Wanted {
             port: self.port,
             folder: &blueprint.folder,
             queue: token.as_ref().map(|(addr, token)| (*addr, token)),
+            queue_http: node.queue_http,
             router: node.router,
         };
         let inherited = |name: &str| std::env::var_os(name).filter(|_| environ::is_shared(name, node.users));

@@ -1,6 +1,7 @@
 //! What can be typed. The doc comments are the help text.
 
 mod by_hand;
+mod dead;
 mod queue;
 mod router;
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
 pub(crate) use by_hand::{BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level};
+pub(crate) use dead::{DeadArgs, DeadFlags, ReplayArgs};
 pub(crate) use queue::{
     ImportArgs, JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueServeArgs, QueueVerb, RestoreArgs, ScopeFlags,
     ShowArgs, SnapshotArgs, TubeArgs, TubesOf, VerifyArgs,

@@ -5,3 +5,4 @@ pub mod dns;
 pub mod listen;
 pub mod proxy_protocol;
 pub mod tls;
+pub mod tunnel;

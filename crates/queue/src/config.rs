@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cron::CronConfig;
 use crate::durability::Durability;
 use crate::push::PushConfig;
+use crate::tls::TlsConfig;
 
 /// The queue's own settings and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,8 @@ pub struct Config {
     /// A unix socket to serve it on as well. What lies there from a process that died is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unix_socket: Option<PathBuf>,
+    /// The same protocol with TLS.
+    pub tls: TlsConfig,
     /// Addresses to serve the HTTP API on, each application behind its token; loopback only. Without any it is part of the
     /// admin API alone.
     pub http_listen: Vec<ListenAddr>,
@@ -85,6 +88,7 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             unix_socket: None,
+            tls: TlsConfig::default(),
             http_listen: Vec::new(),
             http_connections_max: 1_000,
             http_input_bytes_max: 64 << 20,
@@ -159,6 +163,11 @@ pub struct TubeConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "tube-name"))]
     pub dead_letter: Option<String>,
+    /// Age of the oldest ready job beyond which the tube raises an alert. 0: none.
+    pub alert_age_ms: u64,
+    /// Time until ready and reserved jobs are gone beyond which the tube raises an alert, when that lasts ten seconds; a tube
+    /// that only grows is beyond any. 0: none.
+    pub alert_drain_ms: u64,
     /// When a change is acknowledged: `disk`, `interval:50ms`, `unsynced` or `memory`; docs/durability.md says what survives.
     pub durability: Durability,
 }
@@ -177,6 +186,8 @@ impl Default for TubeConfig {
             retry_delay_max_ms: 3_600_000,
             retry_jitter_percent: 20,
             dead_letter: None,
+            alert_age_ms: 0,
+            alert_drain_ms: 0,
             durability: Durability::Disk,
         }
     }

@@ -1,9 +1,11 @@
 //! Dead jobs: those that had all the attempts that their tube allows.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::{Attempt, AttemptEnd};
 
 /// One of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadJob {
     /// The job.
     pub id: u64,
@@ -12,7 +14,7 @@ pub struct DeadJob {
     /// Where it died.
     pub from: String,
     /// Its state there: the word of `stats-job`.
-    pub state: &'static str,
+    pub state: String,
     /// When it died, in wall-clock milliseconds.
     pub died_ms: u64,
     /// How its last attempt ended.
@@ -72,7 +74,7 @@ impl DeadFilter {
 }
 
 /// What a replay did, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
     /// The jobs, as they were when they were dead.
     pub jobs: Vec<DeadJob>,
@@ -90,7 +92,7 @@ mod tests {
             id: 7,
             tube: "dead".into(),
             from: "orders".into(),
-            state: "ready",
+            state: "ready".into(),
             died_ms: 100,
             end: AttemptEnd::Failed,
             reason: "no route to host".into(),

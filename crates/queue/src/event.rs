@@ -11,6 +11,11 @@ pub trait TokenSource: Send + Sync {
     /// The scope that the token opens, `None` when nobody has it. Comparing in constant time is the implementor's duty;
     /// it is called on the queue's thread and must not block.
     fn namespace(&self, token: &str) -> Option<Scope>;
+
+    /// Whether anybody can ever have one.
+    fn has_any(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody has a token.
@@ -21,12 +26,19 @@ impl TokenSource for NoTokens {
     fn namespace(&self, _token: &str) -> Option<Scope> {
         None
     }
+
+    fn has_any(&self) -> bool {
+        false
+    }
 }
 
 /// Takes what happened to jobs.
 pub trait JobSink: Send + Sync {
     /// Takes one event. It is called on the queue's thread and must never block; what it cannot keep it drops and counts.
     fn record(&self, event: JobEvent);
+
+    /// Takes an alert that was raised or cleared, on the queue's second thread. It must not block either.
+    fn alert(&self, event: AlertEvent);
 }
 
 /// Nobody wants to know.
@@ -35,6 +47,8 @@ pub struct NoSink;
 
 impl JobSink for NoSink {
     fn record(&self, _event: JobEvent) {}
+
+    fn alert(&self, _event: AlertEvent) {}
 }
 
 /// Something that happened to a job that was put with a trace context. It is told once it is durable, never before.
@@ -58,6 +72,44 @@ pub struct JobEvent {
     pub bytes: u32,
     /// Milliseconds since it was put.
     pub age_ms: u64,
+}
+
+/// What alerts are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AlertKind {
+    /// The age of the oldest ready job.
+    Age,
+    /// The time until ready and reserved jobs are gone.
+    Drain,
+}
+
+impl AlertKind {
+    /// The word that is shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            AlertKind::Age => "age",
+            AlertKind::Drain => "drain",
+        }
+    }
+}
+
+/// An alert was raised or cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertEvent {
+    /// When.
+    pub time: Wall,
+    /// Whose tube it is.
+    pub namespace: Namespace,
+    /// The tube.
+    pub tube: String,
+    /// What it is about.
+    pub kind: AlertKind,
+    /// Raised, or cleared.
+    pub raised: bool,
+    /// How much it is; `None` when it will never end.
+    pub value_ms: Option<u64>,
+    /// How much it may be.
+    pub limit_ms: u64,
 }
 
 /// What can happen to a job.

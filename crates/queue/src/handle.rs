@@ -1,7 +1,6 @@
 //! Starting the plane and talking to it.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -10,24 +9,28 @@ use std::thread::Builder;
 
 use control::error::ApiError;
 use control::plane::{PlaneState, PlaneStatus};
-use control::wire::QueueRow;
-use net::listen::{ListenAddr, ListenError, bind_all};
+use control::wire::{AlertRow, QueueRow};
+use net::listen::bind_all;
+use net::tls::{CertificateConfig, TlsError};
 use stdx::clock::SharedClock;
 use stdx::format::{self, FormatError};
 use stdx::ids::Scope;
 use stdx::io::{Disk, Io};
-use stdx::lock::{FolderLock, LockError};
+use stdx::lock::FolderLock;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::broker::{Broker, BrokerError, Opened};
+use crate::broker::{Broker, Opened};
 use crate::config::{Config, TubeConfig};
 use crate::door::{Call, Lease, unavailable};
+use crate::doors::{Bound, Doors};
 use crate::event::{JobSink, TokenSource};
 use crate::names::Namespace;
 use crate::refuse;
 use crate::serve::stream::Listener;
 use crate::serve::{self, End, Parts};
-use crate::side::{self, Side, Work};
+use crate::side::{self, Boards, Side, Work};
+use crate::start_error::StartError;
+use crate::tls::Tls;
 
 /// The version of what the plane writes into its folder.
 pub(crate) const FORMAT: u32 = 1;
@@ -45,81 +48,13 @@ pub struct Deps {
     pub sink: Arc<dyn JobSink>,
 }
 
-/// Why the plane did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The protocol has neither encryption nor, for most commands, a password, so it is for this machine only.
-    #[error("the queue does not listen on {0}: it can be reached from other machines, and there is no TLS yet")]
-    Exposed(ListenAddr),
-    /// An address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The unix socket cannot be listened on.
-    #[error("cannot listen on {}: {source}", path.display())]
-    Socket {
-        /// Where it should be.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Somebody else has the folder.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The folder is of another format.
-    #[error(transparent)]
-    Format(#[from] FormatError),
-    /// The log cannot be read.
-    #[error("the queue's log cannot be opened: {0}")]
-    Log(String),
-    /// The system gives no thread.
-    #[error("cannot start the queue's thread: {0}")]
-    Thread(#[source] io::Error),
-}
-
-impl StartError {
-    /// A stable word for machines.
-    pub fn code(&self) -> &'static str {
-        match self {
-            StartError::Exposed(_) => "queue_exposed",
-            StartError::Listen(e) => e.code(),
-            StartError::Socket { .. } => "socket_unusable",
-            StartError::Lock(LockError::Held { .. }) => "folder_in_use",
-            StartError::Lock(LockError::Io { .. }) => "folder_unusable",
-            StartError::Format(e) => e.code(),
-            StartError::Log(_) => "queue_log_unreadable",
-            StartError::Thread(_) => "no_thread",
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            StartError::Exposed(_) => {
-                "set queue.listen and queue.http_listen to loopback addresses such as 127.0.0.1:11300"
-            }
-            StartError::Listen(_) => "another process may hold the port; stop it, or set queue.listen",
-            StartError::Socket { .. } => "another process may serve it; stop it, or name another path",
-            StartError::Lock(_) => "stop the other process, or name another folder with --data",
-            StartError::Format(e) => e.hint(),
-            StartError::Log(_) => "look at the disk; nothing in the folder was changed",
-            StartError::Thread(_) => "raise the limit of processes or free memory",
-        }
-    }
-}
-
-impl From<BrokerError> for StartError {
-    fn from(e: BrokerError) -> StartError {
-        StartError::Log(e.to_string())
-    }
-}
-
 /// What a handle asks of the queue's thread.
 pub(crate) enum Request {
     Rows(oneshot::Sender<Vec<QueueRow>>),
     Configure(Scope, BTreeMap<String, TubeConfig>),
     Limits(Box<Config>),
     Drain(bool),
-    Door(Call),
+    Door(Box<Call>),
     GiveBack(Namespace, Vec<Lease>),
     Stop(oneshot::Sender<()>),
 }
@@ -128,11 +63,14 @@ pub(crate) enum Request {
 #[derive(Clone)]
 pub struct Handle {
     bound: Arc<[SocketAddr]>,
+    tls_bound: Arc<[SocketAddr]>,
+    tls: Option<Arc<Tls>>,
     status: PlaneStatus,
     pub(crate) requests: mpsc::Sender<Request>,
     recovery: Arc<wal::Report>,
     job_bytes_max: u32,
     http_bound: Arc<[SocketAddr]>,
+    boards: Boards,
     /// Absent in what the second thread has itself: it must not keep itself alive.
     side: Option<Arc<Side>>,
 }
@@ -150,41 +88,44 @@ pub fn start(config: Config, folder: PathBuf, deps: Deps) -> Result<Handle, Star
 /// # Errors
 /// As [`start`].
 pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Result<Handle, StartError> {
-    for addr in config.listen.iter().chain(&config.http_listen) {
-        if !addr.is_loopback()? {
-            return Err(StartError::Exposed(addr.clone()));
-        }
-    }
+    let doors = Doors::check(&config, deps.tokens.has_any())?;
     let lock = FolderLock::take(&folder, "forebay queue")?;
     open_folder(&io, &folder)?;
     let (listen, unix_socket) = (config.listen.clone(), config.unix_socket.clone());
     let (job_bytes_max, tokens, clock) = (config.job_bytes_max, Arc::clone(&deps.tokens), deps.clock.clone());
+    let sink = Arc::clone(&deps.sink);
     let settings = config.clone();
     let opened = Broker::open(io, config, &folder, deps.tokens, deps.sink)?;
     let Opened { broker, committer, report } = opened;
     for damage in &report.damage {
         tracing::error!(%damage, "the queue's log is damaged; jobs are missing");
     }
-    let bound = bind_all(&listen, 1)?;
-    let addrs: Arc<[SocketAddr]> = bound.iter().map(|one| one.addr).collect();
-    let mut listeners: Vec<Listener> = bound.into_iter().flat_map(|one| one.sockets).map(Listener::Tcp).collect();
-    if let Some(path) = unix_socket {
-        let bound = Listener::bind_unix(&path).map_err(|source| StartError::Socket { path, source })?;
-        listeners.push(bound);
-    }
+    let Bound { listeners, plain, tls: tls_bound, unlocks } = doors.bind(&listen, unix_socket)?;
 
     let http = bind_all(&settings.http_listen, 1)?;
     let http_bound = http.iter().map(|one| one.addr).collect();
 
     let (requests, taken) = mpsc::channel(REQUESTS_MAX);
     let status = PlaneStatus::running("queue");
-    let parts = Parts { broker, committer, listeners, clock: deps.clock, status: status.clone(), requests: taken };
+    let tls = unlocks.clone();
+    let parts = Parts { broker, committer, listeners, tls, clock: deps.clock, status: status.clone(), requests: taken };
     let spawned = Builder::new().name("queue".into()).spawn(move || run(parts, lock));
     spawned.map_err(StartError::Thread)?;
     let recovery = Arc::new(report);
-    let inner = Handle { bound: addrs, status, requests, recovery, job_bytes_max, http_bound, side: None };
+    let inner = Handle {
+        bound: plain,
+        tls_bound,
+        tls: unlocks,
+        status,
+        requests,
+        recovery,
+        job_bytes_max,
+        http_bound,
+        boards: Boards::default(),
+        side: None,
+    };
     let listeners = http.into_iter().flat_map(|one| one.sockets).collect();
-    let side = side::start(inner.clone(), &settings, listeners, tokens, clock).map_err(StartError::Thread)?;
+    let side = side::start(inner.clone(), &settings, listeners, tokens, sink, clock).map_err(StartError::Thread)?;
     Ok(Handle { side: Some(Arc::new(side)), ..inner })
 }
 
@@ -229,6 +170,27 @@ impl Handle {
         self.bound.to_vec()
     }
 
+    /// The addresses that clients can connect to with TLS.
+    pub fn bound_tls(&self) -> Vec<SocketAddr> {
+        self.tls_bound.to_vec()
+    }
+
+    /// Serves with these certificates from the next handshake on. Reads files.
+    ///
+    /// # Errors
+    /// When one cannot be used: what was in use stays in use. Without a listener for them nothing is read.
+    pub fn replace_certificates(&self, certificates: &[CertificateConfig]) -> Result<(), TlsError> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.certificates.replace(certificates))
+    }
+
+    /// Reads the certificates again if a file of theirs has changed; whether one had. Reads files.
+    ///
+    /// # Errors
+    /// When one cannot be used: what was in use stays in use. That is said once for each change.
+    pub fn refresh_certificates(&self) -> Result<bool, TlsError> {
+        self.tls.as_ref().map_or(Ok(false), |tls| tls.certificates.refresh())
+    }
+
     /// The addresses of the HTTP door.
     pub fn http_bound(&self) -> Vec<SocketAddr> {
         self.http_bound.to_vec()
@@ -268,10 +230,17 @@ impl Handle {
         let (to, rows) = oneshot::channel();
         self.ask(Request::Rows(to)).await?;
         let mut rows = rows.await.map_err(|_| unavailable())?;
-        if let Some(side) = &self.side {
-            side.board.fill_in(&mut rows);
-        }
+        self.boards.fill_in(&mut rows);
         Ok(rows)
+    }
+
+    /// The alerts that are raised now; a tube's `alert_age_ms` and `alert_drain_ms` say when one is.
+    pub fn alerts(&self) -> Vec<AlertRow> {
+        self.boards.alerts()
+    }
+
+    pub(crate) fn boards(&self) -> &Boards {
+        &self.boards
     }
 
     /// Takes over what a manifest says of the tubes of an application; tubes that it does not name get the plane's

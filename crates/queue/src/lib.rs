@@ -6,12 +6,14 @@
 //! threads; time is an argument of both.
 
 pub mod admin;
+mod alert;
 pub mod backup;
 mod broker;
 pub mod config;
 pub mod cron;
 mod dead;
 pub mod door;
+mod doors;
 pub mod durability;
 mod engine;
 mod event;
@@ -28,12 +30,16 @@ mod serve;
 mod side;
 #[cfg(test)]
 mod simulation;
+mod start_error;
+mod tls;
 
 /// The version of the protocol and of this server, as `stats` tells it.
 pub const PROTOCOL_VERSION: &str = concat!("1.13+forebay-", env!("CARGO_PKG_VERSION"));
 
 pub use engine::{Attempt, AttemptEnd};
-pub use event::{JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
-pub use handle::{Deps, Handle, StartError, start, start_on};
+pub use event::{AlertEvent, AlertKind, JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
+pub use handle::{Deps, Handle, start, start_on};
 pub use names::{JobId, Namespace, TubeName};
 pub use side::Work;
+pub use start_error::StartError;
+pub use tls::TlsConfig;

@@ -58,14 +58,21 @@ fn of_plane(page: &mut Exposition, status: &QueueStatus) {
 /// One family of figures: its name, its type, what it is, and how a tube tells it. `None`: there is nothing to tell.
 type Family = (&'static str, Kind, &'static str, fn(&QueueRow) -> Option<f64>);
 
-const FAMILIES: [Family; 10] = [
+const FAMILIES: [Family; 13] = [
     ("forebay_queue_put_total", Kind::Counter, "Jobs ever put into a tube.", |row| Some(row.total as f64)),
     ("forebay_queue_deleted_total", Kind::Counter, "Jobs ever deleted.", |row| Some(row.deleted as f64)),
     ("forebay_queue_timeouts_total", Kind::Counter, "Reservations that ran out.", |row| Some(row.timeouts as f64)),
+    ("forebay_queue_releases_total", Kind::Counter, "Reservations that were given back.", |row| {
+        Some(row.releases as f64)
+    }),
+    ("forebay_queue_failures_total", Kind::Counter, "Attempts that failed, as their holders said.", |row| {
+        Some(row.failures as f64)
+    }),
     ("forebay_queue_bytes", Kind::Gauge, "Bytes of the bodies of a tube's jobs.", |row| Some(row.bytes as f64)),
     ("forebay_queue_oldest_ready_seconds", Kind::Gauge, "Age of a tube's oldest ready job, 0 without one.", |row| {
         Some(row.oldest_ready_ms.unwrap_or_default() as f64 / 1e3)
     }),
+    ("forebay_queue_dead", Kind::Gauge, "Jobs of a tube that had all their attempts.", |row| Some(row.dead as f64)),
     ("forebay_queue_waiting", Kind::Gauge, "Connections that wait for a job of a tube.", |row| {
         Some(row.waiting as f64)
     }),
@@ -105,6 +112,13 @@ fn of_tubes(page: &mut Exposition, mut rows: Vec<QueueRow>) {
             [("ready", row.ready), ("reserved", row.reserved), ("delayed", row.delayed), ("buried", row.buried)];
         for (state, jobs) in states {
             family.sample(&[app, environment, tube, ("state", state)], jobs);
+        }
+    }
+    let mut family =
+        page.family("forebay_queue_alert", Kind::Gauge, "1 for each alert that is raised; absent when it is not.");
+    for (row, [app, environment, tube]) in labelled() {
+        for alert in &row.alerts {
+            family.sample(&[app, environment, tube, ("kind", alert.kind.as_str())], 1);
         }
     }
     for (name, kind, help, value) in FAMILIES {

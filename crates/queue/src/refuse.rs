@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::handle::Request;
 use crate::proto::reply::Reply;
-use crate::serve::stream::Listener;
+use crate::serve::stream::{Accepted, Listener};
 
 /// After an accept that failed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -41,7 +41,9 @@ async fn refuse(listener: Listener) {
     loop {
         let told = match listener.accept().await {
             // A new connection's buffer has room for one line.
-            Ok(stream) => stream.try_write(&words).map(drop),
+            Ok(Accepted::Ready(stream)) => stream.try_write(&words).map(drop),
+            // Without a handshake there are no words; its end is one.
+            Ok(Accepted::Tls(..)) => Ok(()),
             Err(cause) => {
                 tokio::time::sleep(PAUSE).await;
                 Err(cause)

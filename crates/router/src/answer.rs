@@ -6,7 +6,7 @@ use http::Response;
 use http::request::Parts;
 use http_body::Body;
 
-use crate::body::{ClientBody, ContentFault};
+use crate::body::{ClientBody, Content, ContentFault};
 use crate::capacity;
 use crate::conn::Conn;
 use crate::deadline;
@@ -15,7 +15,6 @@ use crate::exchange::Exchange;
 use crate::fields::FieldSet;
 use crate::forward::Outbound;
 use crate::gate;
-use crate::h1::front::Content;
 use crate::idempotency;
 use crate::own_writes;
 use crate::reply::{self, Reply, ReplyBody};
@@ -45,7 +44,12 @@ pub(crate) async fn answer(
 }
 
 /// Gate, route, tries.
-async fn pass(exchange: &mut Exchange, mut head: Parts, set: FieldSet, content: Option<Content>) -> Result<Reply, Failure> {
+async fn pass(
+    exchange: &mut Exchange,
+    mut head: Parts,
+    set: FieldSet,
+    content: Option<Content>,
+) -> Result<Reply, Failure> {
     let (worker, conn) = (Rc::clone(&exchange.worker), Rc::clone(&exchange.conn));
     if content.is_some() {
         exchange.has_content = true;

@@ -10,7 +10,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::conn::Conn;
 use crate::fields;
-use crate::h1::front::Content;
+use crate::h1::front::{self, Broken};
+use crate::h2;
 use crate::idempotency::{Digest, Hash};
 use crate::kept::Replay;
 
@@ -55,6 +56,39 @@ pub(crate) enum ClientBody {
     Empty,
     Stream(Box<Stream>),
     Kept(Box<Replay>),
+}
+
+/// Content as its protocol brings it.
+#[derive(Debug)]
+pub(crate) enum Content {
+    H1(front::Content),
+    H2(h2::Content),
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.get_mut() {
+            Content::H1(content) => Pin::new(content).poll_frame(cx),
+            Content::H2(content) => Pin::new(content).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Content::H1(content) => content.is_end_stream(),
+            Content::H2(content) => content.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Content::H1(content) => content.size_hint(),
+            Content::H2(content) => content.size_hint(),
+        }
+    }
 }
 
 /// Content as the client sends it.

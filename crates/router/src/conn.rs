@@ -61,7 +61,7 @@ pub(crate) struct Conn {
     pub(crate) peer_value: HeaderValue,
     pub(crate) trusted: bool,
     /// It has TLS.
-    pub(crate) secured: Option<Box<Secured>>,
+    pub(crate) secured: Option<Rc<Secured>>,
     /// Set when a reply was sent although content was unread: what still comes is read away before closing.
     pub(crate) linger: Cell<bool>,
     now: Rc<Cell<Tick>>,
@@ -79,7 +79,7 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn new(peer: SocketAddr, trusted: bool, secured: Option<Box<Secured>>, now: Rc<Cell<Tick>>) -> Conn {
+    pub(crate) fn new(peer: SocketAddr, trusted: bool, secured: Option<Rc<Secured>>, now: Rc<Cell<Tick>>) -> Conn {
         let peer_value = HeaderValue::from_str(&peer.ip().to_canonical().to_string());
         Conn {
             peer,
@@ -99,6 +99,13 @@ impl Conn {
             task: RefCell::new(None),
             content_task: RefCell::new(None),
         }
+    }
+
+    /// The timers of one request of many on this connection.
+    pub(crate) fn of_request(&self) -> Conn {
+        let conn = Conn::new(self.peer, self.trusted, self.secured.clone(), Rc::clone(&self.now));
+        conn.request_begins();
+        conn
     }
 
     /// What `X-Forwarded-Proto` says of it.

@@ -18,12 +18,14 @@ use crate::deadline::{self, Left};
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
 use crate::fields::{self, Client, FieldSet, Origin};
-use crate::h1::{Asked, Fault, ReplyContent};
+use crate::h1::{Asked, Fault};
 use crate::hop::Hop;
 use crate::kept::{KeepLimits, Kept};
+use crate::link::ReplyContent;
 use crate::retry::{self, Repeat};
 use crate::snapshot::Target;
 use crate::tracing_context::{self, Traced};
+use crate::upgrade;
 use crate::worker::Worker;
 
 /// A request as endpoints get it. Tries share it: one that has no content may be under way to several at once.
@@ -34,6 +36,7 @@ pub(crate) struct Outbound {
     /// Whether a second try may be under way beside a first.
     hedged: bool,
     grpc_timeout: bool,
+    upgrades: bool,
     traced: Traced,
     /// The client, unless the head tells about it already.
     client: Option<Origin>,
@@ -71,6 +74,7 @@ impl Outbound {
     /// Turns a client's head into an endpoint's: hop-by-hop fields out, where it came from and its trace in.
     pub(crate) fn new(mut head: Parts, content: ClientBody, set: FieldSet, exchange: &Exchange) -> Outbound {
         let Exchange { worker, conn, traced, .. } = exchange;
+        let upgrades = upgrade::is_asked(&head, set);
         fields::strip_hop_by_hop(&mut head.headers, set);
         if set.expect {
             // The client is told to go on when the endpoint begins to read.
@@ -97,8 +101,9 @@ impl Outbound {
         Outbound {
             worker: Rc::clone(worker),
             idempotent,
-            hedged: true,
+            hedged: !upgrades,
             grpc_timeout: set.grpc_timeout,
+            upgrades,
             traced: *traced,
             client,
             head,
@@ -166,13 +171,14 @@ impl Outbound {
 
     /// The same request once more, when repeating it is harmless.
     pub(crate) fn copy(&self) -> Option<Outbound> {
-        let Outbound { worker, idempotent, hedged, grpc_timeout, traced, client, head, content } = self;
+        let Outbound { worker, idempotent, hedged, grpc_timeout, upgrades, traced, client, head, content } = self;
         let content = matches!(content, Content::None).then_some(Content::None)?;
         idempotent.then(|| Outbound {
             worker: Rc::clone(worker),
             idempotent: *idempotent,
             hedged: *hedged,
             grpc_timeout: *grpc_timeout,
+            upgrades: *upgrades,
             traced: *traced,
             client: client.clone(),
             head: head.clone(),
@@ -287,22 +293,23 @@ async fn exchange(
     time: TryTime,
     started: Mono,
 ) -> Result<Response<ReplyContent>, Outcome> {
-    let key = target.endpoint.key;
-    let mut idle = worker.pool.take(key, started);
+    let (key, protocol) = (target.endpoint.key, target.protocol);
+    let mut idle = worker.pool.take(key, protocol, started);
     let mut spent = Duration::ZERO;
     loop {
         let reused = idle.is_some();
         let link = match idle.take() {
             Some(link) => link,
             None => {
-                let link = worker.pool.connect(key.addr, time.head.saturating_sub(spent)).await?;
+                let link = worker.pool.connect(key, protocol, started, time.head.saturating_sub(spent)).await?;
                 spent = worker.now().since(started);
                 link
             }
         };
         let mut content = outbound.content().ok_or(Outcome::Abandoned)?;
         let left = Left { time: time.deadline.saturating_sub(spent), grpc: outbound.grpc_timeout };
-        let hop = Hop { left, traced: &outbound.traced, client: outbound.client.as_ref() };
+        let (traced, client) = (&outbound.traced, outbound.client.as_ref());
+        let hop = Hop { left, traced, client, upgrades: outbound.upgrades };
         let asked = link.ask(&outbound.head, hop, &mut content, worker.pool.buffers());
         let asked = alarm::within(worker, worker.now() + time.head.saturating_sub(spent), asked).await;
         let unsent = matches!(&asked, Ok(Err(asked)) if asked.unsent);
@@ -327,6 +334,6 @@ fn outcome(fault: &Fault) -> Outcome {
     match fault {
         Fault::Content(_) => Outcome::Abandoned,
         Fault::Head(_) => Outcome::Malformed,
-        Fault::Io(_) | Fault::Closed => Outcome::Died,
+        Fault::Io(_) | Fault::Closed | Fault::Reset(_) => Outcome::Died,
     }
 }

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use crate::deadline::Left;
 use crate::fields;
 use crate::tracing_context::{self, Traced};
+use crate::upgrade;
 
 /// What one try adds.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Hop<'a> {
     pub(crate) traced: &'a Traced,
     /// The client, unless the head tells about it already.
     pub(crate) client: Option<&'a fields::Origin>,
+    /// The client asks to go on with WebSocket.
+    pub(crate) upgrades: bool,
 }
 
 impl Hop<'_> {
@@ -24,5 +27,8 @@ impl Hop<'_> {
         }
         tracing_context::write(out, self.traced);
         self.left.write(out);
+        if self.upgrades {
+            out.extend_from_slice(upgrade::FIELDS);
+        }
     }
 }

@@ -12,12 +12,14 @@ use crate::routing::Routing;
 use crate::worker::Worker;
 
 /// The keys that [`Handle::reconfigure`] applies, certificates [`Handle::replace_certificates`]; the others count at a start.
-pub const LIVE_KEYS: [&str; 11] = [
+pub const LIVE_KEYS: [&str; 13] = [
     "header_timeout_ms",
     "body_timeout_ms",
     "write_timeout_ms",
     "reply_idle_timeout_ms",
     "idle_timeout_ms",
+    "tunnel_idle_timeout_ms",
+    "tunnel_timeout_ms",
     "body_bytes_max",
     "overtaken_max",
     "held_max",

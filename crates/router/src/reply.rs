@@ -9,14 +9,16 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
 use stdx::trace::TraceId;
+use tokio::net::TcpStream;
 
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
 use crate::fields::{self, FieldSet};
 use crate::forward::Answer;
-use crate::h1::{Fault, ReplyContent};
+use crate::h1::Fault;
 use crate::idempotency::Recorded;
+use crate::link::ReplyContent;
 use crate::rescue::{Failure, METHODS, Rescue};
 use crate::shared::Phase;
 
@@ -26,6 +28,16 @@ pub(crate) struct ReplyBody {
     content: Content,
     exchange: Exchange,
     is_last: bool,
+}
+
+/// A connection that an endpoint has switched to another protocol.
+#[derive(Debug)]
+pub(crate) struct Switched {
+    pub(crate) endpoint: TcpStream,
+    /// What was read of it already.
+    pub(crate) surplus: Bytes,
+    pub(crate) exchange: Exchange,
+    pub(crate) in_flight: InFlight,
 }
 
 /// What the protocol says with each reply's head, in its own way.
@@ -194,6 +206,18 @@ impl ReplyBody {
     /// What belongs to the reply's head besides its fields.
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp { trace: self.exchange.traced.context.trace, is_last: self.is_last }
+    }
+
+    /// The connection behind a reply that switches protocols.
+    pub(crate) fn into_switched(self) -> Option<Switched> {
+        let ReplyBody { content, exchange, .. } = self;
+        match content {
+            Content::Endpoint { incoming: ReplyContent::H1(incoming), in_flight } => {
+                let (endpoint, surplus) = incoming.into_tunnel();
+                Some(Switched { endpoint, surplus, exchange, in_flight })
+            }
+            _ => None,
+        }
     }
 
     fn end(&mut self) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
@@ -11,6 +12,7 @@ use tokio::task::spawn_local;
 use crate::conn::Conn;
 use crate::edge::{self, Opened, Speaks, Stream};
 use crate::h1::front;
+use crate::h2;
 use crate::shared::Phase;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
@@ -71,11 +73,14 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream, (peer, speaks): (Soc
     let opened = if worker.shared.edge.concerns(speaks, peer.ip()) {
         Box::pin(edge::open(worker, stream, peer, speaks)).await
     } else {
-        Some(Opened { stream: Stream::Plain(stream), peer, secured: None })
+        Some(Opened { stream: Stream::Plain(stream), peer, http2: false, secured: None })
     };
-    let Some(Opened { stream, peer, secured }) = opened else { return };
+    let Some(Opened { stream, peer, http2, secured }) = opened else { return };
     let trusted = worker.shared.trusted.contains(peer.ip());
     let conn = Rc::new(Conn::new(peer, trusted, secured, worker.sweep.clock()));
     let _watched = Sweep::watch(worker, Rc::clone(&conn));
-    front::serve(worker, &conn, stream).await;
+    let http2 = if http2 { Some((stream, Bytes::new())) } else { front::serve(worker, &conn, stream).await };
+    if let Some((stream, front)) = http2 {
+        Box::pin(h2::serve(worker, &conn, stream, front)).await;
+    }
 }

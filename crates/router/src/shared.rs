@@ -47,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     /// Seats for client connections.
     pub(crate) connections: Arc<Semaphore>,
+    /// Seats for connections with HTTP/2, and for requests on them.
+    pub(crate) http2_connections: Semaphore,
+    pub(crate) http2_requests: Arc<Semaphore>,
     pub(crate) adopted: Notify,
     /// Workers whose thread has not ended.
     pub(crate) running: watch::Sender<usize>,
@@ -112,6 +115,8 @@ impl Shared {
             workers: (0..workers).map(|_| WorkerCell::default()).collect(),
             phase: watch::Sender::new(Phase::Serving),
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
+            http2_connections: Semaphore::new(config.http2.connections_max as usize),
+            http2_requests: Arc::new(Semaphore::new(config.http2.requests_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),
             room: Arc::new(stores.room),

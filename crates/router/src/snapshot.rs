@@ -11,15 +11,15 @@ use stdx::ids::{ReleaseNo, Scope};
 
 use crate::balance::{self, Balance, Choice};
 use crate::capacity::{AppState, RequestLimit, Rules};
-use crate::config::{BalanceConfig, BreakerConfig, Config, IdempotencyConfig, UpstreamPolicy};
+use crate::config::{BalanceConfig, BreakerConfig, Config, IdempotencyConfig, Protocol, UpstreamPolicy};
 use crate::edge::Https;
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
 use crate::pick::Among;
 use crate::retry;
 use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
-use crate::upstream::{RouteState, States, UpstreamState};
 use crate::treatment::Treatment;
+use crate::upstream::{RouteState, States, UpstreamState};
 
 /// All routes at one moment.
 #[derive(Debug)]
@@ -152,6 +152,7 @@ pub(crate) struct Target {
     pub(crate) facts: Arc<TargetFacts>,
     /// Healthy, or not believed to be unhealthy, and not draining.
     pub(crate) in_rotation: bool,
+    pub(crate) protocol: Protocol,
     pub(crate) weight: u32,
     /// It is picked only while nobody of a lower number is up.
     pub(crate) priority: u16,
@@ -319,6 +320,7 @@ fn target(
     let weights = of.policy.balance.as_ref().map(|balance| &balance.weights);
     Target {
         endpoint: endpoint(key),
+        protocol: of.policy.protocol,
         weight: weights
             .and_then(|weights| weights.get(&spec.addr.to_string()))
             .map_or(spec.weight, |set| u32::from(*set)),

@@ -31,6 +31,8 @@ fn the_fixture_of_version_1_loads() {
         ("/queues/orders", "rate_per_s"),
         ("/queues/orders", "retry_delay_max_ms"),
         ("/queues/orders", "retry_jitter_percent"),
+        ("/queues/orders", "alert_age_ms"),
+        ("/queues/orders", "alert_drain_ms"),
     ];
     let written = resolved(VERSION_1_MANIFEST).to_json();
     let mut json: serde_json::Value = serde_json::from_str(&written).unwrap();

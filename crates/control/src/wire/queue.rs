@@ -37,6 +37,12 @@ pub struct QueueRow {
     /// Reservations that ran out of time.
     #[serde(default)]
     pub timeouts: u64,
+    /// Reservations that their holders gave back.
+    #[serde(default)]
+    pub releases: u64,
+    /// Attempts that failed, as their holders said.
+    #[serde(default)]
+    pub failures: u64,
     /// `disk`: an answer means that the job is on disk.
     pub durability: String,
     /// How the tube gets on.
@@ -48,6 +54,40 @@ pub struct QueueRow {
     /// Until when nobody gets a job of the tube, in milliseconds since the epoch; absent when it is not paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until_ms: Option<u64>,
+    /// Who paused it; absent when it is not paused, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_by: Option<String>,
+    /// Why; absent when nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_why: Option<String>,
+    /// Jobs of the tube that had all their attempts.
+    #[serde(default)]
+    pub dead: u64,
+    /// What is wrong with it, as its alerts say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertRow>,
+}
+
+/// A tube that is beyond what its alerts allow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AlertRow {
+    /// The application whose tube it is; absent in the shared namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppName>,
+    /// Its environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvName>,
+    /// The tube.
+    pub tube: String,
+    /// `age` of the oldest ready job, or time to `drain`.
+    pub kind: String,
+    /// Since when, in milliseconds since the epoch.
+    pub since_ms: u64,
+    /// How much it is, in milliseconds; absent when it will never end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_ms: Option<u64>,
+    /// How much it may be.
+    pub limit_ms: u64,
 }
 
 /// How a tube gets on: what comes, what goes, and when it will be empty. Rates are of the last minute or so.

@@ -301,6 +301,7 @@ impl Rig {
             runtime_folder: self.dir.path().join("run"),
             exe: init(),
             queue: Some("127.0.0.1:11300".parse().unwrap()),
+            queue_http: None,
             router: Some("127.0.0.1:8080".parse().unwrap()),
             cgroups: Cgroups::Off,
             users: self.users,

@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use net::listen::ListenAddr;
 use stdx::ids::{AppName, EnvName};
 
+use super::dead::{DeadArgs, ReplayArgs};
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueVerb {
     /// List the tubes with their figures
@@ -33,8 +35,17 @@ pub(crate) enum QueueVerb {
     /// Delete a job that nobody holds
     Delete(JobArgs),
     /// Let nobody have a job of a tube for a while; jobs still come in
-    #[command(after_help = "Example:\n  forebay queue pause orders --app shop --for 15m")]
+    #[command(after_help = "Example:\n  forebay queue pause orders --app shop --for 15m --why 'the shop moves'")]
     Pause(PauseArgs),
+    /// List the jobs that had all their attempts, or show one with its history
+    #[command(after_help = "Examples:\n  forebay queue dead --app shop --from orders --since 2h\n  \
+                            forebay queue dead 17            one job, attempt by attempt\n  \
+                            forebay queue dead --reason 'no route' --json")]
+    Dead(DeadArgs),
+    /// Bring dead jobs back, with all their attempts before them: one, those that are found, or all
+    #[command(after_help = "Examples:\n  forebay queue replay --app shop --from orders --reason timeout --preview\n  \
+                            forebay queue replay 17\n  forebay queue replay --all --into orders-slow")]
+    Replay(ReplayArgs),
     /// End a pause
     Resume(TubeArgs),
     /// Copy the queue, as it is now, into a folder; it serves on
@@ -52,7 +63,8 @@ pub(crate) enum QueueVerb {
     Import(ImportArgs),
     /// Serve the queue alone
     #[command(
-        after_help = "Example:\n  forebay queue serve --data /var/lib/queue --listen 127.0.0.1:11300 --http 127.0.0.1:11400"
+        after_help = "Example:\n  forebay queue serve --data /var/lib/queue --listen 127.0.0.1:11300 --http 127.0.0.1:11400\n  \
+                      forebay queue serve --tls 0.0.0.0:11301 --cert site.pem --key site.key --tokens tokens"
     )]
     Serve(QueueServeArgs),
 }
@@ -144,6 +156,15 @@ pub(crate) struct PutArgs {
     /// How long a worker may take: 90s, 5m, 2h [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) ttr: Option<u32>,
+    /// Put with this key again within 5 minutes, it is the same job
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Put with this key again before it is done, it is the same job
+    #[arg(long, value_name = "KEY")]
+    pub(crate) unique: Option<String>,
+    /// Jobs with the same key are worked one after the other
+    #[arg(long, value_name = "KEY")]
+    pub(crate) order: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -178,6 +199,9 @@ pub(crate) struct PauseArgs {
     /// How long: 90s, 5m, 2h, 30d
     #[arg(long = "for", value_name = "TIME", value_parser = seconds, default_value = "1h")]
     pub(crate) duration: u32,
+    /// Why, for whoever looks: shown with the pause
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -217,13 +241,25 @@ pub(crate) struct QueueServeArgs {
     /// Addresses for the HTTP API [default: none]
     #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
     pub(crate) http: Vec<ListenAddr>,
+    /// Addresses for the beanstalkd protocol with TLS [default: none]
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',')]
+    pub(crate) tls: Vec<ListenAddr>,
+    /// The certificate to serve with, and those that vouch for it, in PEM form
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key, in PEM form
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Who may use it, APP TOKEN in each line; clients begin with `auth TOKEN`, and must where other machines reach it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
     /// A node.toml whose [queue] counts: limits, deliveries by HTTP, periodic jobs
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
 /// `90s`, `5m`, `2h`, `30d` as seconds.
-fn seconds(text: &str) -> Result<u32, String> {
+pub(super) fn seconds(text: &str) -> Result<u32, String> {
     let bad = || format!("`{text}` is no time: write 90s, 5m, 2h or 30d");
     let (number, unit) = text.split_at(text.len().saturating_sub(1));
     let unit: u32 = match unit {

@@ -8,26 +8,28 @@ use std::time::Duration;
 use config::node::Origin;
 use control::error::{ApiError, Kind};
 use control::plane::{PlaneState, PlaneStatus};
+use queue::{NoTokens, TokenSource};
 use stdx::clock::SystemClock;
 use tracing::Level;
 
 use super::admin::Admin;
 use super::ports;
 use super::stop::StopRequest;
-use super::{AllPorts, Ports, admin, api, errors, reload};
+use super::{AllPorts, Ports, admin, api, certificates, errors, reload};
 use crate::output::{self, Done, Quit};
 use crate::paths::DataDir;
 use crate::self_log::SelfLog;
+use crate::wire::queue_logs::OnStderr;
 
 /// How often a plane that runs alone is asked whether it still does.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Serves the queue, and the admin API on its socket, until it is told to stop, or until it fails: alone, it does not outlive its disk.
-pub(crate) async fn queue(data: &DataDir, config: queue::config::Config) -> Done {
+pub(crate) async fn queue(data: &DataDir, config: queue::config::Config, tokens: Arc<dyn TokenSource>) -> Done {
     data.create_for_one()?;
     ports::withdraw(&data.ports_json())?;
     SelfLog::to_stderr(Level::INFO)?;
-    let queue = QueueAlone::start(config, data.plane("queue"), "--listen")?;
+    let queue = QueueAlone::start(config, data.plane("queue"), tokens, "--listen")?;
     let doors = admin::doors(&[], data, String::new())?;
     let socket = data.runtime()?.join("admin.sock");
     let admin = Admin::start(api::queue_alone(&queue.handle), doors, &socket)?;
@@ -41,7 +43,7 @@ pub(crate) async fn queue(data: &DataDir, config: queue::config::Config) -> Done
 /// As [`queue()`], in beanstalkd's place: all it writes is below `folder`.
 pub(crate) async fn queue_in(config: queue::config::Config, folder: PathBuf, level: Level) -> Done {
     SelfLog::to_stderr(level)?;
-    QueueAlone::start(config, folder, "-l")?.until_stopped().await
+    QueueAlone::start(config, folder, Arc::new(NoTokens), "-l")?.until_stopped().await
 }
 
 /// A queue that is all of its process.
@@ -51,17 +53,26 @@ struct QueueAlone {
 }
 
 impl QueueAlone {
-    fn start(config: queue::config::Config, folder: PathBuf, flag: &'static str) -> Result<QueueAlone, Quit> {
+    fn start(
+        config: queue::config::Config,
+        folder: PathBuf,
+        tokens: Arc<dyn TokenSource>,
+        flag: &'static str,
+    ) -> Result<QueueAlone, Quit> {
         if let Err(error) = runtime::raise_nofile() {
             output::progress(&format!("note: {error}"));
         }
         let stop = StopRequest::on_signals()?;
-        let (clock, tokens, sink) = (SystemClock::shared(), Arc::new(queue::NoTokens), Arc::new(queue::NoSink));
+        let (clock, sink) = (SystemClock::shared(), Arc::new(OnStderr));
         let socket = config.unix_socket.clone();
         let handle = queue::start(config, folder, queue::Deps { clock, tokens, sink })
             .map_err(|error| errors::queue(error, &Origin::Flag(flag)))?;
         reload::drain_on_usr1(handle.clone())?;
         say_bound("queue", &handle.bound());
+        for addr in handle.bound_tls() {
+            output::progress(&format!("queue  {addr} with TLS"));
+        }
+        certificates::follow_queue(&handle);
         for addr in handle.http_bound() {
             output::progress(&format!("queue  http://{addr}"));
         }

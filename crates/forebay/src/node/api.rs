@@ -3,7 +3,7 @@
 use axum::routing::get;
 use axum::{Json, Router};
 use control::plane::PlaneStatus;
-use control::wire::{DependencyRow, InstanceRow, Listing, PlaneRow};
+use control::wire::{AlertRow, DependencyRow, InstanceRow, Listing, PlaneRow};
 
 use super::{Planes, metrics};
 
@@ -35,6 +35,7 @@ pub(super) fn of_router(router: &router::Handle) -> Router {
     Router::new()
         .route("/v1/planes", get(move || list_planes([status.clone()])))
         .merge(no_applications())
+        .route("/v1/queue/alerts", get(|| async { Json(Listing::<AlertRow>::new(Vec::new())) }))
         .merge(metrics::of_router(router))
         .merge(router::admin::routes(router.clone()))
 }

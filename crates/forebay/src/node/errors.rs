@@ -83,6 +83,8 @@ pub(crate) fn queue(error: queue::StartError, origin: &Origin) -> ApiError {
         queue::StartError::Lock(error) => lock(&error),
         queue::StartError::Format(error) => format(&error),
         queue::StartError::Listen(error) => listen(&error, origin.at("queue.listen")),
+        queue::StartError::ListenTls(error) => listen(&error, "queue.tls.listen".into()),
+        queue::StartError::Tls(error) => tls(&error, "the queue", "[queue.tls]"),
         other => ApiError::new(Kind::Failed, other.code(), other.to_string()).hint(other.hint()),
     }
 }
@@ -95,15 +97,15 @@ pub(crate) fn overrides(error: &router::overrides::LoadError, data: &DataDir) ->
 }
 
 /// The listeners with TLS.
-fn tls(error: &net::tls::TlsError) -> ApiError {
+fn tls(error: &net::tls::TlsError, what: &str, at: &str) -> ApiError {
     let (message, hint) = match error {
         net::tls::TlsError::Empty => (
-            "there is no certificate to serve HTTPS with".to_string(),
-            "add certificates = [{ cert = \"/etc/ssl/site.pem\", key = \"/etc/ssl/site.key\" }] to [router.tls]",
+            format!("there is no certificate to serve {what} with"),
+            "add certificates = [{ cert = \"/etc/ssl/site.pem\", key = \"/etc/ssl/site.key\" }] to the table",
         ),
-        other => (other.to_string(), "see to the file, or leave `listen` and --https away to serve without TLS"),
+        other => (other.to_string(), "see to the file, or leave the addresses away to serve without TLS"),
     };
-    ApiError::new(Kind::Failed, error.code(), message).at("[router.tls]").hint(hint)
+    ApiError::new(Kind::Failed, error.code(), message).at(at).hint(hint)
 }
 
 /// The router.
@@ -111,7 +113,7 @@ pub(crate) fn router(error: router::StartError, origin: &Origin) -> ApiError {
     match error {
         router::StartError::Listen(error) => listen(&error, origin.at("router.listen")),
         router::StartError::ListenTls(error) => listen(&error, "router.tls.listen".into()),
-        router::StartError::Tls(error) => tls(&error),
+        router::StartError::Tls(error) => tls(&error, "HTTPS", "[router.tls]"),
         other => ApiError::new(Kind::Failed, other.code(), other.to_string()).at("[router]"),
     }
 }

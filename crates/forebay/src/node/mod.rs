@@ -12,6 +12,7 @@ mod reload;
 pub(crate) mod router_alone;
 pub(crate) mod settings;
 mod stop;
+pub(crate) mod token_file;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -68,6 +69,7 @@ impl Node {
             ports::stay(&mut settings.config.router.listen, &last.all.http);
             ports::stay(&mut settings.config.router.tls.listen, &last.all.https);
             ports::stay(&mut settings.config.queue.listen, &last.all.queue);
+            ports::stay(&mut settings.config.queue.tls.listen, &last.all.queue_tls);
         }
         let data = &settings.data;
         let (planes, admin, ports) = start_planes(&settings, &self_log, runtime_folder).await?;
@@ -84,7 +86,7 @@ impl Node {
         let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
         reload::drain_on_usr1(node.planes.queue.clone())?;
         reload::reload_on_hup(node.settings.flags.clone(), written, node.planes.clone())?;
-        certificates::follow_files(&node.planes.router);
+        certificates::follow_files(&node.planes.router, &node.planes.queue);
         Ok(node)
     }
 
@@ -98,6 +100,9 @@ impl Node {
             output::progress(&format!("https  {}", list(&all.https)));
         }
         output::progress(&format!("queue  {}", list(&all.queue)));
+        if !all.queue_tls.is_empty() {
+            output::progress(&format!("queue  {} with TLS", list(&all.queue_tls)));
+        }
         if !all.queue_http.is_empty() {
             output::progress(&format!("queue  http://{}", list(&all.queue_http)));
         }
@@ -181,6 +186,7 @@ async fn start_planes(
         runtime_folder: runtime_folder.clone(),
         exe: std::env::current_exe()?,
         queue: reachable(&queue.bound()),
+        queue_http: reachable(&queue.http_bound()),
         router: reachable(&router.bound()),
         cgroups: if root { Cgroups::WhereAllowed } else { Cgroups::Off },
         users: root,

@@ -32,6 +32,9 @@ pub(crate) struct AllPorts {
     #[serde(default)]
     pub(crate) https: Vec<SocketAddr>,
     pub(crate) queue: Vec<SocketAddr>,
+    /// The queue with TLS.
+    #[serde(default)]
+    pub(crate) queue_tls: Vec<SocketAddr>,
     /// The queue's HTTP door.
     #[serde(default)]
     pub(crate) queue_http: Vec<SocketAddr>,
@@ -41,7 +44,8 @@ pub(crate) struct AllPorts {
 impl Ports {
     /// What is bound, and what of it is the queue's.
     pub(crate) fn new(others: AllPorts, queue: &queue::Handle) -> Ports {
-        let all = AllPorts { queue: queue.bound(), queue_http: queue.http_bound(), ..others };
+        let all =
+            AllPorts { queue: queue.bound(), queue_tls: queue.bound_tls(), queue_http: queue.http_bound(), ..others };
         let first = |addrs: &[SocketAddr]| addrs.first().map(ToString::to_string).unwrap_or_default();
         Ports {
             http: first(&all.http),

@@ -13,7 +13,8 @@ use super::{Planes, certificates, settings};
 use crate::output::Quit;
 
 /// The queue's keys that count at once; the others count at a start.
-const QUEUE_KEYS: [&str; 6] = ["jobs_max", "bytes_max", "tubes_max", "connection_tubes_max", "keys_max", "tube"];
+const QUEUE_KEYS: [&str; 7] =
+    ["jobs_max", "bytes_max", "tubes_max", "connection_tubes_max", "keys_max", "tube", "tls.certificates"];
 
 /// From a USR1 on, the queue refuses new jobs until the next start; workers go on.
 pub(crate) fn drain_on_usr1(queue: queue::Handle) -> Result<(), Quit> {
@@ -64,6 +65,7 @@ async fn reload(flags: Flags, running: &NodeConfig, planes: &Planes) -> Result<N
         planes.router.reconfigure(read.router.clone());
     }
     certificates::replace(&planes.router, &read.router.tls.certificates);
+    certificates::replace_of_queue(&planes.queue, &read.queue.tls.certificates);
     planes.logs.reconfigure(&read.logs);
     planes.deploy.reconfigure(read.deploy.clone());
     Ok(read)

@@ -72,7 +72,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     let driving = Rc::new(alone.drive(router.clone()));
     let reload = Reload { path: args.config.clone(), started: file.router, driving: driving.clone() };
     reload_on_hup(reload, router.clone(), reopen)?;
-    certificates::follow_files(&router);
+    certificates::follow_router(&router);
     say_bound("http", &router.bound());
     say_bound("https", &router.bound_tls());
     crate::notify::notify("READY=1");

@@ -23,9 +23,10 @@ mod why;
 
 use control::client::Client;
 use control::error::ApiError;
+use control::wire::AlertRow;
 
 use crate::args::{Cli, Global, Verb};
-use crate::output::Done;
+use crate::output::{self, Done};
 use crate::paths::DataDir;
 
 /// Runs the verb that was typed.
@@ -82,6 +83,13 @@ pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
         }
     }
     text
+}
+
+/// An alert in a few words.
+pub(crate) fn alert(row: &AlertRow) -> String {
+    let of = |ms: u64| output::ago(ms / 1_000);
+    let value = row.value_ms.map_or_else(|| "never".into(), of);
+    format!("{} {value} (limit {})", row.kind, of(row.limit_ms))
 }
 
 #[cfg(test)]

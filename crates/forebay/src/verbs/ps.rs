@@ -1,6 +1,6 @@
 //! `forebay ps`: what runs, and which plane does not.
 
-use control::wire::{DependencyRow, InstanceRow, Listing, PlaneRow};
+use control::wire::{AlertRow, DependencyRow, InstanceRow, Listing, PlaneRow};
 use serde::{Deserialize, Serialize};
 
 use stdx::clock::{Clock, SystemClock, Wall};
@@ -8,13 +8,14 @@ use stdx::clock::{Clock, SystemClock, Wall};
 use crate::args::{Global, PsArgs};
 use crate::output::{self, Done};
 
-/// The instances, and the planes beside them.
+/// The instances, the planes beside them, and what tubes alert of.
 #[derive(Debug, Serialize, Deserialize)]
 struct Ps {
     schema: u32,
     items: Vec<InstanceRow>,
     planes: Vec<PlaneRow>,
     dependencies: Vec<DependencyRow>,
+    alerts: Vec<AlertRow>,
 }
 
 pub(super) async fn run(global: &Global, args: PsArgs) -> Done {
@@ -22,6 +23,8 @@ pub(super) async fn run(global: &Global, args: PsArgs) -> Done {
     let mut instances: Listing<InstanceRow> = client.get("/v1/instances").await?;
     let planes: Listing<PlaneRow> = client.get("/v1/planes").await?;
     let mut dependencies: Listing<DependencyRow> = client.get("/v1/dependencies").await?;
+    let mut alerts: Listing<AlertRow> = client.get("/v1/queue/alerts").await?;
+    alerts.items.retain(|row| args.app.is_none() || row.app == args.app);
     dependencies.items.retain(|row| args.app.as_ref().is_none_or(|app| row.app == *app));
     instances.items.retain(|row| args.app.as_ref().is_none_or(|app| row.app == *app));
     if global.json {
@@ -30,12 +33,17 @@ pub(super) async fn run(global: &Global, args: PsArgs) -> Done {
             items: instances.items,
             planes: planes.items,
             dependencies: dependencies.items,
+            alerts: alerts.items,
         };
         return Ok(output::json_line(&ps)?);
     }
     for plane in planes.items.iter().filter(|plane| plane.state != "running") {
         let reason = plane.reason.as_deref().unwrap_or("no reason given");
         output::line(&format!("plane {} is {}: {reason}", plane.plane, plane.state))?;
+    }
+    for row in &alerts.items {
+        let of = row.app.as_ref().map_or_else(|| "shared".into(), ToString::to_string);
+        output::line(&format!("alert: tube {} ({of}): {}", row.tube, super::alert(row)))?;
     }
     let header = ["app", "env", "process", "instance", "pid", "port", "release", "state", "health", "up", "isolation"];
     output::table(&header, instances.items.iter().map(cells))?;

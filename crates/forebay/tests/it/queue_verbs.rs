@@ -134,3 +134,125 @@ fn an_application_s_tubes_are_its_own() {
     assert_eq!((tubes(&[]), tubes(&["--app", "shop"]), tubes(&["--app", "shop", "--env", "staging"])), (2, 1, 1));
     assert_eq!(tubes(&["--app", "blog"]), 0);
 }
+
+#[test]
+fn dead_jobs_pauses_and_alerts_are_seen_and_dealt_with_by_hand() {
+    let home = Home::new();
+    let config = home
+        .write("queue.toml", "schema = 1\n[queue.tube]\nattempts_max = 1\ndead_letter = \"dead\"\nalert_age_ms = 1\n");
+    let mut command = home.command();
+    let config = config.display().to_string();
+    let words = ["queue", "serve", "--listen", "127.0.0.1:0", "--config", &config];
+    let _queue = Stray(command.args(words).spawn().unwrap());
+    eventually("the queue answers", || (home.forebay(&["queue", "show"]).code == Some(0)).then_some(()));
+    let forebay = |line: &str| home.forebay(&line.split(' ').collect::<Vec<_>>());
+    let ports: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(home.data().join("ports.json")).unwrap()).unwrap();
+    let queue = ports["queue"].as_str().unwrap().parse().unwrap();
+    for (tube, reason) in [("mail", "no route"), ("orders", "refused")] {
+        let said = format!("use {tube}\r\nput 0 0 60 1\r\nx\r\nwatch {tube}\r\nreserve\r\n");
+        let id = if tube == "mail" { 1 } else { 2 };
+        let said = crate::rig::raw(queue, format!("{said}fail {id} {reason}\r\nquit\r\n").as_bytes()).unwrap();
+        assert!(said.contains("BURIED"), "{said}");
+    }
+
+    let listed = out(forebay("queue dead"));
+    assert!(listed.starts_with("JOB") && listed.contains("no route") && listed.contains("refused"), "{listed}");
+    assert!(!out(forebay("queue dead --from mail")).contains("refused"));
+    assert!(out(forebay("queue dead 1")).contains("in mail, "));
+    let row: serde_json::Value = serde_json::from_str(&out(forebay("queue dead --reason refused --json"))).unwrap();
+    assert_eq!((row["items"][0]["id"].as_u64(), row["items"][0]["from"].as_str()), (Some(2), Some("orders")));
+    forebay("queue dead 7").failed(3, "no_such_job");
+    forebay("queue dead --end tired").says(&["possible values"]);
+    forebay("queue replay").failed(2, "replay_unbounded");
+    forebay("queue replay 7").failed(3, "no_such_job");
+    forebay("queue replay --all --into a,b").failed(2, "tube_name_malformed");
+    let preview = out(forebay("queue replay --from mail --preview"));
+    assert!(preview.ends_with("1 would be replayed\n") && preview.contains("no route"), "{preview}");
+    assert_eq!(out(forebay("queue replay 1")), "1 replayed\n");
+    assert_eq!(out(forebay("queue replay --all --into slow")), "1 replayed\n");
+    assert_eq!(out(forebay("queue replay --all")), "0 replayed\n");
+
+    assert_eq!(out(forebay("queue pause mail --for 15m --why moving")), "mail paused for 15m\n");
+    let shown = out(forebay("queue show mail"));
+    assert!(shown.contains(" by uid ") && shown.contains(": moving"), "{shown}");
+    assert!(out(forebay("queue ls")).contains("by uid "));
+
+    eventually("the alert is raised", || out(forebay("ps")).contains("alert: tube mail (shared): age ").then_some(()));
+    assert!(out(forebay("queue ls")).contains("age "));
+    assert!(out(forebay("queue show mail")).contains("alerts      age "));
+    out(forebay("queue delete 1"));
+    out(forebay("queue delete 2"));
+    eventually("the alert is cleared", || (!out(forebay("ps")).contains("alert")).then_some(()));
+}
+
+/// A worker that knows nothing but its environment and Python's own library.
+const WORKER: &str = r#"
+import json, os, sys, time, urllib.error, urllib.parse, urllib.request
+
+url = urllib.parse.urlsplit(os.environ["FOREBAY_QUEUE_HTTP_URL"])
+base = f"http://{url.hostname}:{url.port}/v1/queue"
+
+def ask(method, path, body=None, token=url.password):
+    request = urllib.request.Request(base + path, method=method, data=body)
+    if token:
+        request.add_header("Authorization", "Bearer " + token)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+def reserve(jobs, wait_s=20):
+    ask_for = json.dumps({"tubes": ["mail"], "wait_s": wait_s, "jobs": jobs}).encode()
+    return ask("POST", "/reserve", ask_for)[1]["items"]
+
+status, put = ask("POST", "/tubes/mail/jobs?pri=1", b"one")
+assert status == 201, (status, put)
+batch = {"jobs": [{"body": "two"}, {"body_base64": "/wA="}]}
+status, puts = ask("POST", "/tubes/mail/batch", json.dumps(batch).encode())
+assert status == 201 and len(puts["items"]) == 2, (status, puts)
+jobs = reserve(10)
+assert [job["id"] for job in jobs] == [put["id"]] + [item["id"] for item in puts["items"]], jobs
+assert jobs[1]["body"] == "two" and jobs[2]["body_base64"] == "/wA=", jobs
+one, two, three = jobs
+assert ask("POST", f"/jobs/{one['id']}/touch?lease={one['lease']}")[1]["outcome"] == "touched"
+assert ask("POST", f"/jobs/{one['id']}/finish?lease={one['lease']}")[1]["outcome"] == "finished"
+assert ask("POST", f"/jobs/{one['id']}/finish?lease={one['lease']}")[0] == 404
+assert ask("POST", f"/jobs/{two['id']}/fail?lease={two['lease']}&reason=not%20today")[1]["outcome"] == "released"
+again = reserve(1)[0]
+assert (again["id"], again["lease"]) == (two["id"], 2), again
+assert ask("POST", f"/jobs/{two['id']}/finish?lease=1")[1]["error"]["code"] == "lease_lost"
+assert ask("GET", f"/jobs/{two['id']}")[1]["body"] == "two"
+status, tube = ask("GET", "/tubes/mail")
+assert (tube["app"], tube["reserved"]) == ("post", 2), tube
+assert ask("GET", "/tubes/mail", token=None)[0] == 404, "the shared tubes are others"
+assert ask("GET", "/tubes/mail", token="0" * 32)[0] == 401
+print("all said and done", flush=True)
+time.sleep(3600)
+"#;
+
+#[test]
+fn an_application_works_over_http_with_what_its_environment_says() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return eprintln!("python3 is not installed: not tested");
+    }
+    let home = Home::new();
+    let settings = std::fs::read_to_string(home.path("node.toml")).unwrap();
+    home.write("node.toml", &format!("{settings}[queue]\nhttp_listen = [\"127.0.0.1:0\"]\n"));
+    home.write("post/worker.py", WORKER);
+    home.write(
+        "post/forebay.toml",
+        "schema = 1\napp = \"post\"\n[processes.worker]\ncommand = \"python3 worker.py\"\n",
+    );
+    let node = Node::start_in(home, &["node"]);
+    node.home.forebay(&["deploy", &node.home.path("post").display().to_string()]).ok();
+    eventually("the worker is done", || {
+        let lines = node.lines(&["logs", "--app", "post"]);
+        let said = |text: &str| {
+            lines.iter().any(|line| line["message"].as_str().is_some_and(|message| message.contains(text)))
+        };
+        assert!(!said("Error"), "{lines:#?}");
+        said("all said and done").then_some(())
+    });
+}

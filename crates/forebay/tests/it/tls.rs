@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustix::process::Signal;
 
 use crate::rig::alone::{Alone, bound, endpoint};
-use crate::rig::{Home, Node, eventually};
+use crate::rig::{Home, Node, Stray, eventually};
 
 /// An authority that writes what it signs into the folder of a test.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -91,6 +91,11 @@ fn curl_is_redirected_and_served() {
     assert!(said.contains("strict-transport-security: max-age=60") && said.ends_with("hello"), "{said}");
     let Some(output) = run(curl(https, alone.home.path("site-ca.pem")).args(["--tls-max", "1.2"])) else { return };
     assert_eq!(text(&output), "hello");
+    for (words, version) in [(&["--http2"][..], " 2"), (&["--http1.1"], " 1.1")] {
+        let mut command = curl(https, alone.home.path("site-ca.pem"));
+        let Some(output) = run(command.args(words).args(["--write-out", " %{http_version}"])) else { return };
+        assert_eq!(text(&output), format!("hello{version}"));
+    }
     let mut redirected = Command::new("curl");
     redirected.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}"]);
     let Some(output) = run(redirected.arg(format!("http://{}/a?b", alone.http))) else { return };
@@ -224,4 +229,55 @@ fn a_node_serves_https_where_it_is_told_to() {
     node.kill();
     node.start_again_with(&["node", "--https", "127.0.0.1:0"]);
     assert_eq!(https(&node), before, "any port is the one of before");
+}
+
+#[test]
+fn a_queue_alone_speaks_tls_and_knows_whose_token_it_is() {
+    let home = Home::new();
+    let authority = Authority::new(&home, "site");
+    authority.issue(&home, "site");
+    let tokens = home.write("tokens", "shop 0123456789abcdef\n");
+    let path = |name: &str| home.path(name).display().to_string();
+    let (cert, key, tokens_path) = (path("site.pem"), path("site.key"), tokens.display().to_string());
+    let serve =
+        ["queue", "serve", "--listen", "127.0.0.1:0", "--tls", "0.0.0.0:0", "--cert", &cert, "--key", &key, "--tokens"];
+    let serve_with_tokens: Vec<&str> = serve.iter().copied().chain([tokens_path.as_str()]).collect();
+    fs::set_permissions(&tokens, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    home.forebay(&serve_with_tokens).failed(2, "tokens_exposed");
+    fs::set_permissions(&tokens, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    home.forebay(&serve[..serve.len() - 1]).failed(1, "queue_open");
+
+    let said = fs::File::create(home.path("said")).unwrap();
+    let _queue = Stray(home.command().args(&serve_with_tokens).stderr(said).spawn().unwrap());
+    let port = eventually("the queue says where it is", || {
+        let said = fs::read_to_string(home.path("said")).ok()?;
+        let line = said.lines().find_map(|line| line.strip_suffix(" with TLS"))?;
+        line.rsplit(':').next()?.parse::<u16>().ok()
+    });
+    let client = Command::new("openssl")
+        .args([
+            "s_client",
+            "-quiet",
+            "-servername",
+            "localhost",
+            "-verify_return_error",
+            "-CAfile",
+            &path("site-ca.pem"),
+        ])
+        .args(["-connect", &format!("127.0.0.1:{port}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut client) = client else { return eprintln!("skipped: no openssl") };
+    let words = b"put 0 0 60 1\r\nx\r\n";
+    let mut input = client.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"stats\r\nauth 0123456789abcdef\r\n").unwrap();
+    std::io::Write::write_all(&mut input, words).unwrap();
+    std::io::Write::write_all(&mut input, b"quit\r\n").unwrap();
+    let heard = text(&client.wait_with_output().unwrap());
+    assert!(heard.contains("NOT_AUTHORIZED\r\nAUTHORIZED\r\nINSERTED 1\r\n"), "{heard}");
+    drop(input);
+    home.forebay(&["queue", "peek", "1"]).failed(3, "no_such_job");
+    assert_eq!(home.forebay(&["queue", "peek", "1", "--app", "shop"]).ok().stdout, "x\n");
 }

@@ -2,14 +2,21 @@
 //! certificates.
 
 mod certificate;
+mod certificates;
 mod identity;
 mod server;
+mod socket;
 mod store;
 
 pub use certificate::{Certificate, Files, Stamp};
+pub use certificates::{CertificateConfig, Certificates};
 pub use identity::ClientIdentity;
 pub use server::{ClientAuth, ServerSettings, server_config};
+pub use socket::TlsSocket;
 pub use store::{CertificateStore, Strangers};
+
+/// What a listener serves with, as rustls has it.
+pub use rustls::ServerConfig;
 
 use std::path::PathBuf;
 

@@ -21,6 +21,8 @@ pub(crate) enum WhyNot {
     Queue,
     /// The disk has no room.
     Disk,
+    /// No more keys can be remembered.
+    Keys,
 }
 
 impl<D: Io> Broker<D> {
@@ -46,6 +48,7 @@ impl<D: Io> Broker<D> {
             _ if self.intake.lacks_space() => WhyNot::Disk,
             Err(Refused::Tube) => WhyNot::Tube,
             Err(Refused::Queue | Refused::Tubes | Refused::Memory) => WhyNot::Queue,
+            Ok(()) if !self.engine.has_room_for_keys() => WhyNot::Keys,
             // It fits now, or the log has too much to write just then: as good as a disk that is full for a moment.
             Ok(()) => WhyNot::Disk,
         }
@@ -59,6 +62,13 @@ impl<D: Io> Broker<D> {
     /// Passes a reservation on; says whether `from` had it.
     pub(crate) fn pass_on(&mut self, id: JobId, from: ClientId, to: ClientId) -> bool {
         self.engine.pass_on(id, from, to)
+    }
+
+    /// A job that is held for somebody without a connection is this worker's.
+    pub(crate) fn name_holder(&mut self, id: JobId, worker: &str) {
+        let engine = &self.engine;
+        let is_held = |id| engine.job(id).is_some_and(|job| matches!(job.state, JobState::Reserved { .. }));
+        self.holders.name(id, worker, is_held);
     }
 
     /// The priority of a job that the client holds under this reservation.

@@ -37,8 +37,9 @@ impl<D: Io> Broker<D> {
             return flow;
         }
         match *command {
-            Command::Put(_) | Command::PutWith(..) => unreachable!("the body of a put comes with it"),
-            Command::Fail { id, reason } => self.fail_job(client, id, reason, None, now),
+            Command::Put(_) | Command::PutWith(..) | Command::DeleteBatch { .. } => {
+                unreachable!("their body comes with them")
+            }
             Command::Reserve => self.reserve(client, None, now),
             Command::ReserveWithTimeout { timeout_s } => self.reserve(client, Some(seconds(timeout_s)), now),
             Command::ReserveJob { id } => self.reserve_job(client, id, now),
@@ -74,16 +75,29 @@ impl<D: Io> Broker<D> {
                 let name = self.used(client).name.clone();
                 self.say(client, Reply::Using(name.as_str()));
             }
+            Command::Quit => return Flow::Close,
             Command::Auth { token } => return self.authorize(client, token, now),
+            _ => self.execute_ours(client, command, now),
+        }
+        self.after_engine(now);
+        Flow::Go
+    }
+
+    /// The commands that beanstalkd does not have.
+    fn execute_ours(&mut self, client: ClientId, command: &Command<'_>, now: Now) {
+        match *command {
+            Command::Fail { id, reason } => self.fail_job(client, id, reason, None, now),
             Command::Trace { context } => {
                 self.conns[client.0 as usize].aside.trace = Some(context);
                 self.say(client, Reply::Tracing);
             }
             Command::JobTrace { id } => self.job_trace(client, id),
-            Command::Quit => return Flow::Close,
+            Command::ReserveBatch { jobs_max, timeout_s } => {
+                self.reserve_batch(client, jobs_max, timeout_s.map(seconds), now);
+            }
+            Command::Leased { lease, id, then } => self.leased(client, lease, id, then, now),
+            other => unreachable!("{other:?} is beanstalkd's"),
         }
-        self.after_engine(now);
-        Flow::Go
     }
 
     /// Answers a line that is no command, or a body that is none.
@@ -151,10 +165,21 @@ impl<D: Io> Broker<D> {
         if let Some(scope) = self.tokens.namespace(token) {
             let space = self.engine.space_ix(&Namespace(Some(scope)));
             self.engine.move_to(client, space);
+            self.conns[client.0 as usize].is_authorized = true;
             self.say(client, Reply::Authorized);
             self.after_engine(now);
             return Flow::Go;
         }
+        self.not_authorized(client)
+    }
+
+    /// Whether the connection has shown a token.
+    pub(crate) fn is_authorized(&self, client: ClientId) -> bool {
+        self.conns[client.0 as usize].is_authorized
+    }
+
+    /// A wrong token, or a command that wants one before it.
+    pub(crate) fn not_authorized(&mut self, client: ClientId) -> Flow {
         self.say(client, Reply::NotAuthorized);
         let tries = &mut self.conns[client.0 as usize].wrong_tokens;
         *tries += 1;

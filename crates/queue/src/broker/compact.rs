@@ -13,7 +13,7 @@ use wal::{AppendError, ReadError};
 
 use super::Broker;
 use super::damage::Trouble;
-use crate::engine::{JobState, Window};
+use crate::engine::{JobState, Pause, Window};
 use crate::log::record::{self, Attrs, Fate, JobRecord, Record, TubeRef, unknown_attrs};
 use crate::names::JobId;
 
@@ -166,9 +166,15 @@ impl<D: Io> Broker<D> {
         for tube in self.engine.tubes() {
             let space = &self.engine.space(tube.space).text;
             let at = || TubeRef { space, tube: tube.name.as_str() };
-            if let Some(pause) = tube.pause {
-                let (asked_ms, until_ms) = (pause.asked_ms, pause.until_ms);
-                self.journal.append_lazily(&Record::Paused { at: at(), asked_ms, until_ms })?;
+            if let Some(pause) = &tube.pause {
+                let Pause { asked_ms, until_ms, ref note } = *pause;
+                self.journal.append_lazily(&Record::Paused {
+                    at: at(),
+                    asked_ms,
+                    until_ms,
+                    by: &note.by,
+                    why: &note.why,
+                })?;
             }
             // After the pause, which counts one.
             self.journal.append_lazily(&Record::TubeTotals { at: at(), totals: tube.totals })?;

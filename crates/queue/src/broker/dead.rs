@@ -64,7 +64,7 @@ impl<D: Io> Broker<D> {
             id: id.0,
             tube: self.engine.tube(job.tube).name.to_string(),
             from: dead.from.to_string(),
-            state: job.state.word(),
+            state: job.state.word().into(),
             died_ms: dead.at_ms,
             end: dead.end,
             reason: last.map(|attempt| attempt.reason.to_string()).unwrap_or_default(),

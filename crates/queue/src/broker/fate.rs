@@ -23,13 +23,14 @@ impl<D: Io> Broker<D> {
             (_, Some(ms)) => After::Delayed { until_ms: now.wall.millis().saturating_add(ms) },
             (after, None) => after,
         };
-        let attempt = self.attempt(client, AttemptEnd::Failed, reason, now);
+        let attempt = self.attempt(id, client, AttemptEnd::Failed, reason, now);
         let record = Record::Fate(Fate::Attempt { id, after: Some(after), attempt: attempt.clone() });
         let Noted { lsn, turn } = match self.note(&job, &record) {
             Ok(noted) => noted,
             Err(cause) => return self.not_appended(client, &cause),
         };
         self.change(id, lsn, |_| {});
+        self.engine.count_failure(job.tube);
         match after {
             After::Ready => self.engine.make_ready(id),
             After::Delayed { until_ms } => {
@@ -54,7 +55,7 @@ impl<D: Io> Broker<D> {
         if !self.engine.has_retry_policy(id, job.tube) {
             return;
         }
-        let attempt = self.attempt(by, end, "", now);
+        let attempt = self.attempt(id, by, end, "", now);
         let record = Record::Fate(Fate::Attempt { id, after: None, attempt: attempt.clone() });
         match self.note_lazily(&job, &record) {
             Ok(_) => self.remember(id, attempt),
@@ -112,8 +113,10 @@ impl<D: Io> Broker<D> {
         self.engine.job_with_key(tube, terms.key.as_ref(), terms.unique.as_ref(), now.wall.millis())
     }
 
-    fn attempt(&self, by: ClientId, end: AttemptEnd, reason: &str, now: Now) -> Attempt {
-        let worker = self.conns.get(by.0 as usize).map(|conn| conn.worker.clone()).unwrap_or_default();
+    fn attempt(&mut self, id: JobId, by: ClientId, end: AttemptEnd, reason: &str, now: Now) -> Attempt {
+        let named = self.holders.take(id);
+        let worker =
+            named.or_else(|| self.conns.get(by.0 as usize).map(|conn| conn.worker.clone())).unwrap_or_default();
         Attempt { at_ms: now.wall.millis(), end, reason: cut_reason(reason).into(), worker }
     }
 

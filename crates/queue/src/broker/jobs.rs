@@ -59,7 +59,8 @@ impl<D: Io> Broker<D> {
     }
 
     /// The count of a reservation must be on disk before the next delivery of the job, not before this one.
-    fn note_reservation(&mut self, id: JobId, now: Now) {
+    pub(super) fn note_reservation(&mut self, id: JobId, now: Now) {
+        self.holders.take(id);
         let delivered = self.engine.delivery_lsn(id);
         let Some(job) = self.engine.job(id) else { return };
         let record = Record::Reserved { id, times: self.engine.counts(id).reserves };
@@ -98,6 +99,7 @@ impl<D: Io> Broker<D> {
         };
         self.engine.set_pri(id, pri);
         self.change(id, lsn, |counts| counts.releases += 1);
+        self.engine.count_release(job.tube);
         self.engine.update(id, |job| job.delay_s = delay_s);
         self.tell_job(id, JobChange::Released, lsn, now);
         self.answer(client, Reply::Released, lsn);
@@ -205,10 +207,14 @@ impl<D: Io> Broker<D> {
             match event {
                 Event::Reserved { client, job } => {
                     self.resumed.push(client);
-                    self.deliver(client, job, now);
+                    match self.take_batch(client) {
+                        0 => self.deliver(client, job, now),
+                        jobs_max => self.deliver_batch(client, job, jobs_max, now),
+                    }
                 }
                 Event::WaitOver { client, why } => {
                     self.resumed.push(client);
+                    self.take_batch(client);
                     match why {
                         WaitEnd::TimedOut => self.tell_state(client, Reply::TimedOut),
                         WaitEnd::DeadlineSoon => self.say(client, Reply::DeadlineSoon),

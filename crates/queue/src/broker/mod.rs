@@ -4,6 +4,7 @@
 //! depends on it leaves before the record is on disk. So every answer carries the LSN it waits for ([`outbox`]), and
 //! [`Broker::committed`] lets go of what has become durable.
 
+mod batch;
 mod bodies;
 mod by_hand;
 mod checkpoints;
@@ -14,6 +15,7 @@ mod damage;
 mod dead;
 mod events;
 mod fate;
+mod holders;
 mod jobs;
 mod open;
 mod outbox;
@@ -41,6 +43,7 @@ use checkpoints::Checkpoints;
 pub(crate) use commands::Flow;
 use compact::Compaction;
 use events::Events;
+use holders::Holders;
 pub(crate) use open::{BrokerError, Opened};
 use outbox::Outbox;
 use parked::ParkedPuts;
@@ -100,6 +103,9 @@ struct Conn {
     /// How it is called where attempts at a job are told.
     worker: Box<str>,
     wrong_tokens: u8,
+    is_authorized: bool,
+    /// How many jobs it waits for; 0 when it waits for none, or asked for no batch.
+    batch: u32,
     /// It stands in the list of connections with output.
     is_dirty: bool,
     /// It stands in the list of connections that wait for a commit.
@@ -136,6 +142,7 @@ pub(crate) struct Broker<D: Io> {
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
     parked: ParkedPuts,
+    holders: Holders,
     pub(crate) pulse: Pulse,
     /// The log's folder, for whoever copies it; while somebody does, no segment goes.
     log_folder: PathBuf,
@@ -213,6 +220,7 @@ impl<D: Io> Broker<D> {
         }
         let waited = self.engine.stop_waiting(id);
         if waited {
+            self.take_batch(id);
             self.answer(id, Reply::TimedOut, self.journal.newest());
         }
         waited

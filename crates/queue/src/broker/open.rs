@@ -10,6 +10,7 @@ use super::bodies::Bodies;
 use super::checkpoints::Checkpoints;
 use super::compact::Compaction;
 use super::events::Events;
+use super::holders::Holders;
 use super::parked::ParkedPuts;
 use super::promise::IdsAhead;
 use super::pulse::Pulse;
@@ -112,6 +113,7 @@ impl<D: Io> Broker<D> {
             ops: Vec::new(),
             body_scratch: Vec::new(),
             parked: ParkedPuts::default(),
+            holders: Holders::default(),
             pulse: Pulse::default(),
             log_folder: folder.join(LOG),
             copies: 0,

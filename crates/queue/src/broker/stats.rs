@@ -140,8 +140,8 @@ impl<D: Io> Broker<D> {
         };
         let tube = self.engine.tube(ix);
         let (figures, totals) = (tube.figures, tube.totals);
-        let pause = tube.pause.map_or(0, |pause| pause.asked_ms / 1000);
-        let pause_left = tube.pause.map_or(0, |pause| until(now.wall, pause.until_ms));
+        let pause = tube.pause.as_ref().map_or(0, |pause| pause.asked_ms / 1000);
+        let pause_left = tube.pause.as_ref().map_or(0, |pause| until(now.wall, pause.until_ms));
         let mut yaml = Yaml::new();
         yaml.text("name", name)
             .line("current-jobs-urgent", figures.urgent)
@@ -218,6 +218,9 @@ fn counted(command: &Command<'_>) -> Option<usize> {
         | Command::KickJob { .. }
         | Command::Quit
         | Command::Fail { .. }
+        | Command::ReserveBatch { .. }
+        | Command::DeleteBatch { .. }
+        | Command::Leased { .. }
         | Command::Auth { .. }
         | Command::Trace { .. }
         | Command::JobTrace { .. } => return None,

@@ -7,8 +7,10 @@ use control::wire::{CronRow, JobRow, QueueStatus};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Call, DeadFilter, DeadJob, Done, JobAndBody, Lease, NewJob, Op, Replayed, Settle, Settled, StateName, unavailable,
+    Call, DeadFilter, DeadJob, Done, JobAndBody, Lease, NewJob, Op, PauseNote, Replayed, Settle, Settled, StateName,
+    Wanted, unavailable,
 };
+use crate::alert::Gauge;
 use crate::backup::Copied;
 use crate::handle::{Handle, Request};
 use crate::metrics::Histograms;
@@ -32,20 +34,13 @@ impl Handle {
         }
     }
 
-    /// Reserves up to `jobs_max` jobs of any of the tubes: those that are ready, or the first that becomes ready within
-    /// `wait_s`. They are held until they are settled or their time runs out, whatever becomes of the caller. Dropping the
+    /// Reserves jobs: those that are ready, or the first that becomes ready within `wait_s`. They are held until they are settled or their time runs out, whatever becomes of the caller. Dropping the
     /// future ends the wait and gives back what was got.
     ///
     /// # Errors
     /// `queue_unavailable`, `too_many_tubes`.
-    pub async fn reserve(
-        &self,
-        namespace: &Namespace,
-        tubes: Vec<TubeName>,
-        wait_s: u32,
-        jobs_max: usize,
-    ) -> Result<Vec<JobAndBody>, ApiError> {
-        match self.call(namespace, Op::Reserve { tubes, wait_s, jobs_max }).await? {
+    pub async fn reserve(&self, namespace: &Namespace, wanted: Wanted) -> Result<Vec<JobAndBody>, ApiError> {
+        match self.call(namespace, Op::Reserve(wanted)).await? {
             Done::Jobs(jobs) => Ok(jobs),
             _ => Err(unavailable()),
         }
@@ -164,12 +159,18 @@ impl Handle {
         }
     }
 
-    /// Lets nobody have a job of the tube for so many seconds; 0 ends a pause.
+    /// Lets nobody have a job of the tube for so many seconds; 0 ends a pause. The note is kept with the pause.
     ///
     /// # Errors
     /// `no_such_tube`, `queue_unavailable`.
-    pub async fn pause(&self, namespace: &Namespace, tube: TubeName, for_s: u32) -> Result<(), ApiError> {
-        self.call(namespace, Op::Pause { tube, for_s }).await.map(drop)
+    pub async fn pause(
+        &self,
+        namespace: &Namespace,
+        tube: TubeName,
+        for_s: u32,
+        note: PauseNote,
+    ) -> Result<(), ApiError> {
+        self.call(namespace, Op::Pause { tube, for_s, note }).await.map(drop)
     }
 
     /// How the plane does as a whole.
@@ -202,6 +203,14 @@ impl Handle {
     pub async fn snapshot(&self, to: PathBuf) -> Result<Copied, ApiError> {
         match self.call(&Namespace::SHARED, Op::Snapshot { to }).await? {
             Done::Copied(copied) => Ok(copied),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// What is measured of tubes that have alerts.
+    pub(crate) async fn watched(&self) -> Result<Vec<Gauge>, ApiError> {
+        match self.call(&Namespace::SHARED, Op::Watched).await? {
+            Done::Watched(gauges) => Ok(gauges),
             _ => Err(unavailable()),
         }
     }
@@ -250,7 +259,7 @@ impl Handle {
         }
         let (to, done) = oneshot::channel();
         let requests = self.requests.clone();
-        self.ask(Request::Door(Call { namespace: namespace.clone(), op, to })).await?;
+        self.ask(Request::Door(Box::new(Call { namespace: namespace.clone(), op, to }))).await?;
         let mut hearing = Hearing { done, requests, namespace };
         (&mut hearing.done).await.map_err(|_| unavailable())?
     }

@@ -30,6 +30,12 @@ pub(crate) fn disk_full() -> ApiError {
         .retry_after(30)
 }
 
+pub(crate) fn keys_full() -> ApiError {
+    ApiError::new(Kind::Unavailable, "queue_keys_full", "no more keys of jobs can be remembered")
+        .hint("put jobs without a key, choose shorter windows, or raise queue.keys_max")
+        .retry_after(5)
+}
+
 pub(crate) fn too_many_bodies() -> ApiError {
     ApiError::new(Kind::Unavailable, "too_many_bodies", "too many bodies are on their way in").retry_after(1)
 }

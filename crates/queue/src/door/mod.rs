@@ -3,6 +3,7 @@
 
 mod ask;
 mod error;
+mod terms;
 
 use std::path::PathBuf;
 
@@ -12,15 +13,18 @@ use control::wire::{CronRow, JobRow, QueueStatus};
 use stdx::trace::TraceContext;
 use tokio::sync::oneshot;
 
+use crate::alert::Gauge;
 use crate::backup::Copied;
 pub use crate::dead::{DeadFilter, DeadJob, Replayed};
-pub use crate::engine::StateName;
+pub use crate::engine::{PauseNote, StateName};
 use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use error::{
-    disk_full, job_reserved, job_too_big, lease_lost, no_such_job, no_such_tube, queue_full, too_many_bodies,
-    too_many_tubes, tube_full, unavailable, unexpected,
+    disk_full, job_reserved, job_too_big, keys_full, lease_lost, no_such_job, no_such_tube, queue_full,
+    too_many_bodies, too_many_tubes, tube_full, unavailable, unexpected,
 };
+
+pub use terms::JobTerms;
 
 /// Jobs put or reserved by one request.
 pub const BATCH_JOBS_MAX: usize = 1_000;
@@ -42,6 +46,8 @@ pub struct NewJob {
     pub ttr_s: u32,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
+    /// What it asks for beside the usual.
+    pub terms: JobTerms,
     /// Its body.
     pub body: Bytes,
 }
@@ -54,7 +60,8 @@ impl NewJob {
 
     /// A job with everything but the body as usual.
     pub fn new(body: impl Into<Bytes>) -> NewJob {
-        NewJob { pri: NewJob::PRI, delay_s: 0, ttr_s: NewJob::TTR_S, trace: None, body: body.into() }
+        let (pri, ttr_s, terms) = (NewJob::PRI, NewJob::TTR_S, JobTerms::default());
+        NewJob { pri, delay_s: 0, ttr_s, trace: None, terms, body: body.into() }
     }
 }
 
@@ -74,6 +81,19 @@ pub struct Lease {
     pub id: JobId,
     /// Which of its reservations.
     pub number: u32,
+}
+
+/// Which jobs somebody wants to work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of any of these.
+    pub tubes: Vec<TubeName>,
+    /// How long to wait for the first, in seconds.
+    pub wait_s: u32,
+    /// How many at most.
+    pub jobs_max: usize,
+    /// Who asks, for the history of jobs whose attempts end badly.
+    pub worker: Box<str>,
 }
 
 /// What its holder does with a job.
@@ -127,11 +147,7 @@ pub(crate) enum Op {
         tube: TubeName,
         jobs: Vec<NewJob>,
     },
-    Reserve {
-        tubes: Vec<TubeName>,
-        wait_s: u32,
-        jobs_max: usize,
-    },
+    Reserve(Wanted),
     Settle {
         lease: Lease,
         how: Settle,
@@ -164,8 +180,11 @@ pub(crate) enum Op {
     Pause {
         tube: TubeName,
         for_s: u32,
+        note: PauseNote,
     },
     Histograms,
+    /// What is measured of tubes with alerts.
+    Watched,
     /// The last ticks of the namespace.
     LastTicks,
     /// Copies the log into a folder.
@@ -206,6 +225,7 @@ pub(crate) enum Done {
     Replayed(Replayed),
     Status(QueueStatus),
     Histograms(Histograms),
+    Watched(Vec<Gauge>),
     Ticks(Vec<u64>),
     Crons(Vec<CronRow>),
     Copied(Copied),

@@ -1,6 +1,6 @@
 //! Jobs that are tried no more, and what brings them back.
 
-use super::{Dead, Engine, JobState, TubeIx};
+use super::{AttemptEnd, Dead, Engine, JobState, TubeIx};
 use crate::names::JobId;
 
 impl Engine {
@@ -8,7 +8,13 @@ impl Engine {
     pub(crate) fn die(&mut self, id: JobId, dead: Dead, to: Option<TubeIx>) {
         let Some(tube) = self.job(id).map(|job| job.tube) else { return };
         let space = self.tube(tube).space;
+        // A release after the last attempt has no record of its own.
+        let is_released = dead.end == AttemptEnd::Released;
+        if is_released {
+            self.count_release(tube);
+        }
         let Some(facts) = self.facts_mut(id) else { return };
+        facts.counts.releases += u32::from(is_released);
         let reserves = facts.counts.reserves;
         let more = facts.more.get_or_insert_default();
         more.dead = Some(dead);

@@ -97,6 +97,12 @@ impl Engine {
         }
     }
 
+    /// Whether any tube may have alerts.
+    pub(crate) fn has_alerts(&self) -> bool {
+        let has = |config: &TubeConfig| config.alert_age_ms > 0 || config.alert_drain_ms > 0;
+        has(&self.limits.tube) || self.spaces().iter().any(|space| space.configs.values().any(has))
+    }
+
     /// Takes over what a manifest says of its tubes; tubes that it does not name get the plane's defaults.
     pub(crate) fn configure(&mut self, space: SpaceIx, configs: BTreeMap<String, TubeConfig>) {
         let tubes: Vec<_> = self.space(space).tubes.values().copied().collect();

@@ -49,6 +49,7 @@ use space::Space;
 pub(crate) use space::SpaceIx;
 pub(crate) use table::Chunk;
 use table::Jobs;
+pub use tube::PauseNote;
 pub(crate) use tube::Tube;
 pub(crate) use tube::{Figures, Pause, ReadyKey, Totals, TubeIx};
 

@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// Attempts of one job that are remembered: the newest.
 pub(crate) const ATTEMPTS_KEPT_MAX: usize = 8;
 
@@ -11,7 +13,8 @@ pub(crate) const ATTEMPTS_KEPT_MAX: usize = 8;
 pub(crate) const REASON_BYTES_MAX: usize = 200;
 
 /// How an attempt at a job ended without being the last word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AttemptEnd {
     /// Its time to run was over.
     TimedOut,
@@ -33,7 +36,7 @@ impl AttemptEnd {
 }
 
 /// One attempt that did not finish a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// When it ended, in wall-clock milliseconds.
     pub at_ms: u64,

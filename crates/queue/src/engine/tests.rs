@@ -201,7 +201,7 @@ impl Pair {
             Step::Pause { tube, ms } => {
                 if let Some(ix) = self.engine.find_tube(SpaceIx::SHARED, TUBES[tube]) {
                     let until_ms = self.wall_ms(ms);
-                    self.engine.pause(ix, Pause { asked_ms: ms, until_ms });
+                    self.engine.pause(ix, Pause::new(ms, until_ms));
                     self.model.paused[tube] = Some(self.model.now + ms);
                 }
             }
@@ -420,7 +420,7 @@ fn no_operation_looks_at_all_tubes() {
     let mut pair = Pair::new();
     for tube in 0..20_000 {
         let ix = pair.engine.tube_or_new(SpaceIx::SHARED, &format!("tube-{tube}"));
-        pair.engine.pause(ix, Pause { asked_ms: 1, until_ms: u64::MAX });
+        pair.engine.pause(ix, Pause::new(1, u64::MAX));
     }
     // With a loop over the tubes in any of them this would take minutes.
     for _ in 0..20_000 {

@@ -84,9 +84,7 @@ impl Engine {
 
     /// Counts a lease that ran out.
     pub(crate) fn count_timeout(&mut self, tube: TubeIx) {
-        self.tube_mut(tube).totals.timeouts += 1;
-        let space = self.tube(tube).space;
-        self.space_mut(space).totals.timeouts += 1;
+        self.both_totals(tube, |totals| totals.timeouts += 1);
     }
 
     fn end_a_wait(&mut self, now: Now) -> bool {
@@ -108,7 +106,7 @@ impl Engine {
             return false;
         }
         let tube = self.tube_mut(ix);
-        if tube.pause.is_some_and(|pause| pause.until_ms <= ms) {
+        if tube.pause.as_ref().is_some_and(|pause| pause.until_ms <= ms) {
             tube.pause = None;
             self.set_tube_alarm(ix);
             self.offer(ix);

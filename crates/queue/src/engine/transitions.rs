@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stdx::clock::Mono;
 use wal::Position;
 
-use super::{ClientId, Engine, Facts, Figures, Job, JobState, Now, ReadyKey, TubeIx, Window};
+use super::{ClientId, Engine, Facts, Figures, Job, JobState, Now, ReadyKey, Totals, TubeIx, Window};
 use crate::names::JobId;
 
 impl Engine {
@@ -77,21 +77,32 @@ impl Engine {
     /// Counts a job that was put (and not merely copied forward in the log).
     pub(crate) fn count_put(&mut self, tube: TubeIx) {
         let now = self.now.mono;
-        let entry = self.tube_mut(tube);
-        entry.totals.jobs += 1;
-        entry.arrivals.add(now, 1);
-        let space = self.tube(tube).space;
-        self.space_mut(space).totals.jobs += 1;
+        self.tube_mut(tube).arrivals.add(now, 1);
+        self.both_totals(tube, |totals| totals.jobs += 1);
     }
 
     /// Counts a job that somebody deleted.
     pub(crate) fn count_delete(&mut self, tube: TubeIx) {
         let now = self.now.mono;
-        let entry = self.tube_mut(tube);
-        entry.totals.deletes += 1;
-        entry.services.add(now, 1);
-        let space = self.tube(tube).space;
-        self.space_mut(space).totals.deletes += 1;
+        self.tube_mut(tube).services.add(now, 1);
+        self.both_totals(tube, |totals| totals.deletes += 1);
+    }
+
+    /// Counts an attempt that its holder gave back.
+    pub(crate) fn count_release(&mut self, tube: TubeIx) {
+        self.both_totals(tube, |totals| totals.releases += 1);
+    }
+
+    /// Counts an attempt that failed, as its holder said.
+    pub(crate) fn count_failure(&mut self, tube: TubeIx) {
+        self.both_totals(tube, |totals| totals.failures += 1);
+    }
+
+    pub(super) fn both_totals(&mut self, tube: TubeIx, change: impl Fn(&mut Totals)) {
+        let tube = self.tube_mut(tube);
+        change(&mut tube.totals);
+        let space = tube.space;
+        change(&mut self.space_mut(space).totals);
     }
 
     /// The job is gone.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::client::ClientId;
 use super::flow::Flow;
+use super::more::cut_reason;
 use super::rate::Rate;
 use super::runs::Runs;
 use super::space::SpaceIx;
@@ -61,13 +62,42 @@ pub(crate) struct Totals {
     pub(crate) deletes: u64,
     pub(crate) pauses: u64,
     pub(crate) timeouts: u64,
+    /// Attempts that their holders gave back.
+    pub(crate) releases: u64,
+    /// Attempts that failed, as their holders said.
+    pub(crate) failures: u64,
 }
 
 /// A pause: how long it was asked for, and when it ends in wall-clock milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pause {
     pub(crate) asked_ms: u64,
     pub(crate) until_ms: u64,
+    pub(crate) note: PauseNote,
+}
+
+impl Pause {
+    /// One of which nobody says anything.
+    #[cfg(test)]
+    pub(crate) fn new(asked_ms: u64, until_ms: u64) -> Pause {
+        Pause { asked_ms, until_ms, note: PauseNote::default() }
+    }
+}
+
+/// Who paused a tube, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PauseNote {
+    /// Who: a name, or an address.
+    pub by: Box<str>,
+    /// Why.
+    pub why: Box<str>,
+}
+
+impl PauseNote {
+    /// A note with as much of both texts as is kept: 200 bytes each.
+    pub fn new(by: &str, why: &str) -> PauseNote {
+        PauseNote { by: cut_reason(by).into(), why: cut_reason(why).into() }
+    }
 }
 
 /// One tube.
@@ -133,7 +163,7 @@ impl Tube {
     /// When the tube must be looked at next.
     pub(crate) fn next_alarm_ms(&self) -> Option<u64> {
         let due = self.delayed.first().map(|&(due, _)| due);
-        let unpause = self.pause.map(|pause| pause.until_ms);
+        let unpause = self.pause.as_ref().map(|pause| pause.until_ms);
         due.into_iter().chain(unpause).min()
     }
 

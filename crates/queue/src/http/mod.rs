@@ -11,17 +11,21 @@
 //! GET    /v1/queue/tubes/{tube}/jobs?state=&n=                      -> Listing<JobRow>
 //! GET    /v1/queue/tubes/{tube}/peek?state=                         -> Listing<JobRow>, with body
 //! POST   /v1/queue/tubes/{tube}/kick?jobs=                          -> {"schema":1,"jobs":3}
-//! POST   /v1/queue/tubes/{tube}/pause?for_s=
+//! POST   /v1/queue/tubes/{tube}/pause?for_s=&why=
 //! POST   /v1/queue/tubes/{tube}/resume
+//! GET    /v1/queue/alerts                                           -> Listing<AlertRow>
+//! GET    /v1/queue/dead?id=&tube=&from=&end=&reason=&since_ms=&before_ms=&n=  -> Listing<DeadJob>
+//! POST   /v1/queue/dead/replay?preview=&into=&n= and these          -> {"schema":1,"jobs":[..],...}
 //! POST   /v1/queue/reserve                                 JSON     -> Listing<JobRow>, with body and lease
 //! GET    /v1/queue/jobs/{id}                                        -> JobRow, with body
 //! DELETE /v1/queue/jobs/{id}
-//! POST   /v1/queue/jobs/{id}/finish|fail|release|bury|touch?lease=&pri=&delay_s=
+//! POST   /v1/queue/jobs/{id}/finish|fail|release|bury|touch?lease=&pri=&delay_s=&reason=
 //! POST   /v1/queue/jobs/{id}/kick
 //! ```
 //! A caller with a token has its application's tubes; an operator names them with `?app=&env=`, or means the shared ones.
 
 mod asked;
+mod dead;
 mod jobs;
 mod put;
 pub(crate) mod serve;
@@ -68,6 +72,9 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/v1/queue/tubes/{tube}/kick", post(tubes::kick))
         .route("/v1/queue/tubes/{tube}/pause", post(tubes::pause))
         .route("/v1/queue/tubes/{tube}/resume", post(tubes::resume))
+        .route("/v1/queue/alerts", get(tubes::alerts))
+        .route("/v1/queue/dead", get(dead::list))
+        .route("/v1/queue/dead/replay", post(dead::replay))
         .route("/v1/queue/reserve", post(work::reserve))
         .route("/v1/queue/jobs/{id}", get(jobs::peek).delete(jobs::delete))
         .route("/v1/queue/jobs/{id}/kick", post(jobs::kick))

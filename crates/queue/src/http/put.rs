@@ -16,8 +16,8 @@ use stdx::base64;
 use stdx::trace::TraceContext;
 
 use super::Api;
-use super::asked::{Asked, malformed, tube};
-use crate::door::{self, BATCH_JOBS_MAX, NewJob};
+use super::asked::{Asked, Params, malformed, tube};
+use crate::door::{self, BATCH_JOBS_MAX, JobTerms, NewJob};
 use crate::names::JobId;
 
 /// Bytes of a request in JSON; a single job's body may have `job_bytes_max`.
@@ -57,6 +57,12 @@ struct BatchJob {
     delay_s: Option<u32>,
     ttr_s: Option<u32>,
     traceparent: Option<String>,
+    key: Option<String>,
+    window_s: Option<u32>,
+    unique: Option<String>,
+    order: Option<String>,
+    attempts_max: Option<u32>,
+    retry_delay_ms: Option<u64>,
 }
 
 pub(super) async fn one(
@@ -74,6 +80,7 @@ pub(super) async fn one(
         delay_s: asked.params.delay_s.unwrap_or(0),
         ttr_s: asked.params.ttr_s.unwrap_or(NewJob::TTR_S),
         trace: trace_of(&headers),
+        terms: terms_of(asked.params, &headers)?,
         body,
     };
     let put = api.handle.put(&asked.namespace, tube, vec![job]).await?.pop();
@@ -127,9 +134,26 @@ impl BatchJob {
             delay_s: self.delay_s.unwrap_or(0),
             ttr_s: self.ttr_s.unwrap_or(NewJob::TTR_S),
             trace: trace.transpose()?.or(of_request),
+            terms: JobTerms {
+                key: self.key,
+                window_s: self.window_s,
+                unique: self.unique,
+                order: self.order,
+                attempts_max: self.attempts_max,
+                retry_delay_ms: self.retry_delay_ms,
+            },
             body,
         })
     }
+}
+
+/// What a request asks for its job beside the usual. An `Idempotency-Key` is its key, as it is elsewhere.
+fn terms_of(params: Params, headers: &HeaderMap) -> Result<JobTerms, ApiError> {
+    let Params { key, window_s, unique, order, attempts_max, retry_delay_ms, .. } = params;
+    let of_field =
+        headers.get("idempotency-key").map(|field| field.to_str().map(|text| text.trim_matches('"').to_owned()));
+    let of_field = of_field.transpose().map_err(|_| malformed("the `Idempotency-Key` is no visible ASCII"))?;
+    Ok(JobTerms { key: key.or(of_field), window_s, unique, order, attempts_max, retry_delay_ms })
 }
 
 /// The trace that a request belongs to. A malformed one is none, as W3C wants it.

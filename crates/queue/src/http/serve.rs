@@ -13,10 +13,12 @@ use axum::http::{HeaderMap, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use control::error::{ApiError, Kind};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use stdx::base64;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
+use super::asked::Peer;
 use super::{Api, Scoping, routes};
 use crate::event::TokenSource;
 use crate::handle::Handle;
@@ -60,10 +62,13 @@ impl Door {
         }
     }
 
-    async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+    async fn answer(&self, mut request: Request<Body>, peer: Option<Peer>) -> Response<Body> {
         match self.admit(request.headers()) {
             Ok(namespace) => {
                 request.extensions_mut().insert(namespace);
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(peer);
+                }
                 match self.routes.clone().oneshot(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
@@ -82,18 +87,30 @@ impl Door {
             return Err(error.into_response());
         }
         let Some(given) = headers.get(AUTHORIZATION) else { return Ok(Namespace::SHARED) };
-        let token = given.to_str().ok().and_then(|text| text.split_once(' '));
-        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        match token.and_then(|token| self.tokens.namespace(token)) {
+        match token_of(given).and_then(|token| self.tokens.namespace(&token)) {
             Some(scope) => Ok(Namespace(Some(scope))),
             None => Err(unauthorized()),
         }
     }
 }
 
+/// The token of `Bearer TOKEN`, or the password of `Basic`: what clients make of a URL with a name and a password in it.
+fn token_of(authorization: &HeaderValue) -> Option<String> {
+    let (scheme, rest) = authorization.to_str().ok()?.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(base64::decode(rest)?).ok()?;
+    decoded.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 fn unauthorized() -> Response<Body> {
     let error = ApiError::new(Kind::Denied, "queue_token_wrong", "nobody has this token")
-        .hint("send `Authorization: Bearer TOKEN` with the token of FOREBAY_QUEUE_URL");
+        .hint("send `Authorization: Bearer TOKEN` with the token of FOREBAY_QUEUE_HTTP_URL or FOREBAY_QUEUE_URL");
     let mut response = error.into_response();
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -138,9 +155,10 @@ fn refuse(stream: &TcpStream) {
 }
 
 async fn converse(door: Rc<Door>, stream: TcpStream, permit: OwnedSemaphorePermit, mut stop: watch::Receiver<bool>) {
+    let peer = stream.peer_addr().ok().map(Peer);
     let service = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| {
         let door = Rc::clone(&door);
-        async move { Ok::<_, Infallible>(door.answer(request.map(Body::new)).await) }
+        async move { Ok::<_, Infallible>(door.answer(request.map(Body::new), peer).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -164,6 +182,21 @@ async fn converse(door: Rc<Door>, stream: TcpStream, permit: OwnedSemaphorePermi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_comes_as_such_or_as_the_password_of_a_url() {
+        for (field, token) in [
+            ("Bearer 0123", Some("0123")),
+            ("bearer  0123 ", Some("0123")),
+            ("Basic Zm9yZWJheTowMTIz", Some("0123")),
+            ("Basic Zm9yZWJheQ==", None),
+            ("Basic %%%", None),
+            ("Digest x", None),
+            ("0123", None),
+        ] {
+            assert_eq!(token_of(&field.parse().unwrap()).as_deref(), token, "{field}");
+        }
+    }
 
     #[test]
     fn only_names_that_nobody_else_can_give_are_ours() {

@@ -6,14 +6,15 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use control::error::{ApiError, Kind};
-use control::wire::{CronRow, Listing, QueueRow, QueueStatus};
+use control::wire::{AlertRow, CronRow, Listing, QueueRow, QueueStatus};
 use serde::{Deserialize, Serialize};
+use stdx::ids::{AppName, EnvName};
 
 use super::asked::{Asked, malformed, tube};
 use super::put::json;
 use super::{Api, Scoping};
 use crate::backup::Copied;
-use crate::door;
+use crate::door::{self, PauseNote};
 use crate::names::Namespace;
 
 /// Something was done, to so many jobs.
@@ -57,6 +58,14 @@ pub(super) async fn crons(State(api): State<Api>, asked: Asked) -> Result<Json<L
     Ok(Json(Listing::new(api.handle.crons(&asked.namespace).await?)))
 }
 
+pub(super) async fn alerts(State(api): State<Api>, asked: Asked) -> Result<Json<Listing<AlertRow>>, ApiError> {
+    let mut rows = api.handle.alerts();
+    if api.scoping != Scoping::ByQuery || asked.params.app.is_some() {
+        rows.retain(|row| belongs(row.app.as_ref(), row.environment.as_ref(), &asked.namespace));
+    }
+    Ok(Json(Listing::new(rows)))
+}
+
 pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Json<Listing<QueueRow>>, ApiError> {
     let mut rows = api.handle.rows().await?;
     if api.scoping != Scoping::ByQuery || asked.params.app.is_some() {
@@ -92,7 +101,8 @@ pub(super) async fn pause(
 ) -> Result<Json<Done>, ApiError> {
     let for_s = asked.params.for_s.filter(|seconds| *seconds > 0);
     let for_s = for_s.ok_or_else(|| malformed("say for how long: for_s=N"))?;
-    api.handle.pause(&asked.namespace, tube(&name)?, for_s).await?;
+    let note = PauseNote::new(&asked.who, asked.params.why.as_deref().unwrap_or_default());
+    api.handle.pause(&asked.namespace, tube(&name)?, for_s, note).await?;
     Ok(Done::of(0))
 }
 
@@ -101,11 +111,15 @@ pub(super) async fn resume(
     Path(name): Path<String>,
     asked: Asked,
 ) -> Result<Json<Done>, ApiError> {
-    api.handle.pause(&asked.namespace, tube(&name)?, 0).await?;
+    api.handle.pause(&asked.namespace, tube(&name)?, 0, PauseNote::default()).await?;
     Ok(Done::of(0))
 }
 
 fn is_of(row: &QueueRow, namespace: &Namespace) -> bool {
+    belongs(row.app.as_ref(), row.environment.as_ref(), namespace)
+}
+
+fn belongs(app: Option<&AppName>, environment: Option<&EnvName>, namespace: &Namespace) -> bool {
     let scope = namespace.0.as_ref();
-    row.app.as_ref() == scope.map(|scope| &scope.app) && row.environment.as_ref() == scope.map(|scope| &scope.env)
+    app == scope.map(|scope| &scope.app) && environment == scope.map(|scope| &scope.env)
 }

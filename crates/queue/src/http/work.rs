@@ -11,10 +11,13 @@ use super::Api;
 use super::asked::{Asked, Params, id, malformed, tube};
 use super::jobs::with_body;
 use super::put::json;
-use crate::door::{BATCH_JOBS_MAX, Lease, Settle, Settled, WAIT_S_MAX};
+use crate::door::{BATCH_JOBS_MAX, Lease, Settle, Settled, WAIT_S_MAX, Wanted};
 
 /// Tubes that one reserve may name.
 const TUBES_MAX: usize = 100;
+
+/// Bytes of a worker's name.
+const WORKER_BYTES_MAX: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +27,9 @@ struct Reserve {
     wait_s: u32,
     #[serde(default = "one")]
     jobs: usize,
+    /// Who asks; the caller's address when it does not say.
+    #[serde(default)]
+    worker: Option<String>,
 }
 
 fn one() -> usize {
@@ -43,7 +49,7 @@ pub(super) async fn reserve(
     asked: Asked,
     body: Body,
 ) -> Result<Json<Listing<JobRow>>, ApiError> {
-    let Reserve { tubes, wait_s, jobs } = json(&api, body).await?;
+    let Reserve { tubes, wait_s, jobs, worker } = json(&api, body).await?;
     if tubes.is_empty() || tubes.len() > TUBES_MAX {
         return Err(malformed(format!("name 1 to {TUBES_MAX} tubes, not {}", tubes.len())));
     }
@@ -54,7 +60,9 @@ pub(super) async fn reserve(
         return Err(malformed(format!("wait at most {WAIT_S_MAX} s, and ask again")));
     }
     let tubes = tubes.iter().map(|name| tube(name)).collect::<Result<Vec<_>, _>>()?;
-    let jobs = api.handle.reserve(&asked.namespace, tubes, wait_s, jobs).await?;
+    let worker = worker.map(named).transpose()?.unwrap_or_else(|| asked.worker().into());
+    let wanted = Wanted { tubes, wait_s, jobs_max: jobs, worker };
+    let jobs = api.handle.reserve(&asked.namespace, wanted).await?;
     Ok(Json(Listing::new(jobs.into_iter().map(with_body).collect())))
 }
 
@@ -76,6 +84,15 @@ pub(super) async fn settle(
     let settled = api.handle.settle(&asked.namespace, Lease { id: job, number }, how).await?;
     let outcome = if settled == Settled::Buried { "buried" } else { word };
     Ok(Json(Outcome { schema: 1, outcome }))
+}
+
+fn named(worker: String) -> Result<Box<str>, ApiError> {
+    let fits = (1..=WORKER_BYTES_MAX).contains(&worker.len()) && !worker.contains(char::is_control);
+    if fits {
+        Ok(worker.into())
+    } else {
+        Err(malformed(format!("a worker's name has 1 to {WORKER_BYTES_MAX} bytes of one line")))
+    }
 }
 
 fn how(verb: &str, params: &Params) -> Result<(Settle, &'static str), ApiError> {

@@ -4,7 +4,7 @@ use wal::Lsn;
 
 use super::record::{Fate, Malformed};
 use super::replay::Replay;
-use crate::engine::{After, Window};
+use crate::engine::{After, AttemptEnd, Window};
 
 impl Replay {
     /// A job may be unknown: its own record may have been in a damaged stretch of the log.
@@ -13,6 +13,10 @@ impl Replay {
             Fate::Attempt { id, after, attempt } => {
                 if let Some(After::Delayed { until_ms }) = after {
                     self.engine.update(id, |job| job.delay_s = attempt.wait_s(until_ms));
+                }
+                let Some(tube) = self.engine.job(id).map(|job| job.tube) else { return Ok(()) };
+                if attempt.end == AttemptEnd::Failed {
+                    self.engine.count_failure(tube);
                 }
                 let Some(facts) = self.engine.facts_mut(id) else { return Ok(()) };
                 facts.more.get_or_insert_default().note(attempt);

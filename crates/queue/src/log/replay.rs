@@ -6,7 +6,7 @@ use wal::{Found, Lsn, Position};
 
 use super::journal::SegmentUse;
 use super::record::{JobRecord, Malformed, Record, TickRecord, TubeRef, space_from_text};
-use crate::engine::{After, Counts, Engine, Job, JobState, Pause, SpaceIx, TubeIx};
+use crate::engine::{After, Counts, Engine, Job, JobState, Pause, PauseNote, SpaceIx, TubeIx};
 use crate::names::JobId;
 
 /// Reads a log into an engine, record by record in LSN order.
@@ -75,9 +75,9 @@ impl Replay {
                 self.make_ready(id);
             }
             Record::LeaseOver { id, times, after } => self.lease_over(found.lsn, id, times, after),
-            Record::Paused { at, asked_ms, until_ms } => {
+            Record::Paused { at, asked_ms, until_ms, by, why } => {
                 let tube = self.tube(&at)?;
-                self.engine.pause(tube, Pause { asked_ms, until_ms });
+                self.engine.pause(tube, Pause { asked_ms, until_ms, note: PauseNote::new(by, why) });
                 self.engine.tube_mut(tube).totals.pauses += 1;
             }
             Record::TubeTotals { at, totals } => {
@@ -162,6 +162,9 @@ impl Replay {
         self.engine.delay(id, due_ms);
         self.engine.set_pri(id, pri);
         self.count(id, |counts| counts.releases += 1);
+        if let Some(tube) = self.engine.job(id).map(|job| job.tube) {
+            self.engine.count_release(tube);
+        }
         self.engine.update(id, |job| job.delay_s = delay_s);
         if due_ms == 0 {
             self.engine.make_ready(id);

@@ -2,7 +2,9 @@
 
 use stdx::trace::TraceContext;
 
+use super::leased::Then;
 use super::put_with::PutWith;
+use crate::door::BATCH_JOBS_MAX;
 use crate::names::{JobId, TubeName, is_name_byte};
 
 /// A command as it was sent, without the body of `put`.
@@ -82,6 +84,21 @@ pub(crate) enum Command<'a> {
         id: JobId,
         reason: &'a str,
     },
+    /// Forebay's own: as `reserve`, but several jobs at once, with their leases.
+    ReserveBatch {
+        jobs_max: u32,
+        timeout_s: Option<u32>,
+    },
+    /// Forebay's own: jobs whose numbers come as a body are deleted.
+    DeleteBatch {
+        bytes: u32,
+    },
+    /// Forebay's own: a command of a job's holder that counts only for one reservation.
+    Leased {
+        lease: u32,
+        id: JobId,
+        then: Then<'a>,
+    },
     /// Forebay's own: the context in which a job was put.
     JobTrace {
         id: JobId,
@@ -152,6 +169,9 @@ enum Verb {
     JobTrace,
     PutWith,
     Fail,
+    ReserveBatch,
+    DeleteBatch,
+    Leased,
 }
 
 /// The first that a line begins with counts, so a longer one stands before its beginning.
@@ -159,6 +179,7 @@ const VERBS: &[(&str, Verb)] = &[
     ("put ", Verb::Put),
     ("reserve-with-timeout ", Verb::ReserveWithTimeout),
     ("reserve-job ", Verb::ReserveJob),
+    ("reserve-batch ", Verb::ReserveBatch),
     ("reserve", Verb::Reserve),
     ("delete ", Verb::Delete),
     ("release ", Verb::Release),
@@ -186,6 +207,8 @@ const VERBS: &[(&str, Verb)] = &[
     ("job-trace ", Verb::JobTrace),
     ("put-with ", Verb::PutWith),
     ("fail ", Verb::Fail),
+    ("delete-batch ", Verb::DeleteBatch),
+    ("leased ", Verb::Leased),
 ];
 
 fn read(verb: Verb, rest: &[u8]) -> Option<Command<'_>> {
@@ -196,6 +219,13 @@ fn read(verb: Verb, rest: &[u8]) -> Option<Command<'_>> {
             return Some(Command::Put(Put { pri, delay_s, ttr_s, bytes, has_trailer: !args.0.is_empty() }));
         }
         Verb::PutWith => return super::put_with::read(args),
+        Verb::Leased => return super::leased::read(args),
+        Verb::ReserveBatch => {
+            let jobs_max = args.u32().filter(|jobs| (1..=BATCH_JOBS_MAX).contains(&(*jobs as usize)))?;
+            let timeout_s = if args.0.is_empty() { None } else { Some(args.u32()?) };
+            Command::ReserveBatch { jobs_max, timeout_s }
+        }
+        Verb::DeleteBatch => Command::DeleteBatch { bytes: args.u32()? },
         Verb::Fail => {
             let id = args.id()?;
             let reason = std::str::from_utf8(args.0).ok()?.trim();

@@ -4,6 +4,7 @@
 pub(crate) mod answer;
 pub(crate) mod command;
 pub(crate) mod input;
+pub(crate) mod leased;
 pub(crate) mod put_with;
 pub(crate) mod reply;
 pub(crate) mod yaml;

@@ -7,7 +7,7 @@ use super::command::{Args, Command, Put};
 /// Bytes of a key.
 const KEY_BYTES_MAX: usize = 100;
 /// The longest window of a key: 30 days.
-const WINDOW_S_MAX: u32 = 30 * 86_400;
+pub(crate) const WINDOW_S_MAX: u32 = 30 * 86_400;
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

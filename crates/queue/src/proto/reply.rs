@@ -46,6 +46,20 @@ pub(crate) enum Reply<'a> {
     Tracing,
     /// Forebay's own: answer to `job-trace`.
     JobTrace(TraceContext),
+    /// Forebay's own: the job is not held under this lease any more.
+    LeaseLost,
+    /// Forebay's own: answer to `reserve-batch`.
+    Batch(&'a [Leased<'a>]),
+    /// Forebay's own: answer to `delete-batch`: how many are deleted, and which were not.
+    DeletedBatch(u64, &'a [JobId]),
+}
+
+/// A job with the number of its reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leased<'a> {
+    pub(crate) id: JobId,
+    pub(crate) lease: u32,
+    pub(crate) body: &'a [u8],
 }
 
 impl Reply<'_> {
@@ -70,6 +84,19 @@ impl Reply<'_> {
             Reply::JobTrace(context) => {
                 out.extend_from_slice(b"TRACE ");
                 out.extend_from_slice(&context.to_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            Reply::Batch(jobs) => {
+                number_line(out, b"RESERVED_BATCH ", jobs.len() as u64);
+                jobs.iter().for_each(|job| leased(out, job));
+            }
+            Reply::DeletedBatch(deleted, left) => {
+                let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+                let left = left.join(" ");
+                out.extend_from_slice(b"DELETED_BATCH ");
+                number(out, deleted);
+                number_line(out, b" ", left.len() as u64);
+                out.extend_from_slice(left.as_bytes());
                 out.extend_from_slice(b"\r\n");
             }
             word => out.extend_from_slice(word.word()),
@@ -99,6 +126,7 @@ impl Reply<'_> {
             Reply::NotAuthorized => b"NOT_AUTHORIZED\r\n",
             Reply::Failed => b"FAILED\r\n",
             Reply::Tracing => b"TRACING\r\n",
+            Reply::LeaseLost => b"LEASE_LOST\r\n",
             _ => b"INTERNAL_ERROR\r\n",
         }
     }
@@ -111,6 +139,16 @@ fn job(out: &mut Vec<u8>, word: &[u8], id: JobId, body: &[u8]) {
     number(out, body.len() as u64);
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn leased(out: &mut Vec<u8>, job: &Leased<'_>) {
+    out.extend_from_slice(b"RESERVED ");
+    number(out, job.id.0);
+    out.push(b' ');
+    number(out, job.body.len() as u64);
+    number_line(out, b" ", job.lease.into());
+    out.extend_from_slice(job.body);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -141,5 +179,9 @@ mod tests {
         assert_eq!(written(Reply::Ok(b"---\n- a\n")), "OK 8\r\n---\n- a\n\r\n");
         assert_eq!(written(Reply::Kicked(3)), "KICKED 3\r\n");
         assert_eq!(written(Reply::InternalError), "INTERNAL_ERROR\r\n");
+        let jobs = [Leased { id: JobId(7), lease: 2, body: b"hi" }, Leased { id: JobId(9), lease: 1, body: b"" }];
+        assert_eq!(written(Reply::Batch(&jobs)), "RESERVED_BATCH 2\r\nRESERVED 7 2 2\r\nhi\r\nRESERVED 9 0 1\r\n\r\n");
+        assert_eq!(written(Reply::DeletedBatch(3, &[JobId(7), JobId(9)])), "DELETED_BATCH 3 3\r\n7 9\r\n");
+        assert_eq!(written(Reply::DeletedBatch(3, &[])), "DELETED_BATCH 3 0\r\n\r\n");
     }
 }

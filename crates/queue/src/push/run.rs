@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 use super::pace::{Pace, Verdict, verdict};
 use super::target::{NoAnswer, Target};
 use super::{PushError, PushSpec, Told};
-use crate::door::{JobAndBody, Lease, Settle};
+use crate::door::{JobAndBody, Lease, Settle, Wanted};
+use crate::engine::cut_reason;
 use crate::handle::Handle;
 use crate::names::{JobId, Namespace, TubeName};
 
@@ -29,6 +30,8 @@ pub(crate) struct Runner {
     namespace: Namespace,
     tube: TubeName,
     target: Target,
+    /// What it is called where attempts at a job are told.
+    worker: Box<str>,
     clock: SharedClock,
     timeout: Duration,
     pace: RefCell<Pace>,
@@ -48,7 +51,8 @@ impl Runner {
     ) -> Result<Runner, PushError> {
         let (target, timeout) = (Target::new(spec)?, Duration::from_millis(spec.timeout_ms.into()));
         let pace = RefCell::new(Pace::new(spec.concurrency_max));
-        Ok(Runner { queue, namespace, tube, target, clock, timeout, pace, room: Notify::new(), told })
+        let worker = cut_reason(&format!("push {}", spec.url)).into();
+        Ok(Runner { queue, namespace, tube, target, worker, clock, timeout, pace, room: Notify::new(), told })
     }
 
     /// Runs until `stop` turns true; posts under way are waited for.
@@ -105,7 +109,9 @@ impl Runner {
             self.pace.borrow_mut().not_reached(self.clock.mono());
             return Vec::new();
         }
-        match self.queue.reserve(&self.namespace, vec![self.tube.clone()], WAIT_S, room.into()).await {
+        let worker = self.worker.clone();
+        let wanted = Wanted { tubes: vec![self.tube.clone()], wait_s: WAIT_S, jobs_max: room.into(), worker };
+        match self.queue.reserve(&self.namespace, wanted).await {
             Ok(jobs) => jobs,
             Err(error) => {
                 tracing::debug!(%error, tube = %self.tube, "a pushed tube gives no jobs");

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use stdx::io::Io;
 use tokio::io::{Interest, Ready};
+use tokio::time::Instant;
 
-use super::session::{Budget, Next, Session};
+use super::session::{Budget, Entry, Next, Session};
 use super::shell::{Shell, Socket};
 use super::stream::Stream;
 
@@ -16,12 +17,13 @@ use super::stream::Stream;
 const AHEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Serves one connection.
-pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, stream: Stream) {
+pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, stream: Stream, entry: Entry) {
     let (id, socket) = shell.open(stream);
     shell.connections.set(shell.connections.get() + 1);
     shell.broker.borrow_mut().name_worker(id, &socket.stream.peer());
-    let mut session = Session::new(id);
+    let mut session = Session::new(id, entry);
     converse(&shell, &socket, &mut session).await;
+    socket.stream.part();
     session.end(&*shell);
     shell.connections.set(shell.connections.get() - 1);
     shell.close(id);
@@ -30,6 +32,7 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>, stream: Stream) {
 async fn converse<D: Io>(shell: &Shell<D>, socket: &Socket, session: &mut Session) {
     let id = session.client;
     let mut ended = false;
+    let welcome = Instant::now() + shell.tls.as_ref().map_or(Duration::ZERO, |tls| tls.timeout());
     loop {
         let next = session.advance(&mut shell.broker.borrow_mut(), shell, shell.now());
         shell.after_change();
@@ -55,19 +58,15 @@ async fn converse<D: Io>(shell: &Shell<D>, socket: &Socket, session: &mut Sessio
                 Next::Job => session.input.len() < AHEAD_BYTES_MAX,
                 _ => false,
             };
-        let blocked = !shell.broker.borrow().output(id).is_empty();
+        let blocked = socket.unsent.get() || !shell.broker.borrow().output(id).is_empty();
         socket.wants_wake.set(blocked || next == Next::Output || (next == Next::Job && session.input.len() > 0));
-        let interest = match (reads, blocked) {
-            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-            (true, false) => Some(Interest::READABLE),
-            (false, true) => Some(Interest::WRITABLE),
-            (false, false) => None,
-        };
+        let interest = interest(reads, blocked);
         let ready = tokio::select! {
             ready = readiness(&socket.stream, interest) => ready,
             () = socket.wake.notified() => Ok(Ready::EMPTY),
             () = shell.committed.notified(), if next == Next::Log => Ok(Ready::EMPTY),
             () = stalled(shell, socket), if blocked => return,
+            () = tokio::time::sleep_until(welcome), if session.is_locked() => return,
         };
         socket.wants_wake.set(false);
         let Ok(ready) = ready else { return };
@@ -101,10 +100,10 @@ async fn send_the_rest<D: Io>(shell: &Shell<D>, socket: &Socket, session: &Sessi
     loop {
         shell.flush();
         shell.send(id, socket);
-        if socket.broken.get() || shell.broker.borrow().output_len(id) == 0 {
+        if socket.broken.get() || (shell.broker.borrow().output_len(id) == 0 && !socket.unsent.get()) {
             return;
         }
-        let blocked = !shell.broker.borrow().output(id).is_empty();
+        let blocked = socket.unsent.get() || !shell.broker.borrow().output(id).is_empty();
         socket.wants_wake.set(true);
         tokio::select! {
             ready = readiness(&socket.stream, blocked.then_some(Interest::WRITABLE)) => {
@@ -115,6 +114,15 @@ async fn send_the_rest<D: Io>(shell: &Shell<D>, socket: &Socket, session: &Sessi
             () = socket.wake.notified() => {}
             () = stalled(shell, socket), if blocked => return,
         }
+    }
+}
+
+fn interest(reads: bool, writes: bool) -> Option<Interest> {
+    match (reads, writes) {
+        (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+        (true, false) => Some(Interest::READABLE),
+        (false, true) => Some(Interest::WRITABLE),
+        (false, false) => None,
     }
 }
 

@@ -13,6 +13,7 @@ mod visit;
 
 use std::any::Any;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use control::plane::{PlaneState, PlaneStatus};
 use stdx::clock::SharedClock;
@@ -23,6 +24,7 @@ use wal::Committer;
 
 use crate::broker::Broker;
 use crate::handle::Request;
+use crate::tls::Tls;
 use shell::Shell;
 use stream::Listener;
 
@@ -31,6 +33,8 @@ pub(crate) struct Parts<D: Io> {
     pub(crate) broker: Broker<D>,
     pub(crate) committer: Committer<D>,
     pub(crate) listeners: Vec<Listener>,
+    /// What listeners with TLS serve with.
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) clock: SharedClock,
     pub(crate) status: PlaneStatus,
     pub(crate) requests: mpsc::Receiver<Request>,
@@ -47,10 +51,10 @@ pub(crate) enum End {
 /// Serves until it is told to stop, or fails.
 pub(crate) async fn serve<D: Io>(parts: Parts<D>) -> (End, mpsc::Receiver<Request>) {
     let local = LocalSet::new();
-    let Parts { broker, committer, listeners, clock, status, mut requests } = parts;
+    let Parts { broker, committer, listeners, tls, clock, status, mut requests } = parts;
     let end = local
         .run_until(async {
-            let (shell, commits) = match Shell::new(broker, committer, clock, status.clone()) {
+            let (shell, commits) = match Shell::new(broker, committer, tls, clock, status.clone()) {
                 Ok(shell) => shell,
                 Err(cause) => return End::Panicked(format!("no thread for its committer: {cause}")),
             };
@@ -67,7 +71,7 @@ pub(crate) async fn serve<D: Io>(parts: Parts<D>) -> (End, mpsc::Receiver<Reques
                     request = requests.recv() => match request {
                         Some(Request::Stop(done)) => break Some(done),
                         Some(Request::Door(call)) => {
-                            tasks.spawn_local(doors::run(Rc::clone(&shell), call));
+                            tasks.spawn_local(doors::run(Rc::clone(&shell), *call));
                         }
                         Some(Request::GiveBack(namespace, leases)) => shell.give_back(&namespace, &leases),
                         Some(request) => answer(&shell, request),

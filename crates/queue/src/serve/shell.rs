@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use control::plane::PlaneStatus;
@@ -17,6 +18,7 @@ use super::stream::Stream;
 use crate::broker::Broker;
 use crate::engine::{ClientId, Now};
 use crate::names::Namespace;
+use crate::tls::Tls;
 
 /// What the committer's thread reports.
 pub(super) type Results = mpsc::UnboundedReceiver<Result<Committed, CommitError>>;
@@ -32,6 +34,7 @@ pub(super) struct Shell<D: Io> {
     pub(super) broker: RefCell<Broker<D>>,
     pub(super) clock: SharedClock,
     pub(super) status: PlaneStatus,
+    pub(super) tls: Option<Arc<Tls>>,
     peers: RefCell<Vec<Option<Peer>>>,
     /// Who holds the jobs that were reserved by callers within the process, per namespace.
     keepers: RefCell<HashMap<Namespace, ClientId>>,
@@ -69,6 +72,8 @@ pub(super) struct Socket {
     pub(super) wake: Notify,
     /// The task waits for its output or its job, not only for input.
     pub(super) wants_wake: Cell<bool>,
+    /// The client has answers to take that it did not take when they were last offered.
+    pub(super) unsent: Cell<bool>,
     /// Writing failed.
     pub(super) broken: Cell<bool>,
     /// Since when the client takes nothing although there is something for it.
@@ -79,6 +84,7 @@ impl<D: Io> Shell<D> {
     pub(super) fn new(
         mut broker: Broker<D>,
         committer: Committer<D>,
+        tls: Option<Arc<Tls>>,
         clock: SharedClock,
         status: PlaneStatus,
     ) -> io::Result<(Rc<Shell<D>>, Results)> {
@@ -94,6 +100,7 @@ impl<D: Io> Shell<D> {
             broker: RefCell::new(broker),
             clock,
             status,
+            tls,
             peers: RefCell::new(Vec::new()),
             keepers: RefCell::new(HashMap::new()),
             connections: Cell::new(0),
@@ -122,6 +129,7 @@ impl<D: Io> Shell<D> {
             stream,
             wake: Notify::new(),
             wants_wake: Cell::new(false),
+            unsent: Cell::new(false),
             broken: Cell::new(false),
             blocked_since: Cell::new(None),
         });
@@ -203,13 +211,20 @@ impl<D: Io> Shell<D> {
     /// Sends what one connection may be sent, as far as its socket takes it.
     pub(super) fn send(&self, id: ClientId, socket: &Socket) {
         let mut broker = self.broker.borrow_mut();
-        while !broker.output(id).is_empty() {
-            match socket.stream.try_write(broker.output(id)) {
+        loop {
+            let output = broker.output(id);
+            let sent = if output.is_empty() { socket.stream.try_flush() } else { socket.stream.try_write(output) };
+            match sent {
+                Ok(0) if output.is_empty() => {
+                    socket.unsent.set(false);
+                    return;
+                }
                 Ok(bytes) => {
                     broker.sent(id, bytes);
                     socket.blocked_since.set(None);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    socket.unsent.set(true);
                     socket.blocked_since.set(socket.blocked_since.get().or_else(|| Some(Instant::now())));
                     socket.wake.notify_one();
                     return;

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use net::tls::TlsSocket;
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -12,12 +13,29 @@ use tokio::net::{TcpStream, UnixStream};
 pub(crate) enum Listener {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
+    Tls(TlsListener),
+}
+
+/// One whose clients speak TLS.
+#[derive(Debug)]
+pub(crate) struct TlsListener {
+    pub(crate) socket: std::net::TcpListener,
+    /// Clients must begin with `auth`.
+    pub(crate) wants_auth: bool,
 }
 
 /// The same, watched by the event loop.
 pub(crate) enum Accepting {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),
+    Tls(tokio::net::TcpListener, bool),
+}
+
+/// A client that has come.
+pub(crate) enum Accepted {
+    Ready(Stream),
+    /// Its handshake is to come; whether `auth` is, too.
+    Tls(TcpStream, bool),
 }
 
 /// A connection.
@@ -25,6 +43,7 @@ pub(crate) enum Accepting {
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsSocket>),
 }
 
 impl Listener {
@@ -50,6 +69,9 @@ impl Listener {
         Ok(match self {
             Listener::Tcp(listener) => Listener::Tcp(listener.try_clone()?),
             Listener::Unix(listener) => Listener::Unix(listener.try_clone()?),
+            Listener::Tls(TlsListener { socket, wants_auth }) => {
+                Listener::Tls(TlsListener { socket: socket.try_clone()?, wants_auth: *wants_auth })
+            }
         })
     }
 
@@ -58,16 +80,20 @@ impl Listener {
         Ok(match self {
             Listener::Tcp(listener) => Accepting::Tcp(tokio::net::TcpListener::from_std(listener)?),
             Listener::Unix(listener) => Accepting::Unix(tokio::net::UnixListener::from_std(listener)?),
+            Listener::Tls(TlsListener { socket, wants_auth }) => {
+                Accepting::Tls(tokio::net::TcpListener::from_std(socket)?, wants_auth)
+            }
         })
     }
 }
 
 impl Accepting {
     /// The next connection.
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         Ok(match self {
-            Accepting::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
-            Accepting::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+            Accepting::Tcp(listener) => Accepted::Ready(Stream::Tcp(listener.accept().await?.0)),
+            Accepting::Unix(listener) => Accepted::Ready(Stream::Unix(listener.accept().await?.0)),
+            Accepting::Tls(listener, wants_auth) => Accepted::Tls(listener.accept().await?.0, *wants_auth),
         })
     }
 }
@@ -77,7 +103,7 @@ impl Stream {
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(stream) => stream.set_nodelay(true),
-            Stream::Unix(_) => Ok(()),
+            Stream::Unix(_) | Stream::Tls(_) => Ok(()),
         }
     }
 
@@ -86,6 +112,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string()),
             Stream::Unix(_) => "unix".into(),
+            Stream::Tls(stream) => stream.peer_addr().map_or_else(|_| "gone".into(), |addr| addr.to_string()),
         }
     }
 
@@ -93,6 +120,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.ready(interest).await,
             Stream::Unix(stream) => stream.ready(interest).await,
+            Stream::Tls(stream) => stream.ready(interest).await,
         }
     }
 
@@ -100,6 +128,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.try_read(buffer),
             Stream::Unix(stream) => stream.try_read(buffer),
+            Stream::Tls(stream) => stream.try_read(buffer),
         }
     }
 
@@ -107,6 +136,22 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),
+            Stream::Tls(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Sends what was taken by [`Stream::try_write`] and is not with the kernel yet; always 0.
+    pub(crate) fn try_flush(&self) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(_) | Stream::Unix(_) => Ok(0),
+            Stream::Tls(stream) => stream.try_flush().map(|()| 0),
+        }
+    }
+
+    /// The end, where the protocol has words for that.
+    pub(crate) fn part(&self) {
+        if let Stream::Tls(stream) = self {
+            stream.part();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The queue's second thread: what works on tubes but is no part of them. It serves the HTTP door, pushes tubes and puts
 //! periodic jobs, all through [`crate::door`]; what goes wrong here costs the queue's own thread nothing.
 
+mod alerts;
 mod crons;
 mod pushes;
 
@@ -13,18 +14,20 @@ use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
 
+use control::wire::{AlertRow, QueueRow};
 use stdx::clock::SharedClock;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::config::Config;
 use crate::cron::CronConfig;
-use crate::event::TokenSource;
+use crate::event::{JobSink, TokenSource};
 use crate::handle::Handle;
 use crate::http;
 use crate::names::Namespace;
 use crate::push::PushSpec;
 use crate::serve::payload_text;
+use alerts::AlertBoard;
 use pushes::Board;
 
 /// How long posts and requests under way may take when the plane stops.
@@ -44,6 +47,7 @@ struct Parts {
     queue: Handle,
     listeners: Vec<TcpListener>,
     tokens: Arc<dyn TokenSource>,
+    sink: Arc<dyn JobSink>,
     clock: SharedClock,
     connections_max: u32,
     input_bytes_max: usize,
@@ -55,10 +59,11 @@ pub(crate) fn start(
     config: &Config,
     listeners: Vec<TcpListener>,
     tokens: Arc<dyn TokenSource>,
+    sink: Arc<dyn JobSink>,
     clock: SharedClock,
 ) -> io::Result<Side> {
     let (connections_max, input_bytes_max) = (config.http_connections_max, config.http_input_bytes_max);
-    let side = Side::start(Parts { queue, listeners, tokens, clock, connections_max, input_bytes_max })?;
+    let side = Side::start(Parts { queue, listeners, tokens, sink, clock, connections_max, input_bytes_max })?;
     let work = of_node(config);
     if work != Work::default() {
         side.employ(Namespace::SHARED, work);
@@ -66,12 +71,31 @@ pub(crate) fn start(
     Ok(side)
 }
 
+/// What the thread tells of itself, for listings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Boards {
+    pushes: Arc<Board>,
+    alerts: Arc<AlertBoard>,
+}
+
+impl Boards {
+    /// Adds to each row how its tube is pushed, and what is wrong with it.
+    pub(crate) fn fill_in(&self, rows: &mut [QueueRow]) {
+        self.pushes.fill_in(rows);
+        self.alerts.fill_in(rows);
+    }
+
+    /// The alerts that are raised.
+    pub(crate) fn alerts(&self) -> Vec<AlertRow> {
+        self.alerts.rows()
+    }
+}
+
 /// The running thread; it ends when this is dropped.
 pub(crate) struct Side {
     orders: mpsc::UnboundedSender<(Namespace, Work)>,
     stop: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
-    pub(crate) board: Arc<Board>,
 }
 
 impl Side {
@@ -79,8 +103,7 @@ impl Side {
         let (orders, taken) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = watch::channel(false);
-        let board = Arc::new(Board::default());
-        let shown = Arc::clone(&board);
+        let shown = parts.queue.boards().clone();
         Builder::new().name("queue-side".into()).spawn(move || {
             let run = catch_unwind(AssertUnwindSafe(|| run(parts, taken, shown, stopped)));
             if let Err(panic) = run {
@@ -92,7 +115,7 @@ impl Side {
             }
             end.send_replace(true);
         })?;
-        Ok(Side { orders, stop, ended, board })
+        Ok(Side { orders, stop, ended })
     }
 
     /// From now on this is what works on the tubes of the namespace.
@@ -128,14 +151,14 @@ fn of_node(config: &Config) -> Work {
 fn run(
     parts: Parts,
     mut orders: mpsc::UnboundedReceiver<(Namespace, Work)>,
-    board: Arc<Board>,
+    boards: Boards,
     mut stop: watch::Receiver<bool>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => return tracing::error!(%cause, "the queue's second thread has no event loop"),
     };
-    let Parts { queue, listeners, tokens, clock, connections_max, input_bytes_max } = parts;
+    let Parts { queue, listeners, tokens, sink, clock, connections_max, input_bytes_max } = parts;
     let local = LocalSet::new();
     let mut tasks = JoinSet::new();
     runtime.block_on(local.run_until(async {
@@ -145,7 +168,8 @@ fn run(
         }
         let crons = crons::Crons::new(queue.clone(), clock.clone());
         tasks.spawn_local(crons.clone().run(stop.clone()));
-        let mut pushes = pushes::Pushes::new(queue, clock, board);
+        tasks.spawn_local(alerts::run(queue.clone(), clock.clone(), sink, boards.alerts, stop.clone()));
+        let mut pushes = pushes::Pushes::new(queue, clock, boards.pushes);
         loop {
             tokio::select! {
                 order = orders.recv() => match order {

@@ -2,7 +2,7 @@
 
 use super::memory::{Class, Sent};
 use crate::engine::ClientId;
-use crate::serve::session::Session;
+use crate::serve::session::{Entry, Session};
 
 pub(super) const TUBES: [(&str, Class); 4] =
     [("default", Class::Disk), ("soon", Class::Soon), ("brief", Class::Memory), (TRIES, Class::Disk)];
@@ -28,7 +28,7 @@ pub(super) struct SimClient {
 impl SimClient {
     /// Each client puts into one tube and takes from all.
     pub(super) fn new(id: ClientId, who: usize) -> SimClient {
-        let mut session = Session::new(id);
+        let mut session = Session::new(id, Entry::Open);
         session.input.push(format!("use {}\r\n", TUBES[who % TUBES.len()].0).as_bytes());
         for name in TUBES.map(|(name, _)| name).into_iter().chain([DEAD]) {
             session.input.push(format!("watch {name}\r\n").as_bytes());

@@ -139,7 +139,7 @@ fn beyond_loopback_it_does_not_start() {
     assert_eq!(error.code(), "queue_exposed");
     assert_eq!(
         error.to_string(),
-        "the queue does not listen on 0.0.0.0:0: it can be reached from other machines, and there is no TLS yet"
+        "the queue does not listen on 0.0.0.0:0 without TLS: it can be reached from other machines"
     );
 }
 

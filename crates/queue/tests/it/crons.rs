@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use queue::config::{Config, TubeConfig, WhenFull};
 use queue::cron::{CatchUp, CronConfig};
 use queue::{Deps, Handle, Namespace, NoSink, NoTokens, Work};
 use stdx::clock::Clock;
@@ -62,8 +63,12 @@ impl Rig {
 }
 
 fn start(folder: &std::path::Path, clock: &FakeClock) -> Handle {
+    start_with(folder, clock, TubeConfig::default())
+}
+
+fn start_with(folder: &std::path::Path, clock: &FakeClock, tube: TubeConfig) -> Handle {
     let deps = Deps { clock: Arc::new(clock.clone()), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
-    queue::start_on(Disk, config(), folder.join("queue"), deps).unwrap()
+    queue::start_on(Disk, Config { tube, ..config() }, folder.join("queue"), deps).unwrap()
 }
 
 fn cron(schedule: &str, catch_up: CatchUp) -> CronConfig {
@@ -152,4 +157,23 @@ fn a_line_that_went_and_came_again_makes_up_for_nothing() {
     rig.employ(&[("hourly", cron("@hourly", CatchUp::All)), ("other", cron("@yearly", CatchUp::All))]);
     rig.clock.advance(HOUR);
     rig.total("reports", 1);
+}
+
+#[test]
+fn a_job_that_waited_for_room_still_says_its_tick() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), FakeClock::new());
+    let tube = TubeConfig { jobs_max: 1, when_full: WhenFull::Wait, ..TubeConfig::default() };
+    let handle = start_with(folder.path(), &clock, tube);
+    let rig = Rig { folder, clock, handle };
+    let http = Http::admin(&rig.handle);
+    let first = http.put("reports", "in the way");
+    rig.employ(&[("hourly", cron("@hourly", CatchUp::One))]);
+    let last_ms = || block_on(rig.handle.crons(&Namespace::SHARED)).unwrap()[0].last_ms;
+    let before = last_ms();
+    rig.clock.advance(HOUR);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(last_ms(), before, "it waits");
+    http.delete(&format!("/v1/queue/jobs/{first}")).is(200);
+    rig.total("reports", 2);
+    assert!(last_ms() > before, "the tick is on disk with its job");
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use queue::config::{Config, TubeConfig};
+use queue::config::{Config, TubeConfig, WhenFull};
 
-use crate::rig::{Forebay, Http, config, hear};
+use crate::rig::{Forebay, Http, PATIENCE, config, hear};
 
 fn start() -> (Forebay, Http) {
     start_with(config())
@@ -53,6 +53,58 @@ fn both_doors_lead_to_the_same_jobs() {
     assert_eq!(client.ask("bury 1 0"), "BURIED");
     http.delete("/v1/queue/jobs/1").is(200);
     assert_eq!(http.delete("/v1/queue/jobs/1").is(404).code(), "no_such_job");
+}
+
+#[test]
+fn a_batch_waits_for_room_and_is_put_in_order() {
+    let tube = TubeConfig { jobs_max: 1, when_full: WhenFull::Wait, ..TubeConfig::default() };
+    let (_ours, http) = start_with(Config { tube, ..config() });
+    let ask = br#"{"jobs": [{"body": "a"}, {"body": "b"}, {"body": "c"}]}"#;
+    let batch = http.begin("POST", "/v1/queue/tubes/mail/batch", "", ask);
+    for body in ["a", "b", "c"] {
+        let job = http.reserve("mail", 20, 1).remove(0);
+        assert_eq!(job["body"], body);
+        http.settle(&job, "finish").is(200);
+    }
+    let put = hear(batch).is(201).json();
+    let ids: Vec<_> = put["items"].as_array().unwrap().iter().map(|item| item["id"].as_u64()).collect();
+    assert_eq!(ids, [Some(1), Some(2), Some(3)]);
+
+    // One that hangs up while it waits leaves nothing behind.
+    http.put("mail", "x");
+    drop(http.begin("POST", "/v1/queue/tubes/mail/batch", "", ask));
+    let begun = Instant::now();
+    while http.get("/v1/queue/status").json()["connections"] != 0 {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    let job = http.reserve("mail", 0, 1).remove(0);
+    http.settle(&job, "finish").is(200);
+    assert_eq!(http.reserve("mail", 0, 1), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn a_job_is_put_once_under_its_key_and_in_its_order() {
+    let (_ours, http) = start_with(Config { keys_max: 3, ..config() });
+    let put = |query: &str| http.post(&format!("/v1/queue/tubes/mail/jobs?{query}"), "x").is(201).json()["id"].as_u64();
+    assert_eq!(put("key=order-17&window_s=600"), Some(1));
+    assert_eq!(put("key=order-17"), Some(1), "the same job");
+    let fields = "Idempotency-Key: \"order-17\"\r\n";
+    let answer = http.begin("POST", "/v1/queue/tubes/mail/jobs", fields, b"x");
+    assert_eq!(hear(answer).is(201).json()["id"], 1);
+    assert_eq!(put("unique=report"), Some(2));
+    assert_eq!(put("unique=report"), Some(2));
+    assert_eq!(put("order=a&attempts_max=1&retry_delay_ms=5"), Some(3));
+    let batch =
+        r#"{"jobs": [{"body": "y", "order": "a"}, {"body": "z", "key": "k"}, {"body": "w", "unique": "over"}]}"#;
+    let items = http.post("/v1/queue/tubes/mail/batch", batch).is(207).json()["items"].clone();
+    assert_eq!((items[0]["id"].as_u64(), items[1]["id"].as_u64()), (Some(4), Some(5)));
+    assert_eq!(items[2]["error"]["code"], "queue_keys_full");
+    let ids: Vec<_> = http.reserve("mail", 0, 10).iter().map(|job| job["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, [1, 2, 3, 5], "4 waits for 3");
+    for bad in ["key=", "key=a%20b", "order=%C3%BC", "window_s=0&key=a"] {
+        let answer = http.post(&format!("/v1/queue/tubes/mail/jobs?{bad}"), "x").is(400);
+        assert_eq!(answer.code(), "job_terms_malformed", "{bad}");
+    }
 }
 
 #[test]
@@ -231,4 +283,26 @@ fn the_trace_of_a_request_is_the_trace_of_its_job() {
     let jobs = http.reserve("a", 0, 3);
     let traces: Vec<_> = jobs.iter().map(|job| job["traceparent"].as_str()).collect();
     assert_eq!(traces, [Some(trace), None, Some(trace)]);
+}
+
+#[test]
+fn the_history_of_a_job_names_whoever_had_it_over_http() {
+    let tube = TubeConfig { attempts_max: 3, ..TubeConfig::default() };
+    let ours = Forebay::start_with(Config { tube, http_listen: vec!["127.0.0.1:0".parse().unwrap()], ..config() });
+    let http = Http { addr: ours.handle.http_bound()[0], fields: String::new() };
+    let id = ours.connect().put("0 0 60", "x");
+    let reserve = |ask: &str| http.post("/v1/queue/reserve", ask).is(200).json()["items"][0].clone();
+    http.settle(&reserve(r#"{"tubes": ["default"], "worker": "mailer 3"}"#), "fail?reason=busy").is(200);
+    http.settle(&reserve(r#"{"tubes": ["default"]}"#), "fail?reason=busy").is(200);
+    let mut client = ours.connect();
+    client.ask_all("reserve");
+    client.ask(&format!("fail {id} busy"));
+    let dead = Http::admin(&ours.handle).get("/v1/queue/dead").json();
+    let worker = |n: usize| dead["items"][0]["attempts"][n]["worker"].as_str().unwrap().to_owned();
+    assert_eq!(worker(0), "mailer 3");
+    assert!(worker(1).starts_with("http 127.0.0.1:"), "{dead}");
+    assert!(worker(2).starts_with("127.0.0.1:"), "{dead}");
+    for bad in [r#"{"tubes": ["default"], "worker": ""}"#, "{\"tubes\": [\"default\"], \"worker\": \"a\\nb\"}"] {
+        assert_eq!(http.post("/v1/queue/reserve", bad).is(400).code(), "request_malformed", "{bad}");
+    }
 }

@@ -1,8 +1,10 @@
 //! The queue over its sockets: what a client sees.
 
 mod admin;
+mod alerts;
 mod backups;
 mod bad_input;
+mod batches;
 mod clients;
 mod clock_jump;
 mod crons;
@@ -11,9 +13,11 @@ mod failing_disk;
 mod figures;
 mod fixtures;
 mod garbage;
+mod hand;
 mod http_api;
 mod http_door;
 mod memory;
+mod mutations;
 mod namespaces;
 mod pressure;
 mod push;
@@ -21,4 +25,5 @@ mod restart;
 mod retries;
 mod rig;
 mod scale;
+mod tls;
 mod transcripts;

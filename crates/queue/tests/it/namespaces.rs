@@ -23,6 +23,8 @@ impl JobSink for Heard {
     fn record(&self, event: JobEvent) {
         self.0.lock().unwrap().push(event);
     }
+
+    fn alert(&self, _event: queue::AlertEvent) {}
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn a_job_that_failed_too_often_is_dead_with_its_history_and_can_be_replayed() {
 
     let all = dead(&server, DeadFilter::default());
     let [job] = &all[..] else { panic!("{all:?}") };
-    assert_eq!((job.id, &*job.tube, &*job.from, job.state), (1, "dead", "default", "ready"));
+    assert_eq!((job.id, &*job.tube, &*job.from, &*job.state), (1, "dead", "default", "ready"));
     assert_eq!((job.reserves, job.failures, job.timeouts, job.releases), (2, 2, 0, 0));
     assert_eq!((&*job.reason, job.end), ("still none", AttemptEnd::Failed));
     let reasons: Vec<&str> = job.attempts.iter().map(|attempt| &*attempt.reason).collect();
@@ -68,10 +68,34 @@ fn releases_and_failures_are_counted_apart_and_a_tube_without_dead_letters_burie
     assert_eq!(client.ask("release 1 0 0"), "BURIED", "the last attempt");
     assert_eq!(client.stat("stats-job 1", "state"), "buried");
     let all = dead(&server, DeadFilter { end: Some(AttemptEnd::Released), ..DeadFilter::default() });
-    assert_eq!((all[0].failures, all[0].releases, all[0].attempts.len()), (1, 0, 2), "{all:?}");
+    assert_eq!((all[0].failures, all[0].releases, all[0].attempts.len()), (1, 1, 2), "{all:?}");
     let into = DeadFilter { into: Some("again".into()), ..DeadFilter::default() };
     assert_eq!(block_on(server.handle.replay(&Namespace::SHARED, into, 10, false)).unwrap().jobs, all);
     assert_eq!(client.stat("stats-job 1", "tube"), "\"again\"");
+}
+
+#[test]
+fn a_tube_counts_its_time_outs_releases_and_failures_apart_also_after_a_restart() {
+    let tube = TubeConfig { attempts_max: 4, ..TubeConfig::default() };
+    let of = |server: &Forebay| {
+        let rows = block_on(server.handle.rows()).unwrap();
+        let row = rows.into_iter().find(|row| row.tube == "default").unwrap();
+        (row.timeouts, row.releases, row.failures, row.dead)
+    };
+    let server = Forebay::start_with(Config { tube: tube.clone(), ..config() });
+    let mut client = server.connect();
+    client.put("0 0 1", "x");
+    client.ask_all("reserve");
+    assert_eq!(client.ask("fail 1 first"), "FAILED");
+    client.ask_all("reserve");
+    assert_eq!(client.ask("release 1 0 0"), "RELEASED");
+    client.ask_all("reserve");
+    let mut other = server.connect();
+    assert_eq!(other.ask_all("reserve-with-timeout 20"), "RESERVED 1 1\nx", "the time of the first is over");
+    assert_eq!(other.ask("release 1 0 0"), "BURIED", "the last attempt");
+    assert_eq!(of(&server), (1, 2, 1, 1));
+    let server = server.restart_with(Config { tube, ..config() });
+    assert_eq!(of(&server), (1, 2, 1, 1));
 }
 
 #[test]

@@ -241,6 +241,8 @@ fn may_be_replaced(failure: Failure) -> bool {
         | Failure::Reserved
         | Failure::ReadOnly
         | Failure::Insecure
+        | Failure::NotForThem
+        | Failure::Elsewhere(_)
         | Failure::Content(_)
         | Failure::Key(_)
         | Failure::TooOften { .. } => false,

@@ -6,6 +6,7 @@ mod check;
 mod dns;
 mod fallback;
 mod hedge;
+mod http2;
 mod https;
 mod idempotency;
 mod limit;
@@ -31,6 +32,7 @@ pub use check::CheckConfig;
 pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
+pub use http2::Http2Config;
 pub use https::HttpsConfig;
 pub use idempotency::IdempotencyConfig;
 pub use limit::{LimitConfig, PriorityClass, PriorityConfig};
@@ -43,7 +45,7 @@ pub use rotation::RotationConfig;
 pub use tls::{CertificateConfig, ClientCertificate, TlsConfig, TlsVersion};
 pub(crate) use treatment::editable;
 pub use treatment::{ClientsConfig, FieldEdits, RedirectConfig, RewriteConfig, TreatmentFault};
-pub use upstream::{BudgetConfig, UpstreamPolicy};
+pub use upstream::{BudgetConfig, Protocol, UpstreamPolicy};
 
 /// The router's own settings and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +65,8 @@ pub struct Config {
     pub proxy_protocol_from: Vec<String>,
     /// Listeners with TLS.
     pub tls: TlsConfig,
+    /// HTTP/2 from clients.
+    pub http2: Http2Config,
     /// Client connections open at once.
     #[schemars(range(min = 1))]
     pub connections_max: u32,
@@ -90,6 +94,12 @@ pub struct Config {
     /// Time a client connection may idle between requests.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub idle_timeout_ms: u32,
+    /// Time that a WebSocket connection may be without a byte either way; beyond it it is closed.
+    #[schemars(range(min = 1, max = 86_400_000))]
+    pub tunnel_idle_timeout_ms: u32,
+    /// Time that a WebSocket connection may last.
+    #[schemars(range(min = 1))]
+    pub tunnel_timeout_ms: u32,
     /// Bytes of a request's body unless the route says otherwise; beyond it 413.
     pub body_bytes_max: u64,
     /// Time to connect to an endpoint.
@@ -133,6 +143,7 @@ impl Default for Config {
             trusted_peers: vec!["127.0.0.0/8".into(), "::1/128".into()],
             proxy_protocol_from: Vec::new(),
             tls: TlsConfig::default(),
+            http2: Http2Config::default(),
             connections_max: 10_000,
             target_bytes_max: 8 << 10,
             header_bytes_max: 32 << 10,
@@ -142,6 +153,8 @@ impl Default for Config {
             write_timeout_ms: 30_000,
             reply_idle_timeout_ms: 60_000,
             idle_timeout_ms: 60_000,
+            tunnel_idle_timeout_ms: 300_000,
+            tunnel_timeout_ms: 86_400_000,
             body_bytes_max: 64 << 20,
             connect_timeout_ms: 1_000,
             pool_idle_max: 64,

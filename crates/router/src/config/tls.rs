@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use net::listen::ListenAddr;
+pub use net::tls::CertificateConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,16 +35,6 @@ pub struct TlsConfig {
     /// The port that redirects from HTTP name. Absent: the port of the first address.
     #[schemars(range(min = 1))]
     pub redirect_port: Option<u16>,
-}
-
-/// One certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CertificateConfig {
-    /// The file of the certificate and those that vouch for it, the own one first, in PEM form.
-    pub cert: PathBuf,
-    /// The file of its private key, in PEM form.
-    pub key: PathBuf,
 }
 
 /// A version of TLS.

@@ -137,11 +137,14 @@ mod tests {
 
     #[test]
     fn fields_that_frame_a_message_are_left_alone() {
-        for name in ["Connection", "content-length", "Transfer-Encoding", "host", "forebay-trace", "x-forwarded-for", "a b"] {
+        for name in
+            ["Connection", "content-length", "Transfer-Encoding", "host", "forebay-trace", "x-forwarded-for", "a b"]
+        {
             let edits = FieldEdits { set: BTreeMap::new(), remove: vec![name.into()] };
             assert_eq!(edits.faults().len(), 1, "{name}");
         }
-        let edits = FieldEdits { set: [("x-frame-options".into(), "DENY".into())].into(), remove: vec!["server".into()] };
+        let edits =
+            FieldEdits { set: [("x-frame-options".into(), "DENY".into())].into(), remove: vec!["server".into()] };
         assert_eq!(edits.faults(), []);
         let edits = FieldEdits { set: [("x-a".into(), "b\r\nx-c: d".into())].into(), remove: Vec::new() };
         assert_eq!(edits.faults()[0].at, ["set", "x-a"]);
@@ -149,7 +152,8 @@ mod tests {
 
     #[test]
     fn a_redirect_goes_where_its_writer_meant() {
-        let fault = |to: &str, status| RedirectConfig { to: to.into(), status }.fault().map(|fault| fault.at[0].clone());
+        let fault =
+            |to: &str, status| RedirectConfig { to: to.into(), status }.fault().map(|fault| fault.at[0].clone());
         assert_eq!(fault("https://new.example{path}{query}", 308), None);
         assert_eq!(fault("/new", 302), None);
         for wrong in ["//other.example", "/{path}", "{path}", "ftp://a", "new", "/a b"] {

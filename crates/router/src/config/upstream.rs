@@ -11,6 +11,8 @@ use super::{BalanceConfig, EjectionConfig, LimitConfig};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamPolicy {
+    /// What they speak.
+    pub protocol: Protocol,
     /// How many tries may be made beyond the first ones.
     pub budget: BudgetConfig,
     /// Which of them get requests.
@@ -25,6 +27,18 @@ pub struct UpstreamPolicy {
     /// any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitConfig>,
+}
+
+/// What endpoints speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "http1")]
+    Http1,
+    /// HTTP/2 without TLS, by prior knowledge: what gRPC needs.
+    #[serde(rename = "h2c")]
+    H2c,
 }
 
 /// What retries and hedges may add to the load of an upstream, all routes and workers together. When it is spent a

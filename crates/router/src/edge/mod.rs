@@ -2,7 +2,6 @@
 //!
 //! A plain connection of nobody who speaks for others comes past here without waiting for anything.
 
-mod certificates;
 mod handle;
 mod https;
 mod secured;
@@ -16,25 +15,28 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use net::proxy_protocol;
-use net::tls::{ClientAuth, ClientIdentity, ServerSettings, TlsError, server_config};
+use net::tls::{Certificates, ClientAuth, ClientIdentity, ServerSettings, Strangers, TlsError, server_config};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{ClientCertificate, Config, TlsConfig, TlsVersion};
+use crate::config::{ClientCertificate, Config, TlsVersion};
 use crate::conn::Conn;
 use crate::peers::TrustedPeers;
 use crate::shared::Phase;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
-pub(crate) use certificates::Certificates;
 pub(crate) use https::{Https, is_secure, location};
 pub(crate) use secured::Secured;
 pub(crate) use stream::Stream;
 
 /// Bytes of a reply that a client with TLS has not taken, beside what the kernel keeps.
 const UNSENT_BYTES_MAX: usize = 32 << 10;
+
+/// How clients and listeners name the protocols to each other (ALPN).
+const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 /// What a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +75,9 @@ impl std::fmt::Debug for Tls {
 pub(crate) struct Opened {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
-    pub(crate) secured: Option<Box<Secured>>,
+    /// The client speaks HTTP/2.
+    pub(crate) http2: bool,
+    pub(crate) secured: Option<Rc<Secured>>,
 }
 
 impl Edge {
@@ -82,7 +86,7 @@ impl Edge {
     /// # Errors
     /// When certificates or authorities cannot be used.
     pub(crate) fn open(config: &Config, proxies: TrustedPeers, bound: Vec<SocketAddr>) -> Result<Edge, TlsError> {
-        let tls = if bound.is_empty() { None } else { Some(Tls::open(&config.tls)?) };
+        let tls = if bound.is_empty() { None } else { Some(Tls::open(config)?) };
         let https_port = config.tls.redirect_port.or(bound.first().map(SocketAddr::port));
         Ok(Edge { proxies, tls, bound, https_port })
     }
@@ -94,8 +98,11 @@ impl Edge {
 }
 
 impl Tls {
-    fn open(config: &TlsConfig) -> Result<Tls, TlsError> {
-        let certificates = Certificates::open(config)?;
+    fn open(config: &Config) -> Result<Tls, TlsError> {
+        let http2 = config.http2.enabled;
+        let config = &config.tls;
+        let strangers = if config.strict_names { Strangers::Refused } else { Strangers::First };
+        let certificates = Certificates::open(&config.certificates, strangers)?;
         let authorities = || {
             let path = config.client_ca.clone().unwrap_or_default();
             std::fs::read(&path).map_err(|source| TlsError::Read { path, source })
@@ -106,7 +113,7 @@ impl Tls {
             ClientCertificate::Required => ClientAuth::Required(authorities()?),
         };
         let settings = ServerSettings {
-            alpn: vec![b"http/1.1".to_vec()],
+            alpn: if http2 { vec![HTTP2.to_vec(), HTTP1.to_vec()] } else { vec![HTTP1.to_vec()] },
             tls13_only: config.version_min == TlsVersion::V1_3,
             client_auth,
         };
@@ -163,7 +170,7 @@ async fn opening(
         peer = header.addresses.map_or(peer, |addresses| addresses.source);
     }
     if speaks == Speaks::Plain {
-        return Ok(Opened { stream: Stream::Plain(stream), peer, secured: None });
+        return Ok(Opened { stream: Stream::Plain(stream), peer, http2: false, secured: None });
     }
     let tls = edge.tls.as_ref().ok_or(Unopened::NoTls)?;
     // Who has said nothing yet takes nobody's place.
@@ -174,7 +181,8 @@ async fn opening(
     let shake = tls.acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT_BYTES_MAX)));
     let stream = shake.await?;
     let identity = stream.get_ref().1.peer_certificates().and_then(ClientIdentity::of);
-    Ok(Opened { stream: Stream::Tls(Box::new(stream)), peer, secured: Some(Box::new(Secured::new(identity))) })
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    Ok(Opened { stream: Stream::Tls(Box::new(stream)), peer, http2, secured: Some(Rc::new(Secured::new(identity))) })
 }
 
 /// Runs until the sweep ends the connection, or the router closes connections without a request; `None` then.

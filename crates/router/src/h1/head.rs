@@ -10,6 +10,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::buffers::Buffers;
+use crate::upgrade;
 
 /// Fields of a reply's head or trailers.
 pub(super) const FIELDS_MAX: usize = 100;
@@ -27,6 +28,14 @@ pub(crate) enum HeadFault {
     Framing,
     #[error("it switches protocols, which nobody asked for")]
     Switching,
+}
+
+/// What a request asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    /// To go on with WebSocket.
+    pub(super) upgrades: bool,
 }
 
 /// How a reply's content ends.
@@ -48,21 +57,29 @@ pub(super) struct Head {
     pub(super) stays: bool,
 }
 
-/// Takes the final head of a reply to `method` from the front of `buffer`; informational ones before it are skipped. `None`
+/// Takes the final head of a reply to what was `asked` from the front of `buffer`; informational ones before it are skipped. `None`
 /// while it is not complete.
 ///
 /// # Errors
 /// When it can be none.
-pub(super) fn take(buffer: &mut BytesMut, method: &Method, buffers: &Buffers) -> Result<Option<Head>, HeadFault> {
+pub(super) fn take(buffer: &mut BytesMut, asked: Asked<'_>, buffers: &Buffers) -> Result<Option<Head>, HeadFault> {
     loop {
-        match take_one(buffer, method, buffers)? {
-            Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => return Err(HeadFault::Switching),
+        match take_one(buffer, asked.method, buffers)? {
+            Some(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => return switched(head, asked).map(Some),
             Some(head) if head.status.is_informational() => {}
             Some(head) => return Ok(Some(head)),
             None if buffer.len() >= HEAD_BYTES_MAX => return Err(HeadFault::TooLarge),
             None => return Ok(None),
         }
     }
+}
+
+/// What is behind a switch of protocols is the connection itself.
+fn switched(head: Head, asked: Asked<'_>) -> Result<Head, HeadFault> {
+    if !asked.upgrades || !upgrade::is_websocket(&head.fields) {
+        return Err(HeadFault::Switching);
+    }
+    Ok(Head { framing: Framing::Close, stays: false, ..head })
 }
 
 fn take_one(buffer: &mut BytesMut, method: &Method, buffers: &Buffers) -> Result<Option<Head>, HeadFault> {
@@ -177,8 +194,10 @@ mod tests {
     use super::*;
     use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
+    const GET: Asked<'_> = Asked { method: &Method::GET, upgrades: false };
+
     fn read(text: &str) -> Result<Option<Head>, HeadFault> {
-        take(&mut BytesMut::from(text), &Method::GET, &Buffers::default())
+        take(&mut BytesMut::from(text), GET, &Buffers::default())
     }
 
     fn framed(fields: &str) -> Result<(Framing, bool), HeadFault> {
@@ -188,7 +207,7 @@ mod tests {
     #[test]
     fn a_head_is_taken_and_what_follows_stays() {
         let mut buffer = BytesMut::from("HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nX-A:\r\nx-a: 2\r\n\r\ntea");
-        let head = take(&mut buffer, &Method::GET, &Buffers::default()).unwrap().unwrap();
+        let head = take(&mut buffer, GET, &Buffers::default()).unwrap().unwrap();
         assert_eq!((head.status.as_u16(), head.framing, head.stays), (404, Framing::Length(3), true));
         assert_eq!(head.fields.get_all("x-a").iter().collect::<Vec<_>>(), ["", "2"]);
         assert_eq!(&buffer[..], b"tea");
@@ -200,6 +219,14 @@ mod tests {
             "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 None\r\n\r\n";
         assert_eq!(read(text).unwrap().unwrap().status, 204);
         assert_eq!(read("HTTP/1.1 101 Sure\r\nupgrade: websocket\r\n\r\n").unwrap_err(), HeadFault::Switching);
+        let asked = |text: &str| {
+            let mut buffer = BytesMut::from(text);
+            let head = take(&mut buffer, Asked { upgrades: true, ..GET }, &Buffers::default());
+            head.map(|head| (head.unwrap().framing, buffer))
+        };
+        let (framing, rest) = asked("HTTP/1.1 101 Sure\r\nupgrade: WebSocket\r\n\r\nhi").unwrap();
+        assert_eq!((framing, &rest[..]), (Framing::Close, &b"hi"[..]));
+        assert_eq!(asked("HTTP/1.1 101 Sure\r\nupgrade: h2c\r\n\r\n").unwrap_err(), HeadFault::Switching);
     }
 
     #[test]
@@ -228,7 +255,10 @@ mod tests {
     #[test]
     fn a_reply_that_can_have_no_content_has_none() {
         let mut buffer = BytesMut::from("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n");
-        assert_eq!(take(&mut buffer, &Method::HEAD, &Buffers::default()).unwrap().unwrap().framing, Framing::Length(0));
+        assert_eq!(
+            take(&mut buffer, Asked { method: &Method::HEAD, ..GET }, &Buffers::default()).unwrap().unwrap().framing,
+            Framing::Length(0)
+        );
         for status in [204, 304] {
             let head = read(&format!("HTTP/1.1 {status} x\r\ncontent-length: 7\r\n\r\n")).unwrap().unwrap();
             assert_eq!(head.framing, Framing::Length(0));
@@ -257,11 +287,11 @@ mod tests {
             let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 3\r\nvia: a\r\n\r\ntea";
             let text = if fold { text.replace("via: a", "via: a\r\n b") } else { text.into() };
             let mut buffer = BytesMut::from(&text[..cut.min(text.len())]);
-            let first = take(&mut buffer, &Method::GET, &Buffers::default());
+            let first = take(&mut buffer, GET, &Buffers::default());
             let head = match first {
                 Ok(None) => {
                     buffer.extend_from_slice(&text.as_bytes()[cut.min(text.len())..]);
-                    take(&mut buffer, &Method::GET, &Buffers::default())
+                    take(&mut buffer, GET, &Buffers::default())
                 }
                 other => other,
             };
@@ -274,7 +304,7 @@ mod tests {
         #[test]
         fn garbage_is_refused_or_waited_for(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut buffer = BytesMut::from(&bytes[..]);
-            if let Ok(Some(head)) = take(&mut buffer, &Method::GET, &Buffers::default()) {
+            if let Ok(Some(head)) = take(&mut buffer, GET, &Buffers::default()) {
                 prop_assert!(bytes.starts_with(b"HTTP/1.") || head.status.as_u16() > 0);
             }
         }

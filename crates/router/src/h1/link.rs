@@ -5,8 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker, ready};
 
+use http::Response;
 use http::request::Parts;
-use http::{Method, Response};
 use tokio::net::TcpStream;
 
 use super::buffers::Buffers;
@@ -29,6 +29,9 @@ pub(crate) enum Fault {
     Io(io::Error),
     #[error("the endpoint closed the connection")]
     Closed,
+    /// In HTTP/2.
+    #[error("the endpoint took the reply back: {0}")]
+    Reset(h2::Reason),
 }
 
 /// How an exchange went that brought no reply.
@@ -83,7 +86,8 @@ impl Link {
         let coding = request::write_head(&mut front, head, hop, Framing::of(content));
         let mut pump = Pump::new(front, coding);
         let mut sent = false;
-        let read = poll_fn(|cx| poll_head(&mut line, cx, &head.method, buffers, &mut pump, content, &mut sent)).await;
+        let expected = head::Asked { method: &head.method, upgrades: hop.upgrades };
+        let read = poll_fn(|cx| poll_head(&mut line, cx, expected, buffers, &mut pump, content, &mut sent)).await;
         let Head { status, fields, framing, stays } = match read {
             Ok(head) => head,
             Err(fault) => return Err(Asked { fault, unsent: !pump.began() }),
@@ -104,7 +108,7 @@ impl Link {
 fn poll_head(
     line: &mut Line,
     cx: &mut Context<'_>,
-    method: &Method,
+    expected: head::Asked<'_>,
     buffers: &Buffers,
     pump: &mut Pump,
     content: &mut ClientBody,
@@ -122,7 +126,7 @@ fn poll_head(
         }
     }
     loop {
-        if let Some(head) = head::take(&mut line.input, method, buffers)? {
+        if let Some(head) = head::take(&mut line.input, expected, buffers)? {
             return Poll::Ready(Ok(head));
         }
         let polled = line.poll_fill(cx, READ_BYTES);

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::net::TcpStream;
 
 use super::buffers::Buffers;
 use super::chunks::Chunks;
@@ -52,6 +53,11 @@ impl ReplyContent {
     pub(crate) fn into_link(self, buffers: &Buffers) -> Option<Link> {
         let whole = self.is_end_stream() && self.upload.is_none() && self.line.input.is_empty();
         (whole && self.stays).then(|| Link::of(self.line, buffers))
+    }
+
+    /// The connection itself, and what was read of it: the endpoint has switched protocols.
+    pub(crate) fn into_tunnel(self) -> (TcpStream, Bytes) {
+        (self.line.stream, self.line.input.freeze())
     }
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) {

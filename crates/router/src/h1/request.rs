@@ -120,7 +120,7 @@ mod tests {
         let mut out = Vec::new();
         let traced = Traced { context: TRACE.parse().unwrap(), parent: None, link: None };
         let left = Left { time: Duration::from_millis(250), grpc: false };
-        let hop = Hop { left, traced: &traced, client: None };
+        let hop = Hop { left, traced: &traced, client: None, upgrades: false };
         write_head(&mut out, &request.body(()).unwrap().into_parts().0, hop, framing);
         String::from_utf8(out).unwrap().replace(&format!("traceparent: {TRACE}\r\n"), "")
     }

@@ -34,7 +34,7 @@ use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
 use crate::fields;
 use crate::forward::{Answer, Outbound};
-use crate::h1::ReplyContent;
+use crate::link::ReplyContent;
 use crate::reply::Reply;
 use crate::rescue::{Failure, KeyFault};
 use crate::tries::Destination;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::capacity::{Ended, Verdict};
-use crate::config::{BalanceConfig, BreakerConfig};
+use crate::config::{BalanceConfig, BreakerConfig, Protocol};
 use crate::endpoint::{Endpoint, EndpointKey, InFlight};
 use crate::snapshot::TargetFacts;
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
@@ -28,6 +28,7 @@ fn target(port: u16, in_rotation: bool) -> Target {
         endpoint,
         facts: Arc::new(TargetFacts { addr, instance: None, release: None }),
         in_rotation,
+        protocol: Protocol::Http1,
         weight: 1,
         priority: 0,
         id: u64::from(port),
@@ -78,6 +79,7 @@ fn a_new_one_is_tried_soon_and_with_one_request_at_a_time() {
         endpoint: Arc::clone(&unknown),
         facts,
         in_rotation: true,
+        protocol: Protocol::Http1,
         weight: 1,
         priority: 0,
         id: 3,

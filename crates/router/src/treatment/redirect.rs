@@ -57,6 +57,9 @@ mod tests {
 
     #[test]
     fn a_request_cannot_bring_placeholders() {
-        assert_eq!(location("https://new.example{path}{query}", "/%7Bhost%7D?x={path}"), "https://new.example/%7Bhost%7D?x={path}");
+        assert_eq!(
+            location("https://new.example{path}{query}", "/%7Bhost%7D?x={path}"),
+            "https://new.example/%7Bhost%7D?x={path}"
+        );
     }
 }

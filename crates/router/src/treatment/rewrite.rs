@@ -24,7 +24,8 @@ impl Rewrite {
         let rest = uri.path().strip_prefix(&*self.from)?;
         // A path that begins with two slashes would name a host to those who resolve it.
         let rest = rest.trim_start_matches('/');
-        let slash = if rest.is_empty() && uri.path().len() == self.from.len() && !self.to.is_empty() { "" } else { "/" };
+        let slash =
+            if rest.is_empty() && uri.path().len() == self.from.len() && !self.to.is_empty() { "" } else { "/" };
         let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
         let target: PathAndQuery = format!("{}{slash}{rest}{query}", self.to).try_into().ok()?;
         let mut parts = uri.clone().into_parts();

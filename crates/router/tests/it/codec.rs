@@ -29,7 +29,7 @@ async fn what_is_no_request_is_answered_with_its_own_status_and_a_trace() {
         (414, format!("GET /{long}")),
         (431, format!("GET / HTTP/1.1\r\nx: {long}")),
         (505, "GET / HTTP/2.0\r\nhost: shop\r\n\r\n".to_owned()),
-        (505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
+        (505, "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n".to_owned()),
     ] {
         let mut client = rig.client().await;
         client.send(&payload).await;

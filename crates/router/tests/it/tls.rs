@@ -22,13 +22,13 @@ use crate::rig::{Client, Proxy, Rig, proxy};
 const GET: &str = "GET / HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n";
 
 /// An authority, and a folder with what it has signed.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -61,6 +61,13 @@ impl Authority {
         files
     }
 
+    /// A client that offers HTTP/2 and nothing else.
+    pub(crate) fn http2(&self) -> TlsConnector {
+        let mut config = ClientConfig::clone(self.client(None).config());
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Arc::new(config).into()
+    }
+
     fn client(&self, identity: Option<(String, String)>) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
@@ -78,7 +85,7 @@ impl Authority {
     }
 
     /// A router with a certificate for `a.example`.
-    fn proxy(&self) -> Proxy {
+    pub(crate) fn proxy(&self) -> Proxy {
         let certificate = self.write(&["a.example"]);
         proxy().config(|config| {
             config.tls.listen = vec!["127.0.0.1:0".parse().unwrap()];
@@ -87,7 +94,7 @@ impl Authority {
     }
 }
 
-async fn connect(rig: &Rig, connector: &TlsConnector, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connect(rig: &Rig, connector: &TlsConnector, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(rig.handle.bound_tls()[0]).await.unwrap();
     connector.connect(ServerName::try_from(name.to_string()).unwrap(), stream).await
 }

@@ -2,8 +2,8 @@
 
 use router::config::{
     BalanceConfig, BreakerConfig, BudgetConfig, ClientsConfig, DegradeConfig, EjectionConfig, FallbackConfig,
-    FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, RateConfig,
-    RedirectConfig, RewriteConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, Protocol,
+    RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -101,6 +101,7 @@ impl Default for Policy {
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Upstream {
+    protocol: Protocol,
     budget: Budget,
     rotation: Rotation,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,18 +261,19 @@ impl From<Policy> for RoutePolicy {
 
 impl From<&UpstreamPolicy> for Upstream {
     fn from(from: &UpstreamPolicy) -> Upstream {
-        let UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation, balance, ejection, limit } =
-            from.clone();
+        let UpstreamPolicy { protocol, budget, rotation, balance, ejection, limit } = from.clone();
+        let BudgetConfig { percent, floor_per_s } = budget;
         let RotationConfig { fail_static_percent } = rotation;
         let (budget, rotation) = (Budget { percent, floor_per_s }, Rotation { fail_static_percent });
-        Upstream { budget, rotation, balance, ejection, limit }
+        Upstream { protocol, budget, rotation, balance, ejection, limit }
     }
 }
 
 impl From<Upstream> for UpstreamPolicy {
     fn from(from: Upstream) -> UpstreamPolicy {
-        let Upstream { budget: Budget { percent, floor_per_s }, rotation, balance, ejection, limit } = from;
+        let Upstream { protocol, budget: Budget { percent, floor_per_s }, rotation, balance, ejection, limit } = from;
         let rotation = RotationConfig { fail_static_percent: rotation.fail_static_percent };
-        UpstreamPolicy { budget: BudgetConfig { percent, floor_per_s }, rotation, balance, ejection, limit }
+        let budget = BudgetConfig { percent, floor_per_s };
+        UpstreamPolicy { protocol, budget, rotation, balance, ejection, limit }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Tube {
     retry_jitter_percent: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letter: Option<String>,
+    alert_age_ms: u64,
+    alert_drain_ms: u64,
     durability: Durability,
 }
 
@@ -42,6 +44,8 @@ impl From<&TubeConfig> for Tube {
             retry_delay_max_ms,
             retry_jitter_percent,
             dead_letter,
+            alert_age_ms,
+            alert_drain_ms,
             durability,
         } = from.clone();
         Tube {
@@ -56,6 +60,8 @@ impl From<&TubeConfig> for Tube {
             retry_delay_max_ms,
             retry_jitter_percent,
             dead_letter,
+            alert_age_ms,
+            alert_drain_ms,
             durability,
         }
     }
@@ -75,6 +81,8 @@ impl From<Tube> for TubeConfig {
             retry_delay_max_ms,
             retry_jitter_percent,
             dead_letter,
+            alert_age_ms,
+            alert_drain_ms,
             durability,
         } = from;
         TubeConfig {
@@ -89,6 +97,8 @@ impl From<Tube> for TubeConfig {
             retry_delay_max_ms,
             retry_jitter_percent,
             dead_letter,
+            alert_age_ms,
+            alert_drain_ms,
             durability,
         }
     }

@@ -31,7 +31,7 @@ pub(super) async fn delete(global: &Global, args: &JobArgs) -> Done {
 }
 
 pub(super) async fn pause(global: &Global, args: &PauseArgs) -> Done {
-    let pairs = args.scope.pairs([("for_s", Some(args.duration.to_string()))]);
+    let pairs = args.scope.pairs([("for_s", Some(args.duration.to_string())), ("why", args.why.clone())]);
     let path = format!("/v1/queue/tubes/{}/pause{pairs}", segment(&args.tube));
     let until = output::ago(args.duration.into());
     change(global, Method::POST, &path, |_| format!("{} paused for {until}", args.tube)).await

@@ -14,7 +14,7 @@ use crate::output::{self, Done};
 /// How often `watch` looks.
 const LOOK: Duration = Duration::from_secs(1);
 
-const HEADER: [&str; 14] = [
+const HEADER: [&str; 17] = [
     "app",
     "env",
     "tube",
@@ -22,6 +22,8 @@ const HEADER: [&str; 14] = [
     "reserved",
     "delayed",
     "buried",
+    "dead",
+    "retries",
     "oldest",
     "in/s",
     "out/s",
@@ -29,6 +31,7 @@ const HEADER: [&str; 14] = [
     "waiting",
     "paused",
     "durability",
+    "alerts",
 ];
 
 pub(super) async fn run(global: &Global, args: &TubesOf) -> Done {
@@ -65,14 +68,29 @@ fn cells(row: &QueueRow) -> Vec<String> {
         row.reserved.to_string(),
         row.delayed.to_string(),
         row.buried.to_string(),
+        row.dead.to_string(),
+        (row.timeouts + row.releases + row.failures).to_string(),
         or_dash(row.oldest_ready_ms.map(|ms| output::ago(ms / 1_000))),
         rate(row.burden.arrivals_per_s),
         rate(row.burden.services_per_s),
         drain(row),
         row.waiting.to_string(),
-        or_dash(row.paused_until_ms.map(|_| "yes".into())),
+        or_dash(paused(row)),
         row.durability.clone(),
+        or_dash(alerts(row)),
     ]
+}
+
+/// By whom, or that it is.
+fn paused(row: &QueueRow) -> Option<String> {
+    row.paused_until_ms?;
+    Some(row.paused_by.as_ref().map_or_else(|| "yes".into(), |by| format!("by {by}")))
+}
+
+/// What is wrong with the tube.
+pub(super) fn alerts(row: &QueueRow) -> Option<String> {
+    let all: Vec<String> = row.alerts.iter().map(crate::verbs::alert).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// As many digits as mean something.

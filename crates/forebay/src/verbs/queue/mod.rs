@@ -2,6 +2,7 @@
 
 mod backup;
 mod change;
+mod dead;
 mod import;
 mod ls;
 mod peek;
@@ -23,6 +24,8 @@ pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
         QueueVerb::Bury(args) => change::bury(global, &args).await,
         QueueVerb::Delete(args) => change::delete(global, &args).await,
         QueueVerb::Pause(args) => change::pause(global, &args).await,
+        QueueVerb::Dead(args) => dead::list(global, &args).await,
+        QueueVerb::Replay(args) => dead::replay(global, &args).await,
         QueueVerb::Resume(args) => change::resume(global, &args).await,
         QueueVerb::Snapshot(args) => backup::snapshot(global, &args).await,
         QueueVerb::Verify(args) => backup::verify(global, args),

@@ -27,8 +27,14 @@ pub(super) async fn run(global: &Global, args: PutArgs) -> Done {
         }
     };
     let number = |number: Option<u32>| number.map(|number| number.to_string());
-    let pairs =
-        args.scope.pairs([("pri", number(args.pri)), ("delay_s", number(args.delay)), ("ttr_s", number(args.ttr))]);
+    let pairs = args.scope.pairs([
+        ("pri", number(args.pri)),
+        ("delay_s", number(args.delay)),
+        ("ttr_s", number(args.ttr)),
+        ("key", args.key),
+        ("unique", args.unique),
+        ("order", args.order),
+    ]);
     let path = format!("/v1/queue/tubes/{}/jobs{pairs}", segment(&args.tube));
     let put: Put = client.json(Method::POST, &path, body(bytes)).await?;
     if global.json {

@@ -49,20 +49,28 @@ fn print_tube(row: &QueueRow) -> Done {
             format!("{}/s in, {}/s out", ls::rate(row.burden.arrivals_per_s), ls::rate(row.burden.services_per_s)),
         ),
         ("drain", ls::drain(row)),
-        ("ever", format!("{} put, {} deleted, {} timed out", row.total, row.deleted, row.timeouts)),
+        ("ever", format!("{} put, {} deleted", row.total, row.deleted)),
+        ("retries", format!("{} timed out, {} released, {} failed", row.timeouts, row.releases, row.failures)),
         ("waiting", row.waiting.to_string()),
-        (
-            "paused",
-            or_dash(
-                row.paused_until_ms.map(|ms| format!("until {}", output::local_time(ms.saturating_mul(1_000_000)))),
-            ),
-        ),
+        ("paused", or_dash(row.paused_until_ms.map(|ms| paused(row, ms)))),
+        ("dead", row.dead.to_string()),
         ("durability", row.durability.clone()),
+        ("alerts", or_dash(ls::alerts(row))),
     ];
     for (what, value) in lines {
         output::line(&format!("{what:<11} {value}"))?;
     }
     Ok(())
+}
+
+fn paused(row: &QueueRow, until_ms: u64) -> String {
+    let mut text = format!("until {}", output::local_time(until_ms.saturating_mul(1_000_000)));
+    for (word, what) in [(" by ", &row.paused_by), (": ", &row.paused_why)] {
+        if let Some(what) = what {
+            text.push_str(&format!("{word}{what}"));
+        }
+    }
+    text
 }
 
 fn print_status(status: &QueueStatus) -> Done {

@@ -40,6 +40,9 @@ enum Kind {
 /// The end of a key that is its job's until that is done.
 const UNTIL_DONE: u64 = u64::MAX;
 
+/// A tube that is paused, with who and why behind it; 1 was one without.
+const PAUSED: u8 = 2;
+
 /// A checkpoint is not whole, or not one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {

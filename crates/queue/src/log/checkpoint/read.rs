@@ -6,9 +6,9 @@ use stdx::io::Io;
 use wal::{Lsn, Position, Resume};
 
 use super::blocks::In;
-use super::{Kind, MAGIC, UNTIL_DONE, Unusable, VERSION, path_of};
-use crate::engine::{Engine, Job, JobState, Pause, SpaceIx, TubeIx, Window};
-use crate::log::record::{Attrs, Input, Malformed, decode_totals, space_from_text};
+use super::{Kind, MAGIC, PAUSED, UNTIL_DONE, Unusable, VERSION, path_of};
+use crate::engine::{Engine, Job, JobState, Pause, PauseNote, SpaceIx, TubeIx, Window};
+use crate::log::record::{Attrs, Input, Malformed, decode_note, decode_totals, space_from_text};
 use crate::log::replay::{Replay, fits_a_row};
 
 impl From<Malformed> for Unusable {
@@ -83,11 +83,12 @@ impl State {
     fn tube(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
         let at = input.tube()?;
         let ix = self.replay.tube(&at)?;
-        let is_paused = input.take(1)?[0] == 1;
+        let paused = input.take(1)?[0];
         let (asked_ms, until_ms) = (input.u64()?, input.u64()?);
+        let (by, why) = if paused == PAUSED { decode_note(list(input)?)? } else { ("", "") };
         let totals = decode_totals(list(input)?)?;
-        if is_paused {
-            self.replay.engine.pause(ix, Pause { asked_ms, until_ms });
+        if paused > 0 {
+            self.replay.engine.pause(ix, Pause { asked_ms, until_ms, note: PauseNote::new(by, why) });
         }
         self.replay.engine.tube_mut(ix).totals = totals;
         self.tubes.push(ix);

@@ -10,8 +10,8 @@ use wal::Position;
 use super::*;
 use crate::config::Config;
 use crate::engine::{
-    AttemptEnd, Counts, Dead, Engine, Facts, Job, JobState, Limits, More, Now, Pause, PutTerms, SpaceIx, Window,
-    scoped_key,
+    AttemptEnd, Counts, Dead, Engine, Facts, Job, JobState, Limits, More, Now, Pause, PauseNote, PutTerms, SpaceIx,
+    Window, scoped_key,
 };
 use crate::names::JobId;
 
@@ -35,7 +35,9 @@ fn full() -> Engine {
     let mut engine = engine();
     let shop = engine.space_ix(&crate::names::Namespace(Some("shop/production".parse().unwrap())));
     let tubes = [engine.tube_or_new(SpaceIx::SHARED, "a"), engine.tube_or_new(shop, "orders")];
-    engine.pause(tubes[1], Pause { asked_ms: 5, until_ms: 1_900_000_000_000 });
+    let note = PauseNote::new("ann", "the shop moves");
+    engine.pause(tubes[1], Pause { asked_ms: 5, until_ms: 1_900_000_000_000, note });
+    engine.set_tick(shop, "hourly", 1_800_000_000_000);
     engine.tube_mut(tubes[0]).totals.deletes = 7;
     engine.space_mut(shop).totals.jobs = 9;
     let client = engine.enter(SpaceIx::SHARED);
@@ -94,10 +96,11 @@ fn what_was_written_is_read() {
     assert_eq!((windows(&after), unique(&after)), (windows(&before), unique(&before)));
     assert!(unique(&after).len() < windows(&after).len(), "the dead have let theirs go, and a window stays");
     for (one, other) in before.tubes().zip(after.tubes()) {
-        assert_eq!((&one.name, one.totals, one.pause), (&other.name, other.totals, other.pause));
+        assert_eq!((&one.name, one.totals, &one.pause), (&other.name, other.totals, &other.pause));
     }
     let shop = after.spaces().iter().find(|space| space.text == "shop/production").unwrap();
     assert_eq!(shop.totals.jobs, 9);
+    assert_eq!(shop.ticks.get("hourly"), Some(&1_800_000_000_000));
     assert_eq!(replay.segments.values().map(|used| used.live_jobs).sum::<u64>(), 3000);
 }
 

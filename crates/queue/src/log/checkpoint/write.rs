@@ -8,10 +8,10 @@ use stdx::io::Io;
 use wal::Lsn;
 
 use super::blocks::Out;
-use super::{KEPT, Kind, MAGIC, UNTIL_DONE, VERSION, list, path_of, remove};
+use super::{KEPT, Kind, MAGIC, PAUSED, UNTIL_DONE, VERSION, list, path_of, remove};
 use crate::engine::{Chunk, Engine, Facts, Job, JobState, Pause, Totals};
 use crate::log::journal::SegmentUse;
-use crate::log::record::{Attrs, encode_totals, put_text, put_u32, put_u64};
+use crate::log::record::{Attrs, encode_note, encode_totals, put_text, put_u32, put_u64};
 use crate::names::JobId;
 
 /// One moment of the index. The jobs are shared with the engine, which copies what it changes from here on.
@@ -64,7 +64,7 @@ impl Checkpoint {
         let tubes = order.iter().map(|(_, tube)| Tube {
             space: engine.space(tube.space).text.clone(),
             name: tube.name.to_string(),
-            pause: tube.pause,
+            pause: tube.pause.clone(),
             totals: tube.totals,
         });
         Checkpoint {
@@ -199,10 +199,13 @@ impl Tube {
     fn write(&self, out: &mut Vec<u8>) {
         put_text(out, &self.space);
         put_text(out, &self.name);
-        let (asked, until) = self.pause.map_or((0, 0), |pause| (pause.asked_ms, pause.until_ms));
-        out.push(u8::from(self.pause.is_some()));
+        let (asked, until) = self.pause.as_ref().map_or((0, 0), |pause| (pause.asked_ms, pause.until_ms));
+        out.push(if self.pause.is_some() { PAUSED } else { 0 });
         put_u64(out, asked);
         put_u64(out, until);
+        if let Some(pause) = &self.pause {
+            put_list(out, |out| encode_note(out, &pause.note.by, &pause.note.why));
+        }
         put_totals(out, &self.totals);
     }
 }

@@ -10,7 +10,7 @@
 //! | 6 | kicked | id u64, repeated |
 //! | 7 | reserved | id u64, times u32 |
 //! | 8 | lease over | id u64, times u32, due in ms u64 (0: ready, all ones: buried) |
-//! | 9 | paused | namespace, tube, asked in ms u64, until in ms u64 |
+//! | 9 | paused | namespace, tube, asked in ms u64, until in ms u64, attributes (1: who, 2: why) |
 //! | 10 | totals of a tube | namespace, tube, attributes |
 //! | 11 | totals of a namespace | namespace, attributes |
 //! | 12 | ids below this are used up | next id u64 |
@@ -23,8 +23,10 @@
 //! Attributes are those of [`wal::attr`]; a reader skips the tags it does not know, and compaction copies them.
 
 mod fate;
+mod ids;
 mod job;
 mod more;
+mod note;
 mod tick;
 mod totals;
 
@@ -33,7 +35,9 @@ use wal::attr;
 use crate::engine::{After, Totals};
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use fate::Fate;
+pub(crate) use ids::Ids;
 pub(crate) use job::{Attrs, JobRecord, job_id, unknown_attrs};
+pub(crate) use note::{decode_note, encode_note};
 pub(crate) use tick::TickRecord;
 pub(crate) use totals::{decode_totals, encode_totals};
 
@@ -58,32 +62,12 @@ pub(crate) enum Record<'a> {
     Kicked { ids: Ids<'a> },
     Reserved { id: JobId, times: u32 },
     LeaseOver { id: JobId, times: u32, after: After },
-    Paused { at: TubeRef<'a>, asked_ms: u64, until_ms: u64 },
+    Paused { at: TubeRef<'a>, asked_ms: u64, until_ms: u64, by: &'a str, why: &'a str },
     TubeTotals { at: TubeRef<'a>, totals: Totals },
     SpaceTotals { space: &'a str, totals: Totals },
     NextId { id: JobId },
     Ticked(TickRecord<'a>),
     Fate(Fate<'a>),
-}
-
-/// Some ids, as bytes or as numbers.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Ids<'a> {
-    List(&'a [JobId]),
-    Raw(&'a [u8]),
-}
-
-impl Ids<'_> {
-    /// The ids.
-    pub(crate) fn to_vec(&self) -> Vec<JobId> {
-        match self {
-            Ids::List(list) => list.to_vec(),
-            Ids::Raw(raw) => {
-                let (words, _) = raw.as_chunks::<8>();
-                words.iter().map(|word| JobId(u64::from_le_bytes(*word))).collect()
-            }
-        }
-    }
 }
 
 /// The bytes are no record of format 1.
@@ -137,10 +121,11 @@ impl Record<'_> {
                 put_u64(out, after.to_due());
                 8
             }
-            Record::Paused { at, asked_ms, until_ms } => {
+            Record::Paused { at, asked_ms, until_ms, by, why } => {
                 at.encode(out);
                 put_u64(out, *asked_ms);
                 put_u64(out, *until_ms);
+                encode_note(out, by, why);
                 9
             }
             Record::TubeTotals { at, totals } => {
@@ -171,7 +156,11 @@ impl Record<'_> {
             6 if payload.len().is_multiple_of(8) => Record::Kicked { ids: Ids::Raw(payload) },
             7 => Record::Reserved { id: input.id()?, times: input.u32()? },
             8 => Record::LeaseOver { id: input.id()?, times: input.u32()?, after: After::from_due(input.u64()?) },
-            9 => Record::Paused { at: input.tube()?, asked_ms: input.u64()?, until_ms: input.u64()? },
+            9 => {
+                let (at, asked_ms, until_ms) = (input.tube()?, input.u64()?, input.u64()?);
+                let (by, why) = decode_note(input.0)?;
+                Record::Paused { at, asked_ms, until_ms, by, why }
+            }
             10 => Record::TubeTotals { at: input.tube()?, totals: decode_totals(input.0)? },
             11 => Record::SpaceTotals { space: input.text()?, totals: decode_totals(input.0)? },
             12 => Record::NextId { id: input.id()? },
@@ -288,7 +277,7 @@ mod tests {
     fn every_record_is_read_back_as_it_was_written() {
         let at = TubeRef { space: "shop/production", tube: "orders" };
         let shared = TubeRef { space: "", tube: "default" };
-        let totals = Totals { jobs: 5, deletes: 3, pauses: 1, timeouts: 2 };
+        let totals = Totals { jobs: 5, deletes: 3, pauses: 1, timeouts: 2, releases: 7, failures: 6 };
         let attrs = Attrs {
             trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
             counts: Counts { reserves: 1, timeouts: 2, releases: 3, buries: 4, kicks: 5 },
@@ -310,7 +299,9 @@ mod tests {
         for after in [After::Ready, After::Buried, After::Delayed { until_ms: due_ms }] {
             back(&Record::LeaseOver { id, times: 1, after });
         }
-        back(&Record::Paused { at: at.clone(), asked_ms: 5000, until_ms: due_ms });
+        for (by, why) in [("", ""), ("ann", "the shop moves")] {
+            back(&Record::Paused { at: at.clone(), asked_ms: 5000, until_ms: due_ms, by, why });
+        }
         back(&Record::TubeTotals { at, totals });
         back(&Record::SpaceTotals { space: "", totals });
         back(&Record::NextId { id });

@@ -11,6 +11,8 @@ mod total {
     pub(super) const DELETES: u8 = 2;
     pub(super) const PAUSES: u8 = 3;
     pub(super) const TIMEOUTS: u8 = 4;
+    pub(super) const RELEASES: u8 = 5;
+    pub(super) const FAILURES: u8 = 6;
 }
 
 /// Writes the totals behind what `out` holds.
@@ -19,7 +21,9 @@ pub(crate) fn encode_totals(out: &mut Vec<u8>, totals: &Totals) {
         .u64(total::JOBS, totals.jobs)
         .u64(total::DELETES, totals.deletes)
         .u64(total::PAUSES, totals.pauses)
-        .u64(total::TIMEOUTS, totals.timeouts);
+        .u64(total::TIMEOUTS, totals.timeouts)
+        .u64(total::RELEASES, totals.releases)
+        .u64(total::FAILURES, totals.failures);
 }
 
 /// Reads them.
@@ -32,6 +36,8 @@ pub(crate) fn decode_totals(bytes: &[u8]) -> Result<Totals, Malformed> {
             total::DELETES => totals.deletes = attr.u64()?,
             total::PAUSES => totals.pauses = attr.u64()?,
             total::TIMEOUTS => totals.timeouts = attr.u64()?,
+            total::RELEASES => totals.releases = attr.u64()?,
+            total::FAILURES => totals.failures = attr.u64()?,
             _ => {}
         }
     }

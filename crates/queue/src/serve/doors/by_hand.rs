@@ -5,7 +5,7 @@ use stdx::io::Io;
 
 use super::super::visit::Visit;
 use super::{Outcome, row, unexpected};
-use crate::door::{self, Done, JobAndBody, StateName};
+use crate::door::{self, Done, JobAndBody, PauseNote, StateName};
 use crate::engine::JobState;
 use crate::names::{JobId, TubeName};
 use crate::proto::answer::Answer;
@@ -70,8 +70,12 @@ pub(super) async fn kick<D: Io>(visit: &Visit<D>, tube: &TubeName, jobs_max: u32
     }
 }
 
-pub(super) async fn pause<D: Io>(visit: &Visit<D>, tube: &TubeName, for_s: u32) -> Outcome<Done> {
-    match visit.ask(Command::PauseTube { tube: tube.as_str(), delay_s: for_s }).await? {
+pub(super) async fn pause<D: Io>(visit: &Visit<D>, tube: &TubeName, for_s: u32, note: &PauseNote) -> Outcome<Done> {
+    visit.with(|broker, client, now| {
+        broker.count(client, &Command::PauseTube { tube: tube.as_str(), delay_s: for_s });
+        broker.pause(client, tube.as_str(), for_s, note, now);
+    });
+    match visit.answer().await? {
         Answer::Word(word) if word == "PAUSED" => Ok(Done::Nothing),
         _ => Err(door::no_such_tube(tube.as_str())),
     }

@@ -43,9 +43,7 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
     let visit = Visit::enter(shell, namespace);
     match op {
         Op::Put { tube, jobs } => put::put(shell, &visit, &tube, jobs).await.map(Done::Put),
-        Op::Reserve { tubes, wait_s, jobs_max } => {
-            work::reserve(shell, namespace, &visit, &tubes, wait_s, jobs_max).await.map(Done::Jobs)
-        }
+        Op::Reserve(wanted) => work::reserve(shell, namespace, &visit, wanted).await.map(Done::Jobs),
         Op::Settle { lease, how } => work::settle(shell, namespace, &visit, lease, how).await.map(Done::Settled),
         Op::Peek { id } => by_hand::peek(&visit, Some(id)).await,
         Op::PeekFirst { tube, state } => by_hand::peek_first(&visit, &tube, state).await,
@@ -54,7 +52,7 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
         Op::Bury { id } => by_hand::bury(&visit, id).await,
         Op::KickJob { id } => by_hand::kick_job(&visit, id).await,
         Op::Kick { tube, jobs_max } => by_hand::kick(&visit, &tube, jobs_max).await.map(Done::Count),
-        Op::Pause { tube, for_s } => by_hand::pause(&visit, &tube, for_s).await,
+        Op::Pause { tube, for_s, note } => by_hand::pause(&visit, &tube, for_s, &note).await,
         Op::Ticks { names } => {
             let ticks = visit.with(|broker, client, now| broker.take_ticks(client, &names, now));
             visit.answer().await?;
@@ -66,6 +64,7 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
         Op::Replay { filter, n, preview } => dead::replay(&visit, namespace, &filter, n, preview).await,
         Op::Snapshot { to } => snapshot::snapshot(shell, &visit, to).await.map(Done::Copied),
         Op::Histograms => Ok(Done::Histograms(visit.with(|broker, _, _| broker.histograms()))),
+        Op::Watched => Ok(Done::Watched(visit.with(|broker, _, now| broker.watched(now)))),
         Op::Status => {
             let connections = shell.connections.get().into();
             Ok(Done::Status(visit.with(|broker, _, now| broker.status(now, connections))))
@@ -77,9 +76,9 @@ async fn carry_out<D: Io>(shell: &Rc<Shell<D>>, namespace: &Namespace, op: Op) -
 /// what makes it be. Everything is named here: what comes later must say which it is.
 fn nothing_there(op: &Op) -> Option<Outcome<Done>> {
     Some(match op {
-        Op::Put { .. } | Op::Reserve { .. } | Op::Fire { .. } => return None,
+        Op::Put { .. } | Op::Reserve(_) | Op::Fire { .. } => return None,
         // These are about the plane as a whole.
-        Op::Snapshot { .. } | Op::Histograms | Op::Status => return None,
+        Op::Snapshot { .. } | Op::Histograms | Op::Watched | Op::Status => return None,
         Op::Ticks { names } if !names.is_empty() => return None,
         Op::Ticks { .. } => Ok(Done::Ticks(Vec::new())),
         Op::LastTicks => Ok(Done::Crons(Vec::new())),

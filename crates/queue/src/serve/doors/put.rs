@@ -72,11 +72,14 @@ async fn use_tube<D: Io>(visit: &Visit<D>, tube: &TubeName) -> Outcome<()> {
 fn begin_put<D: Io>(visit: &Visit<D>, job: &NewJob, job_bytes_max: u32) -> Outcome<u64> {
     let bytes = u32::try_from(job.body.len()).ok().filter(|bytes| *bytes <= job_bytes_max);
     let bytes = bytes.ok_or_else(|| door::job_too_big(job_bytes_max))?;
+    let with = job.terms.check(job.trace)?;
     let put = Put { pri: job.pri, delay_s: job.delay_s, ttr_s: job.ttr_s, bytes, has_trailer: false };
     visit.with(|broker, client, now| {
         broker.count(client, &Command::Put(put));
         broker.mark_producer(client);
         broker.set_trace(client, job.trace);
+        let terms = with.and_then(|with| broker.terms_of(client, &with, now));
+        broker.set_terms(client, terms);
         broker.put(client, put, &job.body, now);
     });
     Ok(bytes.into())
@@ -91,6 +94,7 @@ async fn end_put<D: Io>(visit: &Visit<D>, tube: &TubeName, bytes: u64) -> Outcom
                 WhyNot::Tube => door::tube_full(tube.as_str()),
                 WhyNot::Queue => door::queue_full(),
                 WhyNot::Disk => door::disk_full(),
+                WhyNot::Keys => door::keys_full(),
             })
         }
         other => Err(unexpected(&other)),

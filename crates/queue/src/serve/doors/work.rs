@@ -6,7 +6,7 @@ use stdx::io::Io;
 use super::super::shell::Shell;
 use super::super::visit::Visit;
 use super::{Outcome, row, unexpected};
-use crate::door::{self, JobAndBody, Lease, Settle, Settled};
+use crate::door::{self, JobAndBody, Lease, Settle, Settled, Wanted};
 use crate::names::{JobId, Namespace, TubeName};
 use crate::proto::answer::Answer;
 use crate::proto::command::Command;
@@ -15,11 +15,10 @@ pub(super) async fn reserve<D: Io>(
     shell: &Shell<D>,
     namespace: &Namespace,
     visit: &Visit<D>,
-    tubes: &[TubeName],
-    wait_s: u32,
-    jobs_max: usize,
+    asked: Wanted,
 ) -> Outcome<Vec<JobAndBody>> {
-    for tube in tubes {
+    let Wanted { tubes, wait_s, jobs_max, worker } = asked;
+    for tube in &tubes {
         match visit.ask(Command::Watch { tube: tube.as_str() }).await? {
             Answer::Word(word) if word == "OUT_OF_MEMORY" => return Err(door::too_many_tubes()),
             _ => {}
@@ -42,6 +41,9 @@ pub(super) async fn reserve<D: Io>(
         timeout_s = 0;
     }
     shell.keep(namespace, visit, jobs.iter().map(|job| JobId(job.row.id)));
+    for job in &jobs {
+        shell.broker.borrow_mut().name_holder(JobId(job.row.id), &worker);
+    }
     Ok(jobs)
 }
 

@@ -35,6 +35,7 @@ pub(crate) struct Forebay {
 pub(crate) struct Beanstalkd {
     child: Child,
     addr: SocketAddr,
+    _port: TcpListener,
 }
 
 /// The configuration of a test: one free port on loopback.
@@ -103,17 +104,21 @@ impl Beanstalkd {
     pub(crate) fn start() -> Option<Beanstalkd> {
         // Another process may take the port between our look and its bind, so try a few.
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let addr: SocketAddr = ([127, 0, 0, 1], port).into();
+            // Held at another address, so that no other test's beanstalkd comes to the same port.
+            let port = TcpListener::bind("127.0.0.2:0").unwrap();
+            let addr: SocketAddr = ([127, 0, 0, 1], port.local_addr().unwrap().port()).into();
+            if TcpListener::bind(addr).is_err() {
+                continue;
+            }
             let mut child = Command::new("beanstalkd")
-                .args(["-l", "127.0.0.1", "-p", &port.to_string()])
+                .args(["-l", "127.0.0.1", "-p", &addr.port().to_string()])
                 .stderr(Stdio::null())
                 .spawn()
                 .ok()?;
             let until = Instant::now() + PATIENCE;
             while Instant::now() < until && child.try_wait().unwrap().is_none() {
                 if TcpStream::connect(addr).is_ok() {
-                    return Some(Beanstalkd { child, addr });
+                    return Some(Beanstalkd { child, addr, _port: port });
                 }
                 std::thread::yield_now();
             }

@@ -6,20 +6,21 @@
 //!
 //! `head` reads requests, `write` writes replies' heads: both pure. `socket` is the connection and what was read of it,
 //! `content` a request's content, `session` the way from one request to the next. What is decided about a request knows
-//! nothing of all this: [`answer`](crate::answer) takes a head and a content and gives a head and a content. A protocol
-//! switch has its place in `session`, between a reply's head and its content.
+//! nothing of all this: [`answer`](crate::answer) takes a head and a content and gives a head and a content. `tunnel`
+//! is what a connection becomes when an endpoint switches protocols.
 
 mod content;
 mod head;
 mod session;
 mod socket;
+mod tunnel;
 mod write;
 
 use super::chunks::Chunks;
 use super::rest::Rest;
 use crate::gate::Framing;
 
-pub(crate) use content::Content;
+pub(crate) use content::{Broken, Content};
 pub(crate) use head::{HeadFault, HeadLimits};
 pub(crate) use session::serve;
 

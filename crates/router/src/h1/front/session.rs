@@ -6,14 +6,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Response, Version};
+use http::{Method, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 
-use super::content::Content;
+use super::content;
 use super::head::HeadFault;
 use super::socket::{Ended, Front, Opening};
+use super::tunnel;
 use super::write::{self, Asked, Way};
 use crate::answer::answer;
+use crate::body::Content;
 use crate::conn::{Conn, Expiry};
 use crate::edge::Stream;
 use crate::exchange::Exchange;
@@ -23,20 +25,34 @@ use crate::reply::{self, ReplyBody, ReplyFault};
 use crate::rescue::Failure;
 use crate::worker::Worker;
 
-/// Serves a connection to its end.
-pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: Stream) {
+/// Serves a connection to its end, or to where it turns out to be HTTP/2: then it comes back with what was read of it.
+pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: Stream) -> Option<(Stream, Bytes)> {
     let front = Rc::new(Front::new(stream, Rc::clone(conn)));
-    let mut requests = pin!(requests(worker, &front));
-    match poll_fn(|cx| worker.turn(|| requests.as_mut().poll(cx))).await {
+    let ended = {
+        let mut requests = pin!(requests(worker, &front));
+        poll_fn(|cx| worker.turn(|| requests.as_mut().poll(cx))).await
+    };
+    match ended {
         Ok(()) => {}
+        Err(Ended::NoHead(HeadFault::Version | HeadFault::Malformed))
+            if worker.shared.config.http2.enabled && front.begins_http2() =>
+        {
+            return Rc::into_inner(front).map(Front::into_parts);
+        }
+        Err(Ended::Switched(switched, head)) => {
+            if let Some(front) = Rc::into_inner(front) {
+                Box::pin(tunnel::run(worker, conn, front.into_parts(), *switched, head)).await;
+            }
+            return None;
+        }
         Err(Ended::NoHead(fault)) => refuse(worker, &front, fault),
         // To one that sent nothing there is nothing to say.
         Err(Ended::Expired(Expiry::Head)) if front.has_input() => refuse(worker, &front, HeadFault::TooSlow),
         Err(Ended::Expired(Expiry::Idle)) => {}
-        Err(Ended::Expired(_)) => return,
+        Err(Ended::Expired(_)) => return None,
         Err(ended) => {
             tracing::debug!(peer = %conn.peer, %ended, "connection broke off");
-            return;
+            return None;
         }
     }
     if conn.linger.get() || front.has_input() {
@@ -45,6 +61,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: Stream) 
         front.part();
     }
     front.close(worker);
+    None
 }
 
 /// One request after the other, until a reply was the last.
@@ -53,7 +70,7 @@ async fn requests(worker: &Rc<Worker>, front: &Rc<Front>) -> Result<(), Ended> {
         let is_1_1 = head.parts.version > Version::HTTP_10;
         let request = front.open(Opening { framing: head.framing, expects: head.set.expect, is_1_1 });
         let has_content = head.framing.is_some_and(|framing| framing != Framing::None);
-        let content = has_content.then(|| Content::new(Rc::downgrade(front), request));
+        let content = has_content.then(|| Content::H1(content::Content::new(Rc::downgrade(front), request)));
         let asked = Asked {
             version: head.parts.version,
             head_only: head.parts.method == Method::HEAD,
@@ -80,6 +97,9 @@ async fn requests(worker: &Rc<Worker>, front: &Rc<Front>) -> Result<(), Ended> {
 /// Sends a reply; whether the connection stays.
 async fn send(worker: &Worker, mut front: &Front, response: Response<ReplyBody>, asked: Asked) -> Result<bool, Ended> {
     let (head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(tunnel::switch(&head, body, &worker.date()));
+    }
     let buffers = worker.pool.buffers();
     let mut out = buffers.take_output();
     let length = body.size_hint().exact();

@@ -19,6 +19,8 @@ use crate::gate::Framing;
 use crate::h1::line::{Line, READ_BYTES, Unread};
 use crate::h1::pump::Wire;
 use crate::h1::rest::Rest;
+use crate::h2;
+use crate::reply::Switched;
 use crate::shared::Phase;
 use crate::worker::Worker;
 
@@ -44,6 +46,9 @@ pub(super) enum Ended {
     Reply,
     #[error("{0}")]
     Io(io::Error),
+    /// It is no HTTP any more; the head of the reply that says so is still to be sent.
+    #[error("it is a tunnel")]
+    Switched(Box<Switched>, Vec<u8>),
 }
 
 /// What a request's head says to the connection.
@@ -94,6 +99,18 @@ impl Front {
             interim: b"",
         };
         Front { conn, inner: RefCell::new(inner) }
+    }
+
+    /// Whether its first request is none because it begins as HTTP/2 does.
+    pub(super) fn begins_http2(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.request == 0 && h2::begins(&inner.line.input)
+    }
+
+    /// The connection, and what was read from it and not taken.
+    pub(super) fn into_parts(self) -> (Stream, Bytes) {
+        let line = self.inner.into_inner().line;
+        (line.stream, line.input.freeze())
     }
 
     /// # Errors

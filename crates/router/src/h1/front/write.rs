@@ -39,15 +39,7 @@ pub(super) fn head(
     let is_1_1 = asked.version > Version::HTTP_10;
     status_line(out, head.status, is_1_1);
     let Said { length: said, date: has_date } = fields(out, &head.headers);
-    let mut digits = [0; 32];
-    stamp.trace.write_hex(&mut digits);
-    write_field(out, &TRACE, &digits);
-    if !has_date {
-        // RFC 9110, 6.6.1.
-        out.extend_from_slice(b"date: ");
-        out.extend_from_slice(date);
-        out.extend_from_slice(b"\r\n");
-    }
+    finish(out, stamp, has_date, date);
     let coding = match (head.status, length) {
         // What it would be long is said where the endpoint has said it.
         _ if asked.head_only => {
@@ -77,6 +69,26 @@ pub(super) fn head(
     }
     out.extend_from_slice(b"\r\n");
     Way { coding, stays }
+}
+
+/// Writes the head of a reply that switches protocols, but for the fields that say to which.
+pub(super) fn switching(out: &mut Vec<u8>, head: &Parts, stamp: Stamp, date: &HttpDate) {
+    status_line(out, head.status, true);
+    let said = fields(out, &head.headers);
+    finish(out, stamp, said.date, date);
+}
+
+/// Writes what every reply says: its trace, and a date.
+fn finish(out: &mut Vec<u8>, stamp: Stamp, has_date: bool, date: &HttpDate) {
+    let mut digits = [0; 32];
+    stamp.trace.write_hex(&mut digits);
+    write_field(out, &TRACE, &digits);
+    if !has_date {
+        // RFC 9110, 6.6.1.
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(date);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// What a reply's own fields say already.

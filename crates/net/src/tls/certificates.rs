@@ -1,14 +1,26 @@
 //! The certificates of the listeners: read at the start, and again when somebody asks or a file has changed.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use net::tls::{Certificate, CertificateStore, Files, Stamp, Strangers, TlsError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::config::{CertificateConfig, TlsConfig};
+use super::{Certificate, CertificateStore, Files, Stamp, Strangers, TlsError};
+
+/// One certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfig {
+    /// The file of the certificate and those that vouch for it, the own one first, in PEM form.
+    pub cert: PathBuf,
+    /// The file of its private key, in PEM form.
+    pub key: PathBuf,
+}
 
 /// The certificates in force, and the files that they came from.
 #[derive(Debug)]
-pub(crate) struct Certificates {
+pub struct Certificates {
     store: Arc<CertificateStore>,
     files: Mutex<Source>,
 }
@@ -25,16 +37,16 @@ impl Certificates {
     ///
     /// # Errors
     /// When one cannot be used, or there are none.
-    pub(crate) fn open(config: &TlsConfig) -> Result<Certificates, TlsError> {
-        let files = files(&config.certificates);
+    pub fn open(certificates: &[CertificateConfig], strangers: Strangers) -> Result<Certificates, TlsError> {
+        let files = files(certificates);
         let stamps = files.iter().map(Files::stamp).collect();
         let certificates: Result<Vec<Certificate>, TlsError> = files.iter().map(Files::load).collect();
-        let strangers = if config.strict_names { Strangers::Refused } else { Strangers::First };
         let store = Arc::new(CertificateStore::new(&certificates?)?.with_strangers(strangers));
         Ok(Certificates { store, files: Mutex::new(Source { files, stamps }) })
     }
 
-    pub(crate) fn store(&self) -> Arc<CertificateStore> {
+    /// What handshakes take them from.
+    pub fn store(&self) -> Arc<CertificateStore> {
         Arc::clone(&self.store)
     }
 
@@ -42,7 +54,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When one cannot be used: then all stay that were in use, and their files are those that are looked at.
-    pub(crate) fn replace(&self, certificates: &[CertificateConfig]) -> Result<(), TlsError> {
+    pub fn replace(&self, certificates: &[CertificateConfig]) -> Result<(), TlsError> {
         let files = files(certificates);
         let stamps = files.iter().map(Files::stamp).collect();
         let mut source = self.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +67,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When one cannot be used: all stay that were in use. That is said once for each change.
-    pub(crate) fn refresh(&self) -> Result<bool, TlsError> {
+    pub fn refresh(&self) -> Result<bool, TlsError> {
         let mut source = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps: Vec<Stamp> = source.files.iter().map(Files::stamp).collect();
         if stamps == source.stamps {
