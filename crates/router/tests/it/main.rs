@@ -32,5 +32,6 @@ mod smuggling;
 mod standalone;
 mod storm;
 mod tls;
+mod treatment;
 mod tries;
 mod websocket;
