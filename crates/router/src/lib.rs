@@ -65,6 +65,7 @@ mod tracing_context;
 mod tries;
 mod upgrade;
 mod upstream;
+mod way;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};
