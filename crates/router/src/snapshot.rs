@@ -20,7 +20,6 @@ use crate::pick::Among;
 use crate::retry;
 use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 use crate::upstream::{RouteState, States, UpstreamState};
-use crate::way::Speech;
 
 /// All routes at one moment.
 #[derive(Debug)]
@@ -176,18 +175,6 @@ pub struct TargetFacts {
     pub instance: Option<String>,
     /// The release that it runs.
     pub release: Option<ReleaseNo>,
-}
-
-impl Target {
-    /// What may be spoken with it. A connection that is to become another's (`upgrades`) can only be of HTTP/1.1.
-    pub(crate) fn speech(&self, upgrades: bool) -> Speech {
-        match self.reach.as_ref().and_then(|reach| reach.tls.as_ref()) {
-            None if self.protocol == Protocol::H2c => Speech::Http2,
-            None => Speech::Http1,
-            Some(tls) if !tls.offers_http2() || (upgrades && tls.offers_http1()) => Speech::Http1,
-            Some(_) => Speech::Either,
-        }
-    }
 }
 
 impl Snapshot {

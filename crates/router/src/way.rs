@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use net::reach::Reach;
 
+use crate::config::Protocol;
 use crate::endpoint::EndpointKey;
+use crate::snapshot::Target;
 
 /// An endpoint, and how it is come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,4 +44,16 @@ pub(crate) enum Speech {
     Http2,
     /// What the endpoint prefers.
     Either,
+}
+
+impl Target {
+    /// What may be spoken with it. A connection that is to become another's (`upgrades`) can only be of HTTP/1.1.
+    pub(crate) fn speech(&self, upgrades: bool) -> Speech {
+        match self.reach.as_ref().and_then(|reach| reach.tls.as_ref()) {
+            None if self.protocol == Protocol::H2c => Speech::Http2,
+            None => Speech::Http1,
+            Some(tls) if !tls.offers_http2() || (upgrades && tls.offers_http1()) => Speech::Http1,
+            Some(_) => Speech::Either,
+        }
+    }
 }

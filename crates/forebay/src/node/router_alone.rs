@@ -53,14 +53,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     let connectors = Connectors::default();
     let alone = Alone::new(plan_of(&file, &connectors)?, file.dns.clone(), memory, clock.clone())
         .map_err(|error| ApiError::new(Kind::Failed, "name_servers_unreadable", error.to_string()))?;
-    let sink: Arc<dyn AccessSink> = match &args.access_log {
-        Some(path) => {
-            let outlet = access_file::into_file(path, args.access_log_format, reopen.clone())?;
-            let agents = args.access_log_format == AccessLogFormat::Combined;
-            Arc::new(wire::router_logs::AccessLog::start(outlet)?.with_agents(agents))
-        }
-        None => Arc::new(router::access::Discard),
-    };
+    let sink = sink_of(&args, &reopen)?;
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
     let mut deps = router::Deps::new(alone.source(), sink, clock);
     deps.health = alone.health();
@@ -96,6 +89,14 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         admin.stop().await;
     }
     end_of(&status)
+}
+
+/// Where access records go.
+fn sink_of(args: &RouterServeArgs, reopen: &Reopen) -> Result<Arc<dyn AccessSink>, Quit> {
+    let Some(path) = &args.access_log else { return Ok(Arc::new(router::access::Discard)) };
+    let outlet = access_file::into_file(path, args.access_log_format, reopen.clone())?;
+    let agents = args.access_log_format == AccessLogFormat::Combined;
+    Ok(Arc::new(wire::router_logs::AccessLog::start(outlet)?.with_agents(agents)))
 }
 
 /// The router's settings: those of the file, with the flags in their place.
