@@ -34,4 +34,4 @@ pub use manifest::Manifest;
 pub use memory::Budget;
 pub use node::NodeConfig;
 pub use resolved::Resolved;
-pub use router_file::RouterFile;
+pub use router_file::{RouterFile, Upstream};

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use net::dns::Name;
+use net::reach::ProxyVersion;
+use net::tls::ConnectConfig;
 use router::config::{CheckConfig, DnsConfig, RoutePolicy, UpstreamPolicy};
 use router::standalone::Origin;
 use schemars::JsonSchema;
@@ -59,6 +61,13 @@ pub struct Upstream {
     /// How the servers are checked. Absent: not at all; what requests see is all that is known.
     #[serde(default)]
     pub health: Option<CheckConfig>,
+    /// TLS with the servers. Absent: none.
+    #[serde(default)]
+    pub tls: Option<ConnectConfig>,
+    /// The version of the PROXY protocol header that each connection begins with, which names the client. Requests of
+    /// different clients then never share a connection. Absent: none.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyVersion>,
     /// What holds for all of them.
     #[serde(flatten)]
     pub policy: UpstreamPolicy,
@@ -71,6 +80,15 @@ pub struct Upstream {
 struct EndpointAddr(String);
 
 impl Upstream {
+    /// Its TLS as a connection needs it: of a host that is looked up, the certificate is for the host.
+    pub fn tls(&self) -> Option<ConnectConfig> {
+        let mut tls = self.tls.clone()?;
+        if tls.server_name.is_none() {
+            tls.server_name = self.dns.as_ref().and_then(|dns| dns.rsplit_once(':')).map(|(host, _)| host.into());
+        }
+        Some(tls)
+    }
+
     /// Where its endpoints come from; `None` for a file that was not checked.
     pub fn origin(&self) -> Option<Origin> {
         match (&self.dns, &self.srv) {
@@ -119,6 +137,10 @@ impl RouterFile {
         let mut file = RouterFile::parse(&name, &text)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         tls::within(folder, &mut file.router.tls);
+        file.upstreams
+            .values_mut()
+            .filter_map(|one| one.tls.as_mut())
+            .for_each(|one| tls::upstream_within(folder, one));
         pages::read(FileKind::Router, &name, folder, file.routes.iter_mut().map(|route| &mut route.policy))?;
         Ok(file)
     }
@@ -178,6 +200,7 @@ fn rules_of(file: &RouterFile) -> Vec<Finding> {
             let hint = "write endpoints = [\"127.0.0.1:9000\"], dns = \"web.internal:9000\" or srv = \"_http._tcp.web.internal\"";
             findings.push(Finding::invalid(at.clone(), message).on_key().hint(hint));
         }
+        tls::of_upstream(&at, upstream, &mut findings);
         let at = at.key("endpoints");
         for (n, addr) in upstream.endpoints.iter().enumerate() {
             if upstream.endpoints[..n].contains(addr) {

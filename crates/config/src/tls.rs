@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use router::config::{CertificateConfig, ClientCertificate, TlsConfig};
+use net::tls::{Alpn, ConnectConfig, Verify};
+use router::config::{CertificateConfig, ClientCertificate, Protocol, TlsConfig};
 
 use crate::document::Finding;
 use crate::key_path::KeyPath;
+use crate::router_file::Upstream;
 
 /// What does not fit together about `[router.tls]`.
 pub(crate) fn rules(tls: &TlsConfig, findings: &mut Vec<Finding>) {
@@ -40,6 +42,34 @@ pub(crate) fn of_queue(tls: &queue::TlsConfig, findings: &mut Vec<Finding>) {
     absolute_certificates(&at, &tls.certificates, findings);
 }
 
+/// What does not fit together about the protocols of an upstream and its checks.
+pub(crate) fn of_upstream(at: &KeyPath, upstream: &Upstream, findings: &mut Vec<Finding>) {
+    if let Some(tls) = &upstream.tls {
+        if upstream.policy.protocol == Protocol::H2c {
+            let finding = Finding::invalid(at.key("protocol"), "`h2c` is HTTP/2 without TLS").on_key();
+            findings.push(finding.hint("leave `protocol` out, and write tls.protocols = [\"h2\"]"));
+        }
+        if upstream.srv.is_some() && tls.server_name.is_none() && tls.verify == Verify::Full {
+            let finding = Finding::invalid(at.key("tls"), "no name to check certificates of `srv` with").on_key();
+            findings.push(finding.hint("write tls.server_name = \"web.internal\""));
+        }
+    }
+    if let Some(check) = &upstream.health {
+        let http2 = match &upstream.tls {
+            Some(tls) => tls.protocols.contains(&Alpn::Http2),
+            None => upstream.policy.protocol == Protocol::H2c,
+        };
+        if check.grpc.is_some() && !http2 {
+            let finding = Finding::invalid(at.key("health").key("grpc"), "gRPC needs HTTP/2").on_key();
+            findings.push(finding.hint("write protocol = \"h2c\", or offer h2 in tls.protocols"));
+        }
+        if check.grpc.is_some() && check.path.is_some() {
+            let finding = Finding::invalid(at.key("health").key("grpc"), "the check has a `path` already").on_key();
+            findings.push(finding.hint("leave one of them out"));
+        }
+    }
+}
+
 /// The files of a node's certificates are named from the root, like its other paths.
 pub(crate) fn absolute(tls: &TlsConfig, findings: &mut Vec<Finding>) {
     let at = KeyPath::root().key("router").key("tls");
@@ -62,6 +92,11 @@ fn absolute_path(at: KeyPath, path: &Path, findings: &mut Vec<Finding>) {
         let finding = Finding::invalid(at, format!("`{}` is relative", path.display()));
         findings.push(finding.expected("an absolute path"));
     }
+}
+
+/// As [`within`], of an upstream.
+pub(crate) fn upstream_within(folder: &Path, tls: &mut ConnectConfig) {
+    tls.files().for_each(|path| *path = folder.join(&*path));
 }
 
 /// Relative paths start from the folder of the file that names them.

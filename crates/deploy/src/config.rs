@@ -121,6 +121,11 @@ pub struct HealthConfig {
     /// The path that answers 200 to 399 when the instance can take requests.
     #[schemars(extend("format" = "url-path"))]
     pub path: String,
+    /// The service that says it serves by the health protocol of gRPC (`grpc.health.v1`), in place of `path`; empty: the
+    /// server as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub grpc: Option<String>,
     /// Time from one check to the next, jittered by a tenth.
     #[schemars(range(min = 10, max = 3_600_000))]
     pub interval_ms: u32,
@@ -142,6 +147,7 @@ impl Default for HealthConfig {
     fn default() -> HealthConfig {
         HealthConfig {
             path: "/".into(),
+            grpc: None,
             interval_ms: 1_000,
             timeout_ms: 1_000,
             rise: 1,

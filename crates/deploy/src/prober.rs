@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use health::{Checker, Failure, Health, HealthCache, Position, Question, Settings, Verdict};
+use health::{Approach, Checker, Failure, Health, HealthCache, Position, Question, Settings, Verdict};
 use stdx::clock::SharedClock;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -21,8 +21,8 @@ const SETTLED: Duration = Duration::from_millis(500);
 /// How the health of an instance is told.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Check {
-    /// By what it answers on a path.
-    Http(SocketAddr, HealthConfig),
+    /// By what it answers on a path, or to the health protocol of gRPC.
+    Http(SocketAddr, Approach, HealthConfig),
     /// By whether it takes connections: a routed process whose manifest names no path.
     Connect(SocketAddr),
     /// By whether it still runs after a moment.
@@ -68,7 +68,7 @@ async fn settle(serial: Serial, known: Health, around: &Surroundings) {
 }
 
 async fn ask(serial: Serial, check: &Check, known: Health, around: &Surroundings) {
-    let Some((addr, question, settings)) = check.asked() else { return };
+    let Some((addr, question, approach, settings)) = check.asked() else { return };
     let mut rng = stdx::rng::from_kernel();
     let now = around.clock.mono();
     let timeout = settings.timeout;
@@ -98,7 +98,7 @@ async fn ask(serial: Serial, check: &Check, known: Health, around: &Surroundings
             }
         }
         checker.begin();
-        let answer = health::probe(addr, &question, timeout).await;
+        let answer = health::probe(addr, &question, &approach, timeout).await;
         let now = around.clock.mono();
         let (answer, reported) = match answer {
             Ok(answer) => (Ok(()), Some(answer.positions)),
@@ -131,24 +131,31 @@ async fn report(around: &Surroundings, serial: Serial, report: Report) {
 
 impl Check {
     /// Whom it asks, what, and how often; `None` for a process that is not asked.
-    fn asked(&self) -> Option<(SocketAddr, Question, Settings)> {
-        let (addr, question, config) = match self {
-            Check::Http(addr, config) => {
-                let question = Question::Http { host: addr.to_string(), path: config.path.clone() };
-                (*addr, question, config.clone())
+    fn asked(&self) -> Option<(SocketAddr, Question, Approach, Settings)> {
+        let (addr, question, approach, config) = match self {
+            Check::Http(addr, approach, config) => {
+                let host = addr.to_string();
+                let question = match &config.grpc {
+                    Some(service) => Question::Grpc { host, service: service.clone() },
+                    None => Question::Http { host, path: config.path.clone() },
+                };
+                (*addr, question, approach.clone(), config.clone())
             }
-            Check::Connect(addr) => (*addr, Question::Connect, HealthConfig::default()),
+            Check::Connect(addr) => (*addr, Question::Connect, Approach::default(), HealthConfig::default()),
             Check::Settled => return None,
         };
         let ms = |ms: u32| Duration::from_millis(ms.into());
         let HealthConfig { interval_ms, timeout_ms, rise, fall, .. } = config;
-        Some((addr, question, Settings { interval: ms(interval_ms), timeout: ms(timeout_ms), rise, fall }))
+        Some((addr, question, approach, Settings { interval: ms(interval_ms), timeout: ms(timeout_ms), rise, fall }))
     }
 
     /// The rule that failed, in words.
     pub(crate) fn describe(&self, failure: &Failure) -> String {
         match self {
-            Check::Http(addr, config) => format!("GET {} on port {}: {failure}", config.path, addr.port()),
+            Check::Http(addr, _, config) => match &config.grpc {
+                Some(service) => format!("gRPC health check of `{service}` on port {}: {failure}", addr.port()),
+                None => format!("GET {} on port {}: {failure}", config.path, addr.port()),
+            },
             Check::Connect(addr) => format!("connection to port {}: {failure}", addr.port()),
             Check::Settled => failure.to_string(),
         }

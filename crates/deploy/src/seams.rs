@@ -28,6 +28,8 @@ pub struct Plan {
     pub owner: Option<String>,
     /// Its processes.
     pub processes: BTreeMap<ProcessName, ProcessConfig>,
+    /// The processes that speak HTTP/2, by prior knowledge.
+    pub http2: BTreeSet<ProcessName>,
     /// The processes that routes name: they get a port, traffic and a health check.
     pub routed: BTreeSet<ProcessName>,
     /// What it depends on, by name.

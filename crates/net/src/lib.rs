@@ -4,5 +4,7 @@ pub mod accept;
 pub mod dns;
 pub mod listen;
 pub mod proxy_protocol;
+pub mod reach;
+pub mod stream;
 pub mod tls;
 pub mod tunnel;

@@ -57,6 +57,8 @@ pub(crate) struct Patience {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) peer: SocketAddr,
+    /// What it connected to, where that is known.
+    pub(crate) local: Option<SocketAddr>,
     /// The client's address as `X-Forwarded-For` gives it.
     pub(crate) peer_value: HeaderValue,
     pub(crate) trusted: bool,
@@ -79,10 +81,17 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn new(peer: SocketAddr, trusted: bool, secured: Option<Rc<Secured>>, now: Rc<Cell<Tick>>) -> Conn {
+    /// A connection with its two ends, the client's first.
+    pub(crate) fn new(
+        (peer, local): (SocketAddr, Option<SocketAddr>),
+        trusted: bool,
+        secured: Option<Rc<Secured>>,
+        now: Rc<Cell<Tick>>,
+    ) -> Conn {
         let peer_value = HeaderValue::from_str(&peer.ip().to_canonical().to_string());
         Conn {
             peer,
+            local,
             peer_value: peer_value.unwrap_or(HeaderValue::from_static("unknown")),
             trusted,
             secured,
@@ -103,7 +112,7 @@ impl Conn {
 
     /// The timers of one request of many on this connection.
     pub(crate) fn of_request(&self) -> Conn {
-        let conn = Conn::new(self.peer, self.trusted, self.secured.clone(), Rc::clone(&self.now));
+        let conn = Conn::new((self.peer, self.local), self.trusted, self.secured.clone(), Rc::clone(&self.now));
         conn.request_begins();
         conn
     }

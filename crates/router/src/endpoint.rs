@@ -13,6 +13,7 @@ use stdx::rng::Rng;
 
 use crate::capacity::Breaker;
 use crate::figures::EndpointFigures;
+use crate::way::Way;
 
 /// Time in which an observation loses two thirds of its weight (linkerd2-proxy's default decay).
 const DECAY: Duration = Duration::from_secs(10);
@@ -181,21 +182,29 @@ impl Endpoint {
 
 /// A request that an endpoint has in hand; counted until it is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Endpoint>);
+pub(crate) struct InFlight {
+    endpoint: Arc<Endpoint>,
+    way: Way,
+}
 
 impl InFlight {
-    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> InFlight {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>, way: Way) -> InFlight {
         endpoint.in_flight.fetch_add(1, Relaxed);
-        InFlight(Arc::clone(endpoint))
+        InFlight { endpoint: Arc::clone(endpoint), way }
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
+        &self.endpoint
+    }
+
+    /// What its connection has in common with others.
+    pub(crate) fn way(&self) -> Way {
+        self.way
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.endpoint.in_flight.fetch_sub(1, Relaxed);
     }
 }

@@ -1,6 +1,7 @@
 //! One try: a connection to an endpoint, the request on it, the head of the reply.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,10 +23,12 @@ use crate::h1::{Asked, Fault};
 use crate::hop::Hop;
 use crate::kept::{KeepLimits, Kept};
 use crate::link::ReplyContent;
+use crate::pool::Wanted;
 use crate::retry::{self, Repeat};
 use crate::snapshot::Target;
 use crate::tracing_context::{self, Traced};
 use crate::upgrade;
+use crate::way::Way;
 use crate::worker::Worker;
 
 /// A request as endpoints get it. Tries share it: one that has no content may be under way to several at once.
@@ -38,6 +41,8 @@ pub(crate) struct Outbound {
     grpc_timeout: bool,
     upgrades: bool,
     traced: Traced,
+    /// The two ends of the client's connection, the second where it is known.
+    ends: (SocketAddr, Option<SocketAddr>),
     /// The client, unless the head tells about it already.
     client: Option<Origin>,
     head: Parts,
@@ -105,6 +110,7 @@ impl Outbound {
             grpc_timeout: set.grpc_timeout,
             upgrades,
             traced: *traced,
+            ends: (conn.peer, conn.local),
             client,
             head,
             content,
@@ -171,7 +177,7 @@ impl Outbound {
 
     /// The same request once more, when repeating it is harmless.
     pub(crate) fn copy(&self) -> Option<Outbound> {
-        let Outbound { worker, idempotent, hedged, grpc_timeout, upgrades, traced, client, head, content } = self;
+        let Outbound { worker, idempotent, hedged, grpc_timeout, upgrades, traced, ends, client, head, content } = self;
         let content = matches!(content, Content::None).then_some(Content::None)?;
         idempotent.then(|| Outbound {
             worker: Rc::clone(worker),
@@ -180,6 +186,7 @@ impl Outbound {
             grpc_timeout: *grpc_timeout,
             upgrades: *upgrades,
             traced: *traced,
+            ends: *ends,
             client: client.clone(),
             head: head.clone(),
             content,
@@ -230,7 +237,8 @@ pub(crate) async fn one_try(
     outbound: &Outbound,
     time: TryTime,
 ) -> Result<Answer, Outcome> {
-    let in_flight = InFlight::begin(&target.endpoint);
+    let way = Way::new(target.endpoint.key, target.reach.as_deref(), outbound.ends.0);
+    let in_flight = InFlight::begin(&target.endpoint, way);
     let started = worker.now();
     let visit = Visit::begin(target, started);
     let met = match time.fault {
@@ -238,7 +246,7 @@ pub(crate) async fn one_try(
         Some(strike) => meet(strike, time.head).await,
     };
     let tried = match met {
-        Ok(()) => exchange(worker, target, outbound, time, started).await,
+        Ok(()) => exchange(worker, (target, way), outbound, time, started).await,
         Err(outcome) => Err(outcome),
     };
     let now = worker.now();
@@ -288,20 +296,22 @@ async fn meet(strike: Strike, head: Duration) -> Result<(), Outcome> {
 
 async fn exchange(
     worker: &Worker,
-    target: &Target,
+    (target, way): (&Target, Way),
     outbound: &Outbound,
     time: TryTime,
     started: Mono,
 ) -> Result<Response<ReplyContent>, Outcome> {
-    let (key, protocol) = (target.endpoint.key, target.protocol);
-    let mut idle = worker.pool.take(key, protocol, started);
+    let speech = target.speech(outbound.upgrades);
+    let mut idle = worker.pool.take(way, speech, started);
     let mut spent = Duration::ZERO;
     loop {
         let reused = idle.is_some();
         let link = match idle.take() {
             Some(link) => link,
             None => {
-                let link = worker.pool.connect(key, protocol, started, time.head.saturating_sub(spent)).await?;
+                let limit = time.head.saturating_sub(spent);
+                let wanted = Wanted { way, speech, reach: target.reach.as_deref(), ends: outbound.ends };
+                let link = worker.pool.connect(wanted, started, limit).await?;
                 spent = worker.now().since(started);
                 link
             }
@@ -321,11 +331,11 @@ async fn exchange(
             Ok(response) => return Ok(response),
             Err(asked) => asked,
         };
-        tracing::debug!(addr = %key.addr, %fault, unsent, reused, "no reply");
+        tracing::debug!(addr = %way.endpoint.addr, %fault, unsent, reused, "no reply");
         if !(reused && may_repeat && matches!(fault, Fault::Io(_) | Fault::Closed)) {
             return Err(if unsent && !reused { Outcome::Refused } else { outcome(&fault) });
         }
-        worker.pool.forget(key);
+        worker.pool.forget(way);
         spent = worker.now().since(started);
     }
 }

@@ -66,6 +66,7 @@ mod treatment;
 mod tries;
 mod upgrade;
 mod upstream;
+mod way;
 mod worker;
 
 pub use access::{AccessRecord, AccessRing, AccessSink};

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use net::stream::Stream;
 use serde::Serialize;
 use stdx::trace::TraceId;
-use tokio::net::TcpStream;
 
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
@@ -33,7 +33,7 @@ pub(crate) struct ReplyBody {
 /// A connection that an endpoint has switched to another protocol.
 #[derive(Debug)]
 pub(crate) struct Switched {
-    pub(crate) endpoint: TcpStream,
+    pub(crate) endpoint: Stream,
     /// What was read of it already.
     pub(crate) surplus: Bytes,
     pub(crate) exchange: Exchange,
@@ -223,7 +223,7 @@ impl ReplyBody {
     fn end(&mut self) {
         if let Content::Endpoint { incoming, in_flight } = std::mem::replace(&mut self.content, Content::Ended) {
             let worker = &self.exchange.worker;
-            worker.pool.put(in_flight.endpoint().key, incoming, worker.now());
+            worker.pool.put(in_flight.way(), incoming, worker.now());
         }
         self.exchange.ends();
     }

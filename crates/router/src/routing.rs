@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use health::Health;
+use net::reach::Reach;
 use stdx::ids::{ReleaseNo, Scope};
 use tokio::sync::watch;
 
@@ -71,6 +72,8 @@ pub struct UpstreamSpec {
     pub endpoints: Vec<EndpointSpec>,
     /// What holds for all of them.
     pub policy: UpstreamPolicy,
+    /// What is said to them before the first request of a connection.
+    pub reach: Reach,
 }
 
 /// One address that answers.

@@ -73,11 +73,13 @@ async fn connection(worker: &Rc<Worker>, stream: TcpStream, (peer, speaks): (Soc
     let opened = if worker.shared.edge.concerns(speaks, peer.ip()) {
         Box::pin(edge::open(worker, stream, peer, speaks)).await
     } else {
-        Some(Opened { stream: Stream::Plain(stream), peer, http2: false, secured: None })
+        // Asked for only where endpoints are told: it costs a system call.
+        let local = worker.snapshot().tells_clients.then(|| stream.local_addr().ok()).flatten();
+        Some(Opened { stream: Stream::Plain(stream), peer, local, http2: false, secured: None })
     };
-    let Some(Opened { stream, peer, http2, secured }) = opened else { return };
+    let Some(Opened { stream, peer, local, http2, secured }) = opened else { return };
     let trusted = worker.shared.trusted.contains(peer.ip());
-    let conn = Rc::new(Conn::new(peer, trusted, secured, worker.sweep.clock()));
+    let conn = Rc::new(Conn::new((peer, local), trusted, secured, worker.sweep.clock()));
     let _watched = Sweep::watch(worker, Rc::clone(&conn));
     let http2 = if http2 { Some((stream, Bytes::new())) } else { front::serve(worker, &conn, stream).await };
     if let Some((stream, front)) = http2 {

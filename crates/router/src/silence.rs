@@ -112,7 +112,8 @@ mod tests {
         let endpoint = |port, draining| EndpointSpec { draining, ..EndpointSpec::at(([10, 0, 0, 1], port).into()) };
         let endpoints = vec![endpoint(1, false), endpoint(2, false), endpoint(3, false), endpoint(4, true)];
         let name = UpstreamName::new("shop/production/web");
-        let upstreams = vec![UpstreamSpec { name: name.clone(), endpoints, policy: Default::default() }];
+        let upstreams =
+            vec![UpstreamSpec { name: name.clone(), endpoints, policy: Default::default(), reach: Default::default() }];
         let scope = "shop".parse().ok();
         let route = |host: &str| RouteSpec {
             name: host.into(),

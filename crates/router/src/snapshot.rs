@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use health::Health;
+use net::reach::Reach;
 use stdx::ids::{ReleaseNo, Scope};
 
 use crate::balance::{self, Balance, Choice};
@@ -33,6 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) by_host: HashMap<Box<str>, Vec<usize>>,
     /// Indexes of the routes of any host, longest prefix first.
     pub(crate) any_host: Vec<usize>,
+    /// Endpoints are told by the PROXY protocol who their client is.
+    pub(crate) tells_clients: bool,
 }
 
 /// One worker's hold on a snapshot. Its requests count their references here, where no other worker does.
@@ -152,7 +155,10 @@ pub(crate) struct Target {
     pub(crate) facts: Arc<TargetFacts>,
     /// Healthy, or not believed to be unhealthy, and not draining.
     pub(crate) in_rotation: bool,
+    /// What it speaks where nothing is agreed on first.
     pub(crate) protocol: Protocol,
+    /// What is said to it first, where anything is.
+    pub(crate) reach: Option<Arc<Reach>>,
     pub(crate) weight: u32,
     /// It is picked only while nobody of a lower number is up.
     pub(crate) priority: u16,
@@ -184,7 +190,12 @@ impl Snapshot {
     ) -> Snapshot {
         let upstreams: HashMap<&UpstreamName, Arc<Upstream>> =
             source.upstreams.iter().map(|spec| (&spec.name, Arc::new(upstream(spec, states, &mut endpoint)))).collect();
-        let nobody = |name| UpstreamSpec { name, endpoints: Vec::new(), policy: UpstreamPolicy::default() };
+        let nobody = |name| UpstreamSpec {
+            name,
+            endpoints: Vec::new(),
+            policy: UpstreamPolicy::default(),
+            reach: Reach::default(),
+        };
         let mut routes: Vec<Route> = source
             .routes
             .iter()
@@ -209,7 +220,8 @@ impl Snapshot {
         for list in by_host.values_mut().chain([&mut any_host]) {
             list.sort_by_key(|index| std::cmp::Reverse(routes[*index].prefix.len()));
         }
-        Snapshot { version, source: Arc::clone(&source), routes, by_host, any_host }
+        let tells_clients = source.upstreams.iter().any(|one| one.reach.proxy_protocol.is_some());
+        Snapshot { version, source: Arc::clone(&source), routes, by_host, any_host, tells_clients }
     }
 }
 
@@ -277,7 +289,10 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
 fn upstream(spec: &UpstreamSpec, states: &States, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Upstream {
     let state = states.upstreams.find(&spec.name);
     let fail_static = fails_static(spec, &state);
-    let targets: Box<[Target]> = spec.endpoints.iter().map(|one| target(one, spec, fail_static, endpoint)).collect();
+    let reach = (spec.reach != Reach::default()).then(|| Arc::new(spec.reach.clone()));
+    let targets =
+        spec.endpoints.iter().map(|one| Target { reach: reach.clone(), ..target(one, spec, fail_static, endpoint) });
+    let targets: Box<[Target]> = targets.collect();
     let in_rotation = targets.iter().filter(|target| target.in_rotation).count();
     let limit = spec.policy.limit.as_ref().map(|each| RequestLimit::of_all(each, in_rotation, &state.limiter));
     Upstream { balance: balance(spec), policy: spec.policy.clone(), limit, state, targets }
@@ -321,6 +336,7 @@ fn target(
     Target {
         endpoint: endpoint(key),
         protocol: of.policy.protocol,
+        reach: None,
         weight: weights
             .and_then(|weights| weights.get(&spec.addr.to_string()))
             .map_or(spec.weight, |set| u32::from(*set)),

@@ -75,6 +75,6 @@ async fn read_away(worker: &Worker, answer: Answer) {
         Some(())
     };
     if matches!(tokio::time::timeout(CONTENT_TIME, reading).await, Ok(Some(()))) {
-        worker.pool.put(in_flight.endpoint().key, content, worker.now());
+        worker.pool.put(in_flight.way(), content, worker.now());
     }
 }

@@ -19,6 +19,7 @@ use crate::pool::Pool;
 use crate::shared::{Phase, Shared};
 use crate::snapshot::{Snapshot, View};
 use crate::sweep::Sweep;
+use crate::way::Way;
 
 /// A date as HTTP says it (RFC 9110, 5.6.7), in bytes.
 pub(crate) type HttpDate = [u8; 29];
@@ -147,9 +148,9 @@ impl Worker {
             .routes
             .iter()
             .flat_map(|route| &route.upstream.targets)
-            .map(|target| target.endpoint.key)
+            .map(|target| Way::place_of(target.endpoint.key, target.reach.as_deref()))
             .collect();
-        self.pool.retain(|key| present.contains(key));
+        self.pool.retain(|way| present.contains(&way.place()));
         *self.snapshot.borrow_mut() = Rc::new(View(snapshot));
         self.rerouted.notify_waiters();
         self.shared.applied(self.index, version);

@@ -87,6 +87,8 @@ fn stdout_block_ms() -> u32 {
 #[serde(default)]
 struct Health {
     path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc: Option<String>,
     interval_ms: u32,
     timeout_ms: u32,
     rise: u16,
@@ -98,6 +100,7 @@ impl Default for Health {
     fn default() -> Health {
         Health {
             path: "/".into(),
+            grpc: None,
             interval_ms: 1_000,
             timeout_ms: 1_000,
             rise: 1,
@@ -192,14 +195,14 @@ impl From<Process> for ProcessConfig {
 
 impl From<&HealthConfig> for Health {
     fn from(from: &HealthConfig) -> Health {
-        let HealthConfig { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms } = from.clone();
-        Health { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms }
+        let HealthConfig { path, grpc, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms } = from.clone();
+        Health { path, grpc, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms }
     }
 }
 
 impl From<Health> for HealthConfig {
     fn from(from: Health) -> HealthConfig {
-        let Health { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms } = from;
-        HealthConfig { path, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms }
+        let Health { path, grpc, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms } = from;
+        HealthConfig { path, grpc, interval_ms, timeout_ms, rise, fall, unhealthy_restart_after_ms }
     }
 }

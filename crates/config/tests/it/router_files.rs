@@ -147,6 +147,34 @@ fn a_hedge_is_a_table_or_the_word_always() {
 }
 
 #[test]
+fn tls_and_checks_of_an_upstream_fit_its_protocol() {
+    let read = |keys: &str| {
+        let text = GOOD.replace("endpoints = [\"127.0.0.1:9000\", \"[::1]:9001\"]", keys);
+        RouterFile::parse("router.toml", &text).map_err(|error| error.to_string())
+    };
+    let named = |keys: &str| read(keys).unwrap().upstreams["shop"].tls().unwrap().server_name;
+    assert_eq!(named("dns = \"web.internal:443\"\ntls = {}").as_deref(), Some("web.internal"));
+    assert_eq!(
+        named("dns = \"web.internal:443\"\ntls = { server_name = \"b.example\" }").as_deref(),
+        Some("b.example")
+    );
+    assert_eq!(named("endpoints = [\"127.0.0.1:443\"]\ntls = {}"), None);
+    let at = "endpoints = [\"127.0.0.1:9\"]\n";
+    for (keys, said) in [
+        (format!("{at}protocol = \"h2c\"\ntls = {{}}"), "`h2c` is HTTP/2 without TLS"),
+        ("srv = \"_http._tcp.web.internal\"\ntls = {}".into(), "no name to check certificates of `srv` with"),
+        (format!("{at}health = {{ grpc = \"\" }}"), "gRPC needs HTTP/2"),
+        (format!("{at}tls = {{ protocols = [\"http/1.1\"] }}\nhealth = {{ grpc = \"\" }}"), "gRPC needs HTTP/2"),
+        (format!("{at}protocol = \"h2c\"\nhealth = {{ grpc = \"\", path = \"/\" }}"), "the check has a `path` already"),
+        (format!("{at}tls = {{ protocols = [] }}"), "`protocols`"),
+    ] {
+        let error = read(&keys).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+    assert!(read(&format!("{at}tls = {{}}\nhealth = {{ grpc = \"\" }}\nproxy_protocol = \"v2\"")).is_ok());
+}
+
+#[test]
 fn endpoints_come_from_a_list_a_host_or_a_service() {
     let upstream = |keys: &str| GOOD.replace("endpoints = [\"127.0.0.1:9000\", \"[::1]:9001\"]", keys);
     let origin = |keys: &str| {

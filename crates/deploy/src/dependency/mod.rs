@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use health::{Checker, Failure, Health, HealthCache, Question, Settings, Verdict, probe};
+use health::{Approach, Checker, Failure, Health, HealthCache, Question, Settings, Verdict, probe};
 use stdx::clock::{Mono, SharedClock};
 use stdx::ids::Scope;
 use tokio::task::AbortHandle;
@@ -213,7 +213,7 @@ impl Ask {
         };
         let addr = tokio::time::timeout(timeout, first_addr(at)).await;
         let addr = addr.unwrap_or_else(|_| Err(Failure::Io(format!("{at} cannot be looked up in time"))))?;
-        probe(addr, &question, timeout).await.map(|_| ())
+        probe(addr, &question, &Approach::default(), timeout).await.map(|_| ())
     }
 }
 

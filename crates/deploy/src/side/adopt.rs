@@ -182,6 +182,7 @@ impl Side {
             app: self.scope.app.clone(),
             owner: None,
             processes: Default::default(),
+            http2: Default::default(),
             dependencies: Default::default(),
             routed: BTreeSet::new(),
             env: Default::default(),

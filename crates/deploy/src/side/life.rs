@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use health::Health;
+use health::{Approach, Health};
 use runtime::Ticket;
 use state::instances::{Known, NewInstance};
 use stdx::clock::Mono;
@@ -309,7 +309,11 @@ impl Side {
 pub(super) fn check_of(run: &Run) -> Check {
     let health = run.blueprint.process(&run.id.process).and_then(|process| process.health.clone());
     match (run.addr(), health) {
-        (Some(addr), Some(health)) => Check::Http(addr, health),
+        (Some(addr), Some(health)) => Check::Http(
+            addr,
+            Approach { http2: run.blueprint.plan.http2.contains(&run.id.process), ..Approach::default() },
+            health,
+        ),
         (Some(addr), None) => Check::Connect(addr),
         (None, _) => Check::Settled,
     }

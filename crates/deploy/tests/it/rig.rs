@@ -50,6 +50,7 @@ impl Lines {
             processes: BTreeMap::new(),
             dependencies: BTreeMap::new(),
             routed: BTreeSet::new(),
+            http2: BTreeSet::new(),
             env: BTreeMap::new(),
             secrets: BTreeSet::new(),
             resolved_schema: 1,
@@ -97,6 +98,7 @@ impl Lines {
         let name = ProcessName::new(name).unwrap();
         let health = HealthConfig {
             path: "/up".into(),
+            grpc: None,
             interval_ms: 100,
             timeout_ms: 2_000,
             rise: 1,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use net::tls::{CertificateConfig, TlsError};
 
+use super::connectors::Connectors;
+
 /// How often their files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -19,6 +21,11 @@ pub(super) fn follow_router(router: &router::Handle) {
         let router = router.clone();
         follow("router", move || router.refresh_certificates());
     }
+}
+
+/// Takes what is shown to upstreams, and whom they are believed by, into use soon after their files have changed.
+pub(super) fn follow_upstreams(connectors: Connectors) {
+    follow("router", move || connectors.refresh());
 }
 
 /// As [`follow_files`], of a queue.

@@ -5,6 +5,7 @@ mod admin;
 pub(crate) mod alone;
 mod api;
 mod certificates;
+mod connectors;
 mod errors;
 mod metrics;
 mod ports;

@@ -20,6 +20,7 @@ use super::access_file::{self, Reopen};
 use super::admin::{self, Admin};
 use super::alone::{end_of, failed, say_bound};
 use super::certificates;
+use super::connectors::Connectors;
 use super::errors;
 use super::reload::router_changes;
 use super::stop::StopRequest;
@@ -49,16 +50,10 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     let reopen = Reopen::default();
     let clock = SystemClock::shared();
     let memory = folder.as_ref().map(|folder| folder.data.plane("router").join("health.json"));
-    let alone = Alone::new(plan_of(&file), file.dns.clone(), memory, clock.clone())
+    let connectors = Connectors::default();
+    let alone = Alone::new(plan_of(&file, &connectors)?, file.dns.clone(), memory, clock.clone())
         .map_err(|error| ApiError::new(Kind::Failed, "name_servers_unreadable", error.to_string()))?;
-    let sink: Arc<dyn AccessSink> = match &args.access_log {
-        Some(path) => {
-            let outlet = access_file::into_file(path, args.access_log_format, reopen.clone())?;
-            let agents = args.access_log_format == AccessLogFormat::Combined;
-            Arc::new(wire::router_logs::AccessLog::start(outlet)?.with_agents(agents))
-        }
-        None => Arc::new(router::access::Discard),
-    };
+    let sink = sink_of(&args, &reopen)?;
     let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
     let mut deps = router::Deps::new(alone.source(), sink, clock);
     deps.health = alone.health();
@@ -70,9 +65,15 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     let admin = folder.as_ref().map(|folder| folder.admin(&router, &args.admin)).transpose()?;
     reopen_on_usr1(reopen.clone())?;
     let driving = Rc::new(alone.drive(router.clone()));
-    let reload = Reload { path: args.config.clone(), started: file.router, driving: driving.clone() };
+    let reload = Reload {
+        path: args.config.clone(),
+        started: file.router,
+        driving: driving.clone(),
+        connectors: connectors.clone(),
+    };
     reload_on_hup(reload, router.clone(), reopen)?;
     certificates::follow_router(&router);
+    certificates::follow_upstreams(connectors);
     say_bound("http", &router.bound());
     say_bound("https", &router.bound_tls());
     crate::notify::notify("READY=1");
@@ -88,6 +89,14 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         admin.stop().await;
     }
     end_of(&status)
+}
+
+/// Where access records go.
+fn sink_of(args: &RouterServeArgs, reopen: &Reopen) -> Result<Arc<dyn AccessSink>, Quit> {
+    let Some(path) = &args.access_log else { return Ok(Arc::new(router::access::Discard)) };
+    let outlet = access_file::into_file(path, args.access_log_format, reopen.clone())?;
+    let agents = args.access_log_format == AccessLogFormat::Combined;
+    Ok(Arc::new(wire::router_logs::AccessLog::start(outlet)?.with_agents(agents)))
 }
 
 /// The router's settings: those of the file, with the flags in their place.
@@ -133,8 +142,24 @@ impl Folder {
     }
 }
 
-fn plan_of(file: &RouterFile) -> Plan {
-    Plan {
+/// What a file says about routes and upstreams.
+///
+/// # Errors
+/// When the TLS of an upstream cannot be used.
+fn plan_of(file: &RouterFile, connectors: &Connectors) -> Result<Plan, ApiError> {
+    let mut upstreams = Vec::new();
+    for (name, upstream) in &file.upstreams {
+        // A file that was read has one.
+        let Some(origin) = upstream.origin() else { continue };
+        upstreams.push(UpstreamPlan {
+            name: UpstreamName::new(name),
+            origin,
+            check: upstream.health.clone().map(Check::new),
+            policy: upstream.policy.clone(),
+            reach: connectors.reach(name, upstream)?,
+        });
+    }
+    Ok(Plan {
         routes: file
             .routes
             .iter()
@@ -149,19 +174,8 @@ fn plan_of(file: &RouterFile) -> Plan {
                 policy: route.policy.clone(),
             })
             .collect(),
-        upstreams: file
-            .upstreams
-            .iter()
-            .filter_map(|(name, upstream)| {
-                Some(UpstreamPlan {
-                    name: UpstreamName::new(name),
-                    origin: upstream.origin()?,
-                    check: upstream.health.clone().map(Check::new),
-                    policy: upstream.policy.clone(),
-                })
-            })
-            .collect(),
-    }
+        upstreams,
+    })
 }
 
 /// A USR1 opens the access log again.
@@ -184,6 +198,7 @@ struct Reload {
     path: PathBuf,
     started: router::config::Config,
     driving: Rc<Driving>,
+    connectors: Connectors,
 }
 
 /// A file that cannot be read, or an empty one, never takes away the routes that serve.
@@ -193,9 +208,11 @@ fn reload_on_hup(reload: Reload, router: router::Handle, reopen: Reopen) -> Resu
         let mut running = reload.started.clone();
         while hup.recv().await.is_some() {
             reopen.ask();
-            match RouterFile::load(&reload.path) {
-                Ok(file) => {
-                    reload.driving.replace(plan_of(&file)).await;
+            let read = RouterFile::load(&reload.path).map_err(ApiError::from);
+            let read = read.and_then(|file| Ok((plan_of(&file, &reload.connectors)?, file)));
+            match read {
+                Ok((plan, file)) => {
+                    reload.driving.replace(plan).await;
                     let [applied, _] = router_changes(&running, &file.router);
                     let [_, needs_restart] = router_changes(&reload.started, &file.router);
                     router.reconfigure(file.router.clone());
@@ -204,7 +221,7 @@ fn reload_on_hup(reload: Reload, router: router::Handle, reopen: Reopen) -> Resu
                     tracing::info!(applied, needs_restart, "read again: routes and upstreams are as the file says");
                 }
                 Err(error) => {
-                    let told = output::print_error(&error.into());
+                    let told = output::print_error(&error);
                     output::progress(if told.is_ok() { "the routes stay as they were" } else { "" });
                 }
             }

@@ -1,11 +1,13 @@
 //! Deploy reads manifests through the configuration.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use config::{Manifest, Resolved};
 use control::error::ApiError;
 use deploy::{Plan, Planner};
-use stdx::ids::{AppName, EnvName};
+use router::config::Protocol;
+use stdx::ids::{AppName, EnvName, ProcessName};
 
 /// `forebay.toml` and `Procfile`.
 pub(crate) struct Manifests;
@@ -21,6 +23,11 @@ impl Planner for Manifests {
     }
 }
 
+fn http2(resolved: &Resolved) -> BTreeSet<ProcessName> {
+    let speak = resolved.upstreams.iter().filter(|(_, upstream)| upstream.protocol == Protocol::H2c);
+    speak.map(|(process, _)| process.clone()).collect()
+}
+
 fn plan(resolved: Resolved) -> Plan {
     Plan {
         app: resolved.app().clone(),
@@ -28,6 +35,7 @@ fn plan(resolved: Resolved) -> Plan {
         routed: resolved.routed(),
         resolved_schema: config::resolved::VERSION,
         resolved: resolved.to_json(),
+        http2: http2(&resolved),
         processes: resolved.processes,
         dependencies: resolved.dependencies,
         env: resolved.env,

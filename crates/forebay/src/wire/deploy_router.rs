@@ -132,7 +132,12 @@ fn add(routing: &mut Routing, scope: &Scope, part: &ScopeTable, resolved: &Resol
     for process in resolved.routed() {
         let endpoints = part.endpoints.iter().filter(|endpoint| endpoint.process == process).map(endpoint).collect();
         let policy = resolved.upstreams.get(&process).cloned().unwrap_or_default();
-        routing.upstreams.push(UpstreamSpec { name: upstream(scope, &process), endpoints, policy });
+        routing.upstreams.push(UpstreamSpec {
+            name: upstream(scope, &process),
+            endpoints,
+            policy,
+            reach: Default::default(),
+        });
     }
 }
 

@@ -12,11 +12,11 @@ use crate::rig::alone::{Alone, bound, endpoint};
 use crate::rig::{Home, Node, Stray, eventually};
 
 /// An authority that writes what it signs into the folder of a test.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     /// Its own certificate becomes `NAME-ca.pem`.
-    fn new(home: &Home, name: &str) -> Authority {
+    pub(crate) fn new(home: &Home, name: &str) -> Authority {
         let mut params = CertificateParams::default();
         // OpenSSL takes a leaf for self-signed that has its authority's name.
         params.distinguished_name.push(DnType::CommonName, "authority");
@@ -27,7 +27,7 @@ impl Authority {
     }
 
     /// A certificate for `shop.example` and `localhost`: `NAME.pem` and `NAME.key`.
-    fn issue(&self, home: &Home, name: &str) {
+    pub(crate) fn issue(&self, home: &Home, name: &str) {
         let key = KeyPair::generate().unwrap();
         let names = vec!["shop.example".into(), "localhost".into()];
         let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();

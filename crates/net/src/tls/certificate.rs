@@ -31,16 +31,21 @@ pub struct Files {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp([Option<(u64, u64, i64, i64)>; 2]);
 
+impl Stamp {
+    pub(super) fn of(paths: [&Path; 2]) -> Stamp {
+        use std::os::unix::fs::MetadataExt;
+        Stamp(paths.map(|path| {
+            let meta = std::fs::metadata(path).ok()?;
+            Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+        }))
+    }
+}
+
 impl Files {
     /// How they look now.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        use std::os::unix::fs::MetadataExt;
-        let look = |path: &Path| {
-            let meta = std::fs::metadata(path).ok()?;
-            Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
-        };
-        Stamp([look(&self.chain), look(&self.key)])
+        Stamp::of([&self.chain, &self.key])
     }
 
     /// Reads both.
@@ -60,11 +65,7 @@ impl Certificate {
     /// When there is none, the key is another's, or the certificate names no host.
     pub fn from_pem(what: &str, chain: &[u8], key: &[u8]) -> Result<Certificate, TlsError> {
         let chain = chain_from_pem(what, chain)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|reason| TlsError::Pem {
-            what: what.to_string(),
-            wanted: "private key",
-            reason: reason.to_string(),
-        })?;
+        let key = key_from_pem(what, key)?;
         let names = names(&chain).unwrap_or_default();
         if names.is_empty() {
             return Err(TlsError::Nameless(what.to_string()));
@@ -89,6 +90,23 @@ pub(super) fn chain_from_pem(what: &str, pem: &[u8]) -> Result<Vec<CertificateDe
     if chain.is_empty() { Err(malformed("no section of that kind".into())) } else { Ok(chain) }
 }
 
+fn key_from_pem(what: &str, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let malformed = |reason: rustls::pki_types::pem::Error| TlsError::Pem {
+        what: what.to_string(),
+        wanted: "private key",
+        reason: reason.to_string(),
+    };
+    PrivateKeyDer::from_pem_slice(pem).map_err(malformed)
+}
+
+/// What somebody shows: a chain, leaf first, and its key, whatever names stand in it.
+pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+pub(super) fn identity(files: &Files) -> Result<Identity, TlsError> {
+    let chain = chain_from_pem(&files.chain.display().to_string(), &read(&files.chain)?)?;
+    Ok((chain, key_from_pem(&files.key.display().to_string(), &read(&files.key)?)?))
+}
+
 /// One cryptography for the whole program.
 pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
@@ -99,6 +117,6 @@ fn names(chain: &[CertificateDer<'static>]) -> Option<Vec<String>> {
     Some(leaf.valid_dns_names().map(str::to_ascii_lowercase).collect())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_path_buf(), source })
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Certificate, CertificateStore, Files, Stamp, Strangers, TlsError};
 
 /// One certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateConfig {
     /// The file of the certificate and those that vouch for it, the own one first, in PEM form.

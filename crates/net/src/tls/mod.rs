@@ -1,8 +1,10 @@
-//! TLS 1.2 and 1.3 for listeners, with rustls and aws-lc-rs: certificates by name, exchanged while running; ALPN; client
-//! certificates.
+//! TLS 1.2 and 1.3, with rustls and aws-lc-rs. For listeners: certificates by name, exchanged while running; ALPN; client
+//! certificates. Towards others: whom they are believed by, what they are shown.
 
+mod anyone;
 mod certificate;
 mod certificates;
+mod connect;
 mod identity;
 mod server;
 mod socket;
@@ -10,6 +12,7 @@ mod store;
 
 pub use certificate::{Certificate, Files, Stamp};
 pub use certificates::{CertificateConfig, Certificates};
+pub use connect::{Alpn, ConnectConfig, Connector, Verify};
 pub use identity::ClientIdentity;
 pub use server::{ClientAuth, ServerSettings, server_config};
 pub use socket::TlsSocket;
@@ -58,6 +61,9 @@ pub enum TlsError {
     /// The certificates that client certificates are checked with cannot be used.
     #[error("client certificates cannot be checked: {0}")]
     ClientAuth(String),
+    /// Others cannot be checked.
+    #[error("the certificates of others cannot be checked: {0}")]
+    Authority(String),
     /// rustls refuses the settings.
     #[error("TLS cannot be set up: {0}")]
     Settings(rustls::Error),
@@ -74,6 +80,7 @@ impl TlsError {
             TlsError::Nameless(_) => "tls_certificate_nameless",
             TlsError::Empty => "tls_certificate_missing",
             TlsError::ClientAuth(_) => "tls_client_auth_invalid",
+            TlsError::Authority(_) => "tls_authority_invalid",
             TlsError::Settings(_) => "tls_settings_invalid",
         }
     }

@@ -13,6 +13,10 @@ pub struct CheckConfig {
     /// The path that answers 200 to 399 when the endpoint can take requests. Absent: whether it takes connections.
     #[schemars(extend("format" = "url-path"))]
     pub path: Option<String>,
+    /// The service that says it serves by the health protocol of gRPC (`grpc.health.v1`), in place of `path`; empty: the
+    /// server as a whole.
+    #[schemars(length(max = 256))]
+    pub grpc: Option<String>,
     /// The `Host` of the check. Absent: the endpoint's address.
     #[schemars(extend("format" = "host-name"))]
     pub host: Option<String>,
@@ -32,7 +36,7 @@ pub struct CheckConfig {
 
 impl Default for CheckConfig {
     fn default() -> CheckConfig {
-        CheckConfig { path: None, host: None, interval_ms: 2_000, timeout_ms: 1_000, rise: 2, fall: 3 }
+        CheckConfig { path: None, grpc: None, host: None, interval_ms: 2_000, timeout_ms: 1_000, rise: 2, fall: 3 }
     }
 }
 

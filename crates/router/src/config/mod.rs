@@ -102,9 +102,12 @@ pub struct Config {
     pub tunnel_timeout_ms: u32,
     /// Bytes of a request's body unless the route says otherwise; beyond it 413.
     pub body_bytes_max: u64,
-    /// Time to connect to an endpoint.
+    /// Time to connect to an endpoint, a handshake with it included.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub connect_timeout_ms: u32,
+    /// Handshakes with endpoints under way at once, per worker; beyond it they wait, within the time to connect.
+    #[schemars(range(min = 1))]
+    pub endpoint_handshakes_max: u16,
     /// Idle connections kept per endpoint and worker.
     pub pool_idle_max: u16,
     /// Time an idle connection to an endpoint is kept.
@@ -157,6 +160,7 @@ impl Default for Config {
             tunnel_timeout_ms: 86_400_000,
             body_bytes_max: 64 << 20,
             connect_timeout_ms: 1_000,
+            endpoint_handshakes_max: 128,
             pool_idle_max: 64,
             pool_idle_timeout_ms: 30_000,
             spool_dir: None,

@@ -5,7 +5,6 @@
 mod handle;
 mod https;
 mod secured;
-mod stream;
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -28,8 +27,8 @@ use crate::sweep::Sweep;
 use crate::worker::Worker;
 
 pub(crate) use https::{Https, is_secure, location};
+pub(crate) use net::stream::Stream;
 pub(crate) use secured::Secured;
-pub(crate) use stream::Stream;
 
 /// Bytes of a reply that a client with TLS has not taken, beside what the kernel keeps.
 const UNSENT_BYTES_MAX: usize = 32 << 10;
@@ -75,6 +74,8 @@ impl std::fmt::Debug for Tls {
 pub(crate) struct Opened {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
+    /// What it connected to, where that is known.
+    pub(crate) local: Option<SocketAddr>,
     /// The client speaks HTTP/2.
     pub(crate) http2: bool,
     pub(crate) secured: Option<Rc<Secured>>,
@@ -132,7 +133,7 @@ pub(crate) async fn open(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAdd
     let edge = &worker.shared.edge;
     let timeout = edge.tls.as_ref().map_or(worker.header_time(), |tls| tls.timeout);
     // Watched like any other, so that a router that leaves waits for it and no longer than it has to.
-    let conn = Rc::new(Conn::new(peer, false, None, worker.sweep.clock()));
+    let conn = Rc::new(Conn::new((peer, None), false, None, worker.sweep.clock()));
     let _watched = Sweep::watch(worker, Rc::clone(&conn));
     let opening = tokio::time::timeout(timeout, until_end(worker, &conn, opening(edge, stream, peer, speaks)));
     match opening.await {
@@ -165,12 +166,15 @@ async fn opening(
     mut peer: SocketAddr,
     speaks: Speaks,
 ) -> Result<Opened, Unopened> {
+    let mut local = stream.local_addr().ok();
     if edge.proxies.contains(peer.ip()) {
         let header = proxy_protocol::read(&mut stream).await?;
-        peer = header.addresses.map_or(peer, |addresses| addresses.source);
+        if let Some(addresses) = header.addresses {
+            (peer, local) = (addresses.source, Some(addresses.destination));
+        }
     }
     if speaks == Speaks::Plain {
-        return Ok(Opened { stream: Stream::Plain(stream), peer, http2: false, secured: None });
+        return Ok(Opened { stream: Stream::Plain(stream), peer, local, http2: false, secured: None });
     }
     let tls = edge.tls.as_ref().ok_or(Unopened::NoTls)?;
     // Who has said nothing yet takes nobody's place.
@@ -182,7 +186,8 @@ async fn opening(
     let stream = shake.await?;
     let identity = stream.get_ref().1.peer_certificates().and_then(ClientIdentity::of);
     let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
-    Ok(Opened { stream: Stream::Tls(Box::new(stream)), peer, http2, secured: Some(Rc::new(Secured::new(identity))) })
+    let (stream, secured) = (Stream::Tls(Box::new(stream.into())), Some(Rc::new(Secured::new(identity))));
+    Ok(Opened { stream, peer, local, http2, secured })
 }
 
 /// Runs until the sweep ends the connection, or the router closes connections without a request; `None` then.

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
+use net::stream::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::TcpStream;
 
 use super::chunks::{Broken, Piece};
 use super::rest::Rest;
@@ -17,7 +17,7 @@ pub(super) const READ_BYTES: usize = 8 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Debug)]
-pub(super) struct Line<S = TcpStream> {
+pub(super) struct Line<S = Stream> {
     pub(super) stream: S,
     pub(super) input: BytesMut,
 }

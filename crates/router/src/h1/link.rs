@@ -3,10 +3,11 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use http::Response;
 use http::request::Parts;
+use net::stream::Stream;
 use tokio::net::TcpStream;
 
 use super::buffers::Buffers;
@@ -44,7 +45,7 @@ pub(crate) struct Asked {
 
 /// An open connection that nobody uses.
 #[derive(Debug)]
-pub(crate) struct Link(TcpStream);
+pub(crate) struct Link(Stream);
 
 impl Link {
     /// Connects.
@@ -54,7 +55,12 @@ impl Link {
     pub(crate) async fn open(addr: SocketAddr) -> io::Result<Link> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
-        Ok(Link(stream))
+        Ok(Link(Stream::Plain(stream)))
+    }
+
+    /// A connection that was made otherwise.
+    pub(crate) fn on(stream: Stream) -> Link {
+        Link(stream)
     }
 
     /// The connection of an exchange that is whole.
@@ -64,9 +70,9 @@ impl Link {
     }
 
     /// Whether nothing has come from the endpoint since the last exchange: neither the connection's end nor bytes that
-    /// nobody asked for. Costs no system call.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.0.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
+    /// nobody asked for.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.0.is_quiet()
     }
 
     /// Sends a request and reads the head of its reply. What the endpoint has not taken of `content` by then goes on with

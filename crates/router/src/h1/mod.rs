@@ -24,6 +24,5 @@ mod rest;
 pub(crate) use buffers::Buffers;
 pub(crate) use head::HeadFault;
 pub(crate) use link::{Asked, Fault, Link};
-pub(crate) use pump::Wire;
 pub(crate) use reply::ReplyContent;
 pub(crate) use request::write_number;

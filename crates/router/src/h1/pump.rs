@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame};
+use net::stream::Stream;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
@@ -30,6 +31,22 @@ impl Wire for TcpStream {
         match parts {
             [one] => Pin::new(self).poll_write(cx, one),
             _ => Pin::new(self).poll_write_vectored(cx, parts),
+        }
+    }
+}
+
+impl Wire for Stream {
+    fn poll_send(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Plain(stream) => stream.poll_send(cx, parts),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::net::TcpStream;
+use net::stream::Stream;
 
 use super::buffers::Buffers;
 use super::chunks::Chunks;
@@ -56,7 +56,7 @@ impl ReplyContent {
     }
 
     /// The connection itself, and what was read of it: the endpoint has switched protocols.
-    pub(crate) fn into_tunnel(self) -> (TcpStream, Bytes) {
+    pub(crate) fn into_tunnel(self) -> (Stream, Bytes) {
         (self.line.stream, self.line.input.freeze())
     }
 

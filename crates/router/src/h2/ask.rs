@@ -30,13 +30,15 @@ impl Trunk {
         hop: Hop<'_>,
         content: &mut ClientBody,
     ) -> Result<Response<ReplyContent>, Asked> {
-        let Trunk { mut sender, load } = self;
+        let Trunk { mut sender, load, secure } = self;
+        let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
         let seat = load.seat();
         let unsent = |error| Asked { fault: fault(error), unsent: true };
         poll_fn(|cx| sender.poll_ready(cx)).await.map_err(unsent)?;
         let (mut reply, sending) = {
             let is_empty = matches!(content, ClientBody::Empty);
-            let (reply, sending) = sender.send_request(request(head, hop, content), is_empty).map_err(unsent)?;
+            let (reply, sending) =
+                sender.send_request(request(scheme, head, hop, content), is_empty).map_err(unsent)?;
             (reply, (!is_empty).then_some(sending))
         };
         drop(sender);
@@ -83,7 +85,7 @@ pub(super) fn fault(error: h2::Error) -> Fault {
 }
 
 /// A request as HTTP/2 has it: its host is its authority, and nothing else names it.
-fn request(head: &Parts, hop: Hop<'_>, content: &ClientBody) -> Request<()> {
+fn request(scheme: Scheme, head: &Parts, hop: Hop<'_>, content: &ClientBody) -> Request<()> {
     let mut headers = head.headers.clone();
     headers.remove(header::CONTENT_LENGTH);
     let host = headers.remove(header::HOST);
@@ -94,7 +96,7 @@ fn request(head: &Parts, hop: Hop<'_>, content: &ClientBody) -> Request<()> {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     let mut target = http::uri::Parts::default();
-    target.scheme = Some(Scheme::HTTP);
+    target.scheme = Some(scheme);
     // The gate has let it in as a host, which is an authority.
     target.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     target.path_and_query = head.uri.path_and_query().cloned();

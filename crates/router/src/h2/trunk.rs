@@ -4,16 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
+use net::stream::Stream;
 use stdx::clock::Mono;
-use tokio::net::TcpStream;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::spawn_local;
 
-use crate::endpoint::EndpointKey;
+use crate::way::Way;
 
 /// What an endpoint may send of one reply, and of all together, before somebody takes it.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
@@ -30,6 +31,8 @@ const TRUNKS_MAX: usize = 8;
 pub(crate) struct Trunk {
     pub(super) sender: SendRequest<Bytes>,
     pub(super) load: Rc<Load>,
+    /// It has TLS.
+    pub(super) secure: bool,
 }
 
 /// What is under way on a connection.
@@ -68,21 +71,23 @@ impl Trunk {
 /// One worker's connections.
 #[derive(Debug, Default)]
 pub(crate) struct Trunks {
-    by_endpoint: RefCell<HashMap<EndpointKey, Trunked>>,
+    by_endpoint: RefCell<HashMap<Way, Trunked>>,
 }
 
 #[derive(Debug, Default)]
 struct Trunked {
     trunks: Vec<Trunk>,
     /// Held while one is opened: who comes meanwhile waits for it instead of opening another.
-    opening: Rc<Mutex<()>>,
+    opening: Arc<Mutex<()>>,
+    /// It speaks HTTP/1.1.
+    declined: bool,
 }
 
 impl Trunks {
     /// A connection with room.
-    pub(crate) fn take(&self, key: EndpointKey, now: Mono) -> Option<Trunk> {
+    pub(crate) fn take(&self, way: Way, now: Mono) -> Option<Trunk> {
         let mut all = self.by_endpoint.borrow_mut();
-        let trunks = &mut all.get_mut(&key)?.trunks;
+        let trunks = &mut all.get_mut(&way)?.trunks;
         trunks.retain(|trunk| !trunk.load.closed.get());
         let found = trunks.iter().find(|trunk| trunk.has_room());
         let found = found.or_else(|| trunks.first().filter(|_| trunks.len() >= TRUNKS_MAX))?;
@@ -90,18 +95,29 @@ impl Trunks {
         Some(found.clone())
     }
 
-    /// A new connection, or one with room that another request has opened meanwhile.
+    /// Waits for the turn to open a connection; `None` where there is nothing to wait for, because the endpoint has declined
+    /// to share connections.
+    pub(crate) async fn turn(&self, way: Way) -> Option<OwnedMutexGuard<()>> {
+        let has_declined = || self.by_endpoint.borrow().get(&way).is_some_and(|one| one.declined);
+        if has_declined() {
+            return None;
+        }
+        let opening = Arc::clone(&self.by_endpoint.borrow_mut().entry(way).or_default().opening);
+        let turn = opening.lock_owned().await;
+        (!has_declined()).then_some(turn)
+    }
+
+    /// The endpoint has chosen HTTP/1.1.
+    pub(crate) fn declined(&self, way: Way) {
+        self.by_endpoint.borrow_mut().entry(way).or_default().declined = true;
+    }
+
+    /// Makes a connection of `stream`.
     ///
     /// # Errors
-    /// What the system says.
-    pub(crate) async fn open(&self, key: EndpointKey, now: Mono) -> io::Result<Trunk> {
-        let opening = Rc::clone(&self.by_endpoint.borrow_mut().entry(key).or_default().opening);
-        let _turn = opening.lock().await;
-        if let Some(trunk) = self.take(key, now) {
-            return Ok(trunk);
-        }
-        let stream = TcpStream::connect(key.addr).await?;
-        stream.set_nodelay(true)?;
+    /// What broke.
+    pub(crate) async fn begin(&self, way: Way, stream: Stream, now: Mono) -> io::Result<Trunk> {
+        let secure = matches!(stream, Stream::Tls(_));
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -114,23 +130,23 @@ impl Trunks {
         let ended = Rc::clone(&load);
         spawn_local(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(addr = %key.addr, %error, "connection to endpoint broke off");
+                tracing::debug!(addr = %way.endpoint.addr, %error, "connection to endpoint broke off");
             }
             ended.closed.set(true);
         });
-        let trunk = Trunk { sender, load };
-        self.by_endpoint.borrow_mut().entry(key).or_default().trunks.push(trunk.clone());
+        let trunk = Trunk { sender, load, secure };
+        self.by_endpoint.borrow_mut().entry(way).or_default().trunks.push(trunk.clone());
         Ok(trunk)
     }
 
     /// Takes no more requests to the connections to an endpoint: one of them turned out to be dead.
-    pub(crate) fn forget(&self, key: EndpointKey) {
-        self.by_endpoint.borrow_mut().remove(&key);
+    pub(crate) fn forget(&self, way: Way) {
+        self.by_endpoint.borrow_mut().remove(&way);
     }
 
     /// Takes no more requests to endpoints that are gone.
-    pub(crate) fn retain(&self, present: impl Fn(&EndpointKey) -> bool) {
-        self.by_endpoint.borrow_mut().retain(|key, _| present(key));
+    pub(crate) fn retain(&self, present: impl Fn(&Way) -> bool) {
+        self.by_endpoint.borrow_mut().retain(|way, _| present(way));
     }
 
     /// Closes what is dead or has been without a request for too long.
@@ -143,7 +159,7 @@ impl Trunks {
                 }
                 !trunk.load.closed.get() && (busy || now.since(trunk.load.used.get()) < idle_timeout)
             });
-            !one.trunks.is_empty() || Rc::strong_count(&one.opening) > 1
+            !one.trunks.is_empty() || Arc::strong_count(&one.opening) > 1
         });
     }
 

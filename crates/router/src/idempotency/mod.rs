@@ -240,7 +240,7 @@ async fn collect(worker: &Worker, answer: Answer, bytes_max: usize) -> Result<Re
             return Err(Uncollected::too_long(Response::from_parts(head, content), in_flight));
         }
     }
-    worker.pool.put(in_flight.endpoint().key, content, worker.now());
+    worker.pool.put(in_flight.way(), content, worker.now());
     let set = fields::FieldSet::of(&head.headers);
     fields::strip_hop_by_hop(&mut head.headers, set);
     if head.status == StatusCode::NO_CONTENT {

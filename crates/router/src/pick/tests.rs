@@ -5,6 +5,7 @@ use crate::capacity::{Ended, Verdict};
 use crate::config::{BalanceConfig, BreakerConfig, Protocol};
 use crate::endpoint::{Endpoint, EndpointKey, InFlight};
 use crate::snapshot::TargetFacts;
+use crate::way::Way;
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +30,16 @@ fn target(port: u16, in_rotation: bool) -> Target {
         facts: Arc::new(TargetFacts { addr, instance: None, release: None }),
         in_rotation,
         protocol: Protocol::Http1,
+        reach: None,
         weight: 1,
         priority: 0,
         id: u64::from(port),
         ejection: None,
     }
+}
+
+fn begin(endpoint: &Arc<Endpoint>) -> InFlight {
+    InFlight::begin(endpoint, Way::new(endpoint.key, None, endpoint.key.addr))
 }
 
 fn shares(targets: &[Target], tried: impl Fn(&Target) -> bool + Copy) -> Vec<u32> {
@@ -59,7 +65,7 @@ fn the_slowest_and_the_busiest_are_picked_by_nobody_who_sees_another() {
     let targets: Vec<Target> = (1..4).map(|port| target(port, true)).collect();
     targets[0].endpoint.answered(NOW, Duration::from_millis(200));
     assert_eq!(shares(&targets, |_| false)[0], 0);
-    let _busy: Vec<InFlight> = (0..500).map(|_| InFlight::begin(&targets[1].endpoint)).collect();
+    let _busy: Vec<InFlight> = (0..500).map(|_| begin(&targets[1].endpoint)).collect();
     assert_eq!(shares(&targets, |_| false)[1], 0);
 }
 
@@ -80,6 +86,7 @@ fn a_new_one_is_tried_soon_and_with_one_request_at_a_time() {
         facts,
         in_rotation: true,
         protocol: Protocol::Http1,
+        reach: None,
         weight: 1,
         priority: 0,
         id: 3,
@@ -87,7 +94,7 @@ fn a_new_one_is_tried_soon_and_with_one_request_at_a_time() {
     };
     let targets: Vec<Target> = targets.into_iter().chain([new]).collect();
     assert!(shares(&targets, |_| false)[2] > 1_500);
-    let _first = InFlight::begin(&unknown);
+    let _first = begin(&unknown);
     assert_eq!(shares(&targets, |_| false)[2], 0);
 }
 
@@ -185,7 +192,7 @@ fn the_same_key_goes_to_the_same_one_until_that_has_too_much() {
             .iter()
             .all(|count| (270..400).contains(count))
     );
-    let _busy: Vec<InFlight> = (0..4).map(|_| InFlight::begin(&targets[chosen].endpoint)).collect();
+    let _busy: Vec<InFlight> = (0..4).map(|_| begin(&targets[chosen].endpoint)).collect();
     one_key = counts(&targets, &hashed, |_| 77);
     assert_eq!(one_key[chosen], 0);
     assert!(one_key.contains(&1_000), "the next one gets them all");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use health::{Board, Health, HealthCache, Memory, Question, Remembered};
+use health::{Approach, Board, Health, HealthCache, Memory, Question, Remembered};
 use stdx::clock::{Mono, Wall};
 use stdx::rng::{self, Rng};
 
@@ -125,10 +125,10 @@ impl Desk {
         said
     }
 
-    /// What an endpoint is asked.
-    pub(super) fn question(&self, key: &Key) -> Option<(Question, health::Settings)> {
+    /// What an endpoint is asked, and how.
+    pub(super) fn question(&self, key: &Key) -> Option<(Question, Approach, health::Settings)> {
         let upstream = self.plan.upstreams.iter().find(|one| one.name == key.0)?;
-        upstream.check.as_ref().map(|check| (check.question(key.1), check.settings()))
+        upstream.check.as_ref().map(|check| (check.question(key.1), upstream.approach(), check.settings()))
     }
 
     /// The endpoints at an address, in whichever upstreams.
@@ -147,6 +147,7 @@ impl Desk {
             name: upstream.name.clone(),
             endpoints: self.endpoints(upstream),
             policy: upstream.policy.clone(),
+            reach: upstream.reach.clone(),
         });
         Routing { routes: self.plan.routes.clone(), upstreams: upstreams.collect() }
     }
@@ -208,7 +209,16 @@ mod tests {
     fn web(origin: Origin) -> Plan {
         let check = Some(Check::new(CheckConfig { rise: 1, fall: 1, ..CheckConfig::default() }));
         let name = UpstreamName::new("web");
-        Plan { routes: Vec::new(), upstreams: vec![UpstreamPlan { name, origin, check, policy: Default::default() }] }
+        Plan {
+            routes: Vec::new(),
+            upstreams: vec![UpstreamPlan {
+                name,
+                origin,
+                check,
+                policy: Default::default(),
+                reach: Default::default(),
+            }],
+        }
     }
 
     fn desk(plan: Plan, memory: Memory) -> Desk {

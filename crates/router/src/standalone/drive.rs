@@ -224,12 +224,12 @@ impl Driver {
 
     fn ask_due(&mut self, now: Mono) {
         for key in self.desk.board.due(now) {
-            let Some((question, settings)) = self.desk.question(&key) else { continue };
+            let Some((question, approach, settings)) = self.desk.question(&key) else { continue };
             let checks = Arc::clone(&self.checks);
             self.asked.spawn(async move {
                 // Never closed; its time counts from its turn.
                 let _turn = checks.acquire().await.ok();
-                let answer = probe(key.1, &question, settings.timeout).await;
+                let answer = probe(key.1, &question, &approach, settings.timeout).await;
                 Heard::Endpoint(key, answer)
             });
         }

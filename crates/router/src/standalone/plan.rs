@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use health::{Question, Settings};
+use health::{Approach, Question, Settings};
 use net::dns::Name;
+use net::reach::Reach;
 
-use crate::config::{CheckConfig, UpstreamPolicy};
+use crate::config::{CheckConfig, Protocol, UpstreamPolicy};
 use crate::routing::{RouteSpec, UpstreamName};
 
 /// All that `router.toml` says about routes.
@@ -28,6 +29,15 @@ pub struct UpstreamPlan {
     pub check: Option<Check>,
     /// What holds for all of them.
     pub policy: UpstreamPolicy,
+    /// What is said to them before the first request of a connection, and before a check.
+    pub reach: Reach,
+}
+
+impl UpstreamPlan {
+    /// How its endpoints are come to for a check.
+    pub(super) fn approach(&self) -> Approach {
+        Approach { reach: self.reach.clone(), http2: self.policy.protocol == Protocol::H2c }
+    }
 }
 
 /// Where endpoints come from.
@@ -56,11 +66,11 @@ impl Check {
     }
 
     pub(super) fn question(&self, addr: SocketAddr) -> Question {
-        match &self.0.path {
-            Some(path) => {
-                Question::Http { host: self.0.host.clone().unwrap_or_else(|| addr.to_string()), path: path.clone() }
-            }
-            None => Question::Connect,
+        let host = || self.0.host.clone().unwrap_or_else(|| addr.to_string());
+        match (&self.0.grpc, &self.0.path) {
+            (Some(service), _) => Question::Grpc { host: host(), service: service.clone() },
+            (None, Some(path)) => Question::Http { host: host(), path: path.clone() },
+            (None, None) => Question::Connect,
         }
     }
 }

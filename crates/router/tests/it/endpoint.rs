@@ -113,6 +113,11 @@ impl Endpoint {
         String::from_utf8_lossy(&self.seen.lock().unwrap().raw).into_owned()
     }
 
+    /// As they are.
+    pub(crate) fn raw_bytes(&self) -> Vec<u8> {
+        self.seen.lock().unwrap().raw.clone()
+    }
+
     /// Dies as a process does: its port and all its connections at once.
     pub(crate) async fn kill(mut self) -> SocketAddr {
         self.tasks.shutdown().await;

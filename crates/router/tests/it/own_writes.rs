@@ -42,7 +42,12 @@ fn start_as(proxy: Proxy, primary: &Endpoint, copies: &[&Endpoint], own: OwnWrit
     let name = UpstreamName::new("shop/production/db");
     routing.routes[0].primary = Some(name.clone());
     let endpoints = vec![EndpointSpec::at(primary.addr)];
-    routing.upstreams.push(UpstreamSpec { name, endpoints, policy: router::config::UpstreamPolicy::default() });
+    routing.upstreams.push(UpstreamSpec {
+        name,
+        endpoints,
+        policy: router::config::UpstreamPolicy::default(),
+        reach: Default::default(),
+    });
     rig.source.replace(routing);
     rig
 }

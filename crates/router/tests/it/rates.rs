@@ -89,7 +89,12 @@ fn reroute(rig: &Rig, change: impl FnOnce(&mut router::Routing)) {
 
 fn other(name: &UpstreamName, endpoint: &Endpoint) -> UpstreamSpec {
     let endpoints = vec![EndpointSpec::at(endpoint.addr)];
-    UpstreamSpec { name: name.clone(), endpoints, policy: router::config::UpstreamPolicy::default() }
+    UpstreamSpec {
+        name: name.clone(),
+        endpoints,
+        policy: router::config::UpstreamPolicy::default(),
+        reach: Default::default(),
+    }
 }
 
 #[tokio::test]

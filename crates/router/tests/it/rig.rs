@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use control::wire::router::{BreakerByHand, OverrideRequest, Setting};
+use net::reach::Reach;
 use router::access::{AccessRecord, AccessRing, AccessSink, BoundedRing};
 use router::config::{Config, RoutePolicy, UpstreamPolicy};
 use router::standalone::StaticSource;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Proxy {
     config: Config,
     policy: RoutePolicy,
-    upstream: UpstreamPolicy,
+    upstream: (UpstreamPolicy, Reach),
     endpoints: Vec<EndpointSpec>,
     overrides: Overrides,
     health: Arc<dyn HealthSource>,
@@ -39,7 +40,7 @@ pub(crate) fn proxy() -> Proxy {
     Proxy {
         config,
         policy: RoutePolicy::default(),
-        upstream: UpstreamPolicy::default(),
+        upstream: Default::default(),
         endpoints: Vec::new(),
         overrides: Overrides::in_memory(),
         health: Arc::new(NoHealth),
@@ -70,7 +71,13 @@ impl Proxy {
     }
 
     pub(crate) fn upstream(mut self, change: impl FnOnce(&mut UpstreamPolicy)) -> Proxy {
-        change(&mut self.upstream);
+        change(&mut self.upstream.0);
+        self
+    }
+
+    /// What endpoints are told before the first request of a connection.
+    pub(crate) fn reach(mut self, reach: Reach) -> Proxy {
+        self.upstream.1 = reach;
         self
     }
 
@@ -126,7 +133,7 @@ impl Proxy {
     }
 }
 
-fn routing(policy: &RoutePolicy, upstream_policy: &UpstreamPolicy, endpoints: Vec<EndpointSpec>) -> Routing {
+fn routing(policy: &RoutePolicy, of_upstream: &(UpstreamPolicy, Reach), endpoints: Vec<EndpointSpec>) -> Routing {
     let upstream = UpstreamName::new("shop/production/web");
     let route = RouteSpec {
         name: "web".into(),
@@ -140,7 +147,12 @@ fn routing(policy: &RoutePolicy, upstream_policy: &UpstreamPolicy, endpoints: Ve
     };
     Routing {
         routes: vec![route],
-        upstreams: vec![UpstreamSpec { name: upstream, endpoints, policy: upstream_policy.clone() }],
+        upstreams: vec![UpstreamSpec {
+            name: upstream,
+            endpoints,
+            policy: of_upstream.0.clone(),
+            reach: of_upstream.1.clone(),
+        }],
     }
 }
 
@@ -162,7 +174,7 @@ pub(crate) struct Rig {
     pub(crate) handle: Handle,
     pub(crate) source: Arc<StaticSource>,
     policy: RoutePolicy,
-    upstream: UpstreamPolicy,
+    upstream: (UpstreamPolicy, Reach),
     rings: Arc<Rings>,
     taken: Mutex<Vec<AccessRecord>>,
 }

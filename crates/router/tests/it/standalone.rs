@@ -88,7 +88,13 @@ fn web(origin: Origin, check: Option<CheckConfig>) -> Plan {
         scope: None,
         policy: RoutePolicy::default(),
     };
-    let upstream = UpstreamPlan { name, origin, check: check.map(Check::new), policy: UpstreamPolicy::default() };
+    let upstream = UpstreamPlan {
+        name,
+        origin,
+        check: check.map(Check::new),
+        policy: UpstreamPolicy::default(),
+        reach: Default::default(),
+    };
     Plan { routes: vec![route], upstreams: vec![upstream] }
 }
 

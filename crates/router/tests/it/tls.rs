@@ -37,7 +37,7 @@ impl Authority {
         Authority { issuer, folder }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -51,7 +51,7 @@ impl Authority {
     }
 
     /// Writes a certificate for these names to files.
-    fn write(&self, names: &[&str]) -> CertificateConfig {
+    pub(crate) fn write(&self, names: &[&str]) -> CertificateConfig {
         let stem = names[0].replace('*', "any");
         let files =
             CertificateConfig { cert: self.file(&format!("{stem}.pem")), key: self.file(&format!("{stem}.key")) };

@@ -1,17 +1,16 @@
-//! One check: over HTTP (connect, `GET`, read the head and a bounded piece of the content), or only a connection.
+//! One check: over HTTP (connect, `GET`, read the head and a bounded piece of the content), by the health protocol of gRPC,
+//! or only a connection.
+
+mod grpc;
+mod http1;
+mod http2;
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderValue, Request, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use net::reach::Reach;
 
 use crate::position::{self, Position};
 
@@ -20,6 +19,8 @@ use crate::position::{self, Position};
 const CONTENT_BYTES_MAX: usize = 64 << 10;
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Who asks.
+const AGENT: &str = "forebay-health";
 
 /// Why a check failed, in words that an operator reads.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,15 @@ pub enum Failure {
     /// What came is not HTTP.
     #[error("the answer is not HTTP: {0}")]
     NotHttp(String),
+    /// The call of the gRPC health service failed: its status, its message.
+    #[error("the gRPC health service answered status {0} {1}")]
+    Grpc(u16, String),
+    /// The gRPC health service answered, but not that it serves.
+    #[error("the gRPC health service says {0}")]
+    NotServing(&'static str),
+    /// What came is not gRPC.
+    #[error("the answer is not gRPC: {0}")]
+    NotGrpc(String),
     /// The path or the host cannot stand in a request.
     #[error("`{0}` cannot be asked for")]
     BadTarget(String),
@@ -57,8 +67,24 @@ pub enum Question {
         /// The path, with its query.
         path: String,
     },
+    /// Whether a service serves, by the health protocol of gRPC; that is HTTP/2 in any case.
+    Grpc {
+        /// The `:authority`.
+        host: String,
+        /// The service; empty: the server as a whole.
+        service: String,
+    },
     /// Whether it takes connections.
     Connect,
+}
+
+/// How an endpoint is come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Approach {
+    /// What is said first. With TLS, what is spoken then is agreed on.
+    pub reach: Reach,
+    /// It speaks HTTP/2 without TLS, by prior knowledge.
+    pub http2: bool,
 }
 
 /// A good answer.
@@ -72,11 +98,21 @@ pub struct Answer {
 ///
 /// # Errors
 /// Why the endpoint cannot be called healthy.
-pub async fn probe(addr: SocketAddr, question: &Question, timeout: Duration) -> Result<Answer, Failure> {
+pub async fn probe(
+    addr: SocketAddr,
+    question: &Question,
+    approach: &Approach,
+    timeout: Duration,
+) -> Result<Answer, Failure> {
     let asked = async {
+        // The checker speaks for nobody.
+        let stream = approach.reach.open(addr, None, false).await.map_err(|e| of_io(&e))?;
+        let http2 = stream.speaks_http2() || (approach.reach.tls.is_none() && approach.http2);
         match question {
-            Question::Http { host, path } => judge(ask(addr, host, path).await?),
-            Question::Connect => TcpStream::connect(addr).await.map(|_| Answer::default()).map_err(|e| of_io(&e)),
+            Question::Http { host, path } if http2 => judge(http2::get(stream, host, path).await?),
+            Question::Http { host, path } => judge(http1::get(stream, host, path).await?),
+            Question::Grpc { host, service } => http2::check(stream, host, service).await.map(|()| Answer::default()),
+            Question::Connect => Ok(Answer::default()),
         }
     };
     match tokio::time::timeout(timeout, asked).await {
@@ -98,63 +134,11 @@ fn judge(head: Parts) -> Result<Answer, Failure> {
     }
 }
 
-async fn ask(addr: SocketAddr, host: &str, path: &str) -> Result<Parts, Failure> {
-    let request = Request::get(path)
-        .header(header::HOST, host)
-        .header(header::USER_AGENT, "forebay-health")
-        .header(header::CONNECTION, HeaderValue::from_static("close"))
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| Failure::BadTarget(path.into()))?;
-    let stream = TcpStream::connect(addr).await.map_err(|e| of_io(&e))?;
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| of_hyper(&e))?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(|e| of_hyper(&e))?;
-        let (head, content) = response.into_parts();
-        skim(content).await;
-        Ok(head)
-    };
-    // The connection is driven here and dies with this future; nothing outlives a check. What ends it early, the
-    // exchange is told.
-    tokio::pin!(exchange);
-    tokio::select! {
-        biased;
-        answer = &mut exchange => answer,
-        _ended = connection => exchange.await,
-    }
-}
-
-/// Reads the content up to the bound. What goes wrong here no longer matters: the head has said it.
-async fn skim(mut content: Incoming) {
-    let mut left = CONTENT_BYTES_MAX;
-    while let Some(Ok(frame)) = content.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if left == 0 {
-            return;
-        }
-    }
-}
-
 fn of_io(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::Refused,
         io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => Failure::Closed,
         _ => Failure::Io(error.to_string()),
-    }
-}
-
-fn of_hyper(error: &hyper::Error) -> Failure {
-    if error.is_parse() {
-        return Failure::NotHttp(error.to_string());
-    }
-    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    match cause {
-        Some(cause) => of_io(cause),
-        None if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => Failure::Closed,
-        None => Failure::Io(error.to_string()),
     }
 }
 
@@ -183,7 +167,7 @@ mod tests {
     }
 
     async fn asked(addr: SocketAddr) -> Result<Answer, Failure> {
-        probe(addr, &question(), Duration::from_secs(20)).await
+        probe(addr, &question(), &Approach::default(), Duration::from_secs(20)).await
     }
 
     #[tokio::test]
@@ -207,7 +191,7 @@ mod tests {
         // It listens, the kernel takes the connection, and nobody ever reads.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let failure = probe(addr, &question(), Duration::from_millis(50)).await.unwrap_err();
+        let failure = probe(addr, &question(), &Approach::default(), Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(failure.to_string(), "no answer within 50 ms");
     }
 
@@ -224,8 +208,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let long = Duration::from_secs(20);
-        assert_eq!(probe(addr, &Question::Connect, long).await, Ok(Answer::default()));
+        assert_eq!(probe(addr, &Question::Connect, &Approach::default(), long).await, Ok(Answer::default()));
         drop(listener);
-        assert_eq!(probe(addr, &Question::Connect, long).await, Err(Failure::Refused));
+        assert_eq!(probe(addr, &Question::Connect, &Approach::default(), long).await, Err(Failure::Refused));
     }
 }

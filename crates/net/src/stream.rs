@@ -1,4 +1,4 @@
-//! A client's connection as bytes, with or without TLS.
+//! A connection as bytes, with or without TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,14 +6,14 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
-
-use crate::h1::Wire;
+use tokio_rustls::TlsStream;
 
 /// The bytes of a connection.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub enum Stream {
+    /// As they come.
     Plain(TcpStream),
+    /// The handshake is done, whichever side this is.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -22,18 +22,40 @@ impl Stream {
     ///
     /// # Errors
     /// When it does not say.
-    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         match self {
             Stream::Plain(stream) => stream.take_error(),
             Stream::Tls(stream) => stream.get_ref().0.take_error(),
         }
     }
 
-    /// Writes what the client takes at once.
+    /// Whether HTTP/2 was agreed on (ALPN).
+    #[must_use]
+    pub fn speaks_http2(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    /// Whether nothing has come since the last read: neither the connection's end nor bytes that nobody asked for. Without
+    /// TLS that costs no system call.
+    pub fn is_quiet(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self {
+            Stream::Plain(stream) => stream.poll_read_ready(&mut cx).is_pending(),
+            Stream::Tls(stream) => {
+                // What has come may be the session's own: a ticket, a new key.
+                Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_pending()
+            }
+        }
+    }
+
+    /// Writes what the other side takes at once.
     ///
     /// # Errors
     /// When it takes nothing.
-    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(stream) => stream.try_write(bytes),
             tls => match Pin::new(tls).poll_write(&mut Context::from_waker(Waker::noop()), bytes) {
@@ -43,22 +65,13 @@ impl Stream {
         }
     }
 
-    /// Tells the client that all was said, where the protocol has words for that: its end could be an attacker's work
+    /// Tells the other side that all was said, where the protocol has words for that: its end could be an attacker's work
     /// otherwise.
-    pub(crate) fn part(&mut self) {
+    pub fn part(&mut self) {
         if let Stream::Tls(stream) = self
             && let Poll::Ready(Err(error)) = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()))
         {
-            tracing::debug!(%error, "the client had gone before the end was said");
-        }
-    }
-}
-
-impl Wire for Stream {
-    fn poll_send(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Plain(stream) => stream.poll_send(cx, parts),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            tracing::debug!(%error, "the other side had gone before the end was said");
         }
     }
 }
