@@ -84,6 +84,8 @@ pub(crate) fn budget(
             TLS_SESSION_BYTES,
         ),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
+        row("router.cache_bytes_max".into(), 1, router.cache_bytes_max),
+        row("router.cache_arriving_bytes_max".into(), 1, router.cache_arriving_bytes_max),
         row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),
         row("queue.volatile_bytes_max".into(), 1, queue.volatile_bytes_max),
         row("queue.body_cache_bytes_max".into(), 1, queue.body_cache_bytes_max),

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http_body::Body;
 
 use crate::body::{ClientBody, ContentFault};
+use crate::cache;
 use crate::capacity;
 use crate::conn::Conn;
 use crate::deadline;
@@ -85,8 +86,20 @@ async fn pass(exchange: &mut Exchange, head: Parts, set: FieldSet, content: Opti
     dispatch(exchange, destination, outbound).await
 }
 
-/// Its journal where it has a key, its breaker and limits, its tries.
+/// Its route's cache, where it has one; else all that comes after.
 pub(crate) async fn dispatch(
+    exchange: &mut Exchange,
+    destination: Destination,
+    outbound: Outbound,
+) -> Result<Reply, Failure> {
+    if let Some(policy) = destination.routed.policy.cache.clone() {
+        return Box::pin(cache::run(exchange, destination, outbound, &policy)).await;
+    }
+    uncached(exchange, destination, outbound).await
+}
+
+/// Its journal where it has a key, its breaker and limits, its tries.
+pub(crate) async fn uncached(
     exchange: &mut Exchange,
     destination: Destination,
     outbound: Outbound,

@@ -51,6 +51,17 @@ pub(crate) struct Exchange {
     deadline: Mono,
     route: Option<Routed>,
     record: Option<Box<AccessRecord>>,
+    /// It is no client's own: its record goes nowhere.
+    aside: bool,
+}
+
+/// What a fetch learned that the request which caused it wants to tell.
+#[derive(Debug)]
+pub(crate) struct Learned {
+    tries: Vec<Try>,
+    events: Vec<Event>,
+    held: Duration,
+    pub(crate) taken: Taken,
 }
 
 impl Exchange {
@@ -78,8 +89,63 @@ impl Exchange {
             deadline: started,
             route: None,
             record: Some(Box::new(record)),
+            aside: false,
             traced,
         }
+    }
+
+    /// A request for the same that no client waits for by itself: with a deadline of its own from now on, and without a
+    /// record.
+    pub(crate) fn aside(&self, routed: &Routed) -> Exchange {
+        let worker = &self.worker;
+        let started = worker.now();
+        Exchange {
+            worker: Rc::clone(worker),
+            conn: Rc::clone(&self.conn),
+            meter: Rc::clone(&worker.no_content),
+            need: None,
+            has_content: false,
+            taken: Taken::default(),
+            secure: false,
+            location: None,
+            started,
+            deadline: started + routed.policy.deadline,
+            route: Some(routed.clone()),
+            record: Some(Box::new(record(worker, &self.conn, &self.traced, None, ""))),
+            aside: true,
+            traced: self.traced,
+        }
+    }
+
+    /// Whether no client waits for it by itself.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.aside
+    }
+
+    /// What has been learned, to be told by another.
+    pub(crate) fn learned(&mut self) -> Learned {
+        let record = self.record.as_mut();
+        let (tries, events, held) = record.map_or_else(Default::default, |record| {
+            (std::mem::take(&mut record.tries), std::mem::take(&mut record.events), record.held)
+        });
+        Learned { tries, events, held, taken: std::mem::take(&mut self.taken) }
+    }
+
+    /// Tells what was learned in its place; gives back what is held for it.
+    pub(crate) fn learn(&mut self, learned: Learned) -> Taken {
+        let Learned { tries, events, held, taken } = learned;
+        if let Some(record) = &mut self.record {
+            record.tries.extend(tries);
+            record.events.extend(events);
+            record.held += held;
+        }
+        taken
+    }
+
+    /// Whether the route's other upstream was asked.
+    pub(crate) fn fell_back(&self) -> bool {
+        let fell_back = |event: &Event| event.what == What::Fallback;
+        self.record.as_ref().is_some_and(|record| record.events.iter().any(fell_back))
     }
 
     /// A head that could not be read: only its record is left to write.
@@ -229,7 +295,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(mut record) = self.record.take() {
+        if let Some(mut record) = self.record.take().filter(|_| !self.aside) {
             record.total = self.worker.now().since(self.started).max(record.to_head);
             record.request_bytes = self.meter.bytes.get();
             if let Some(route) = &self.route {

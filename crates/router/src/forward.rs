@@ -185,6 +185,11 @@ impl Outbound {
         self.head.headers.insert(fields::DEGRADE, HeaderValue::from(u16::from(level)));
     }
 
+    /// The request's fields, to be changed before it is sent.
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.head.headers
+    }
+
     /// The request's fields.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.head.headers

@@ -14,6 +14,7 @@ mod answer;
 mod balance;
 mod body;
 mod budget;
+mod cache;
 mod capacity;
 mod checked;
 pub mod config;

@@ -7,7 +7,7 @@ use super::hedge::{self, HedgeConfig};
 use super::idempotency::IdempotencyConfig;
 use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
-use super::{BreakerConfig, DegradeConfig, FallbackConfig, HttpsConfig, LimitConfig, PriorityConfig, RateConfig};
+use super::{BreakerConfig, CacheConfig, DegradeConfig, FallbackConfig, HttpsConfig, LimitConfig, PriorityConfig, RateConfig};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,9 @@ pub struct RoutePolicy {
     /// A second try beside a slow first one. Absent: none.
     #[serde(deserialize_with = "hedge::read")]
     pub hedge: Option<HedgeConfig>,
+    /// Whether answers are kept and given again. Absent: every request goes to the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
     /// Whether requests with an `Idempotency-Key` get one answer however often they are sent. Absent: the key is passed on.
     pub idempotency: Option<IdempotencyConfig>,
     /// Whether clients read what they wrote where copies answer reads. Absent: any endpoint answers.
@@ -73,6 +76,7 @@ impl Default for RoutePolicy {
             breaker: None,
             retry: RetryConfig::default(),
             hedge: None,
+            cache: None,
             idempotency: None,
             read_your_writes: None,
             limit: None,

@@ -147,6 +147,7 @@ impl Reply {
     fn head_mut(&mut self) -> (StatusCode, &mut HeaderMap) {
         match self {
             Reply::Endpoint(answer) => (answer.response.status(), answer.response.headers_mut()),
+            Reply::Cached(cached) => (cached.response.status(), cached.response.headers_mut()),
             Reply::Recorded(recorded) => (recorded.response.status(), recorded.response.headers_mut()),
         }
     }

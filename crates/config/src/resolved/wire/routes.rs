@@ -1,7 +1,7 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BalanceConfig, BreakerConfig, BudgetConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
+    BalanceConfig, BreakerConfig, BudgetConfig, CacheConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
     HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, RateConfig, RotationConfig,
     RouteConfig, RoutePolicy, UpstreamPolicy,
 };
@@ -40,6 +40,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency: Option<IdempotencyConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     read_your_writes: Option<OwnWritesConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<BreakerConfig>,
@@ -70,6 +72,7 @@ impl Default for Policy {
             retry: Retry::default(),
             hedge: None,
             idempotency: None,
+            cache: None,
             read_your_writes: None,
             breaker: None,
             limit: None,
@@ -146,6 +149,7 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            cache,
             read_your_writes,
             breaker,
             limit,
@@ -166,6 +170,7 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            cache,
             read_your_writes,
             breaker,
             limit,
@@ -190,6 +195,7 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            cache,
             read_your_writes,
             breaker,
             limit,
@@ -210,6 +216,7 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            cache,
             read_your_writes,
             breaker,
             limit,
