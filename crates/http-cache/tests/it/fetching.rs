@@ -16,7 +16,14 @@ fn key() -> Key {
 }
 
 fn table() -> Table {
-    let limits = FetchLimits { fetches_max: 2, waiters_max: 4, body_bytes_max: 10, alone_ms: 1000, alone_max: 2 };
+    let limits = FetchLimits {
+        fetches_max: 2,
+        waiters_max: 4,
+        body_bytes_max: 10,
+        bytes_max: 1 << 20,
+        alone_ms: 1000,
+        alone_max: 2,
+    };
     FetchTable::new(limits)
 }
 

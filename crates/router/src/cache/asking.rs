@@ -42,6 +42,10 @@ impl Asking {
         }
     }
 
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
     pub(super) fn view<'a>(&'a self, headers: &'a HeaderMap) -> Request<'a> {
         let Asking { method, scheme, authority, target, .. } = self;
         Request { method, scheme, authority, target, headers }

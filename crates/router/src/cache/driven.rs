@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_cache::{
-    Conditions, Decision, FetchId, FetchLimits, FetchTable, HeadUpdate, Hit, Join, Key, Leave, Pushed, Read, Refreshed,
-    Response, Shared as Whose, Store, Stored, UnixMs, WaiterId,
+    Decision, FetchId, FetchLimits, FetchTable, HeadUpdate, Hit, Join, Key, Leave, Pushed, Read, Refreshed, Response,
+    Shared as Whose, Store, Stored, UnixMs, WaiterId,
 };
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -112,13 +112,7 @@ impl Cache {
     }
 
     /// What may stand in for an application that fails.
-    pub(super) fn stale(
-        &self,
-        asking: &Asking,
-        headers: &HeaderMap,
-        key: &Key,
-        now: UnixMs,
-    ) -> Option<(Found, Hit)> {
+    pub(super) fn stale(&self, asking: &Asking, headers: &HeaderMap, key: &Key, now: UnixMs) -> Option<(Found, Hit)> {
         let inner = self.lock();
         let hit = asking.policy.on_failure(&asking.view(headers), inner.store.get(key), now)?;
         Some((inner.found(key, hit.variant)?, hit))
@@ -166,13 +160,7 @@ impl Cache {
     }
 
     /// A request that wants what is not kept. `anew`: also where the last answer could not be shared.
-    pub(super) fn join(
-        shared: &Arc<Shared>,
-        key: &Key,
-        waiting: Arc<Waiting>,
-        now: UnixMs,
-        anew: bool,
-    ) -> Joined {
+    pub(super) fn join(shared: &Arc<Shared>, key: &Key, waiting: Arc<Waiting>, now: UnixMs, anew: bool) -> Joined {
         let mut inner = shared.cache.lock();
         if anew {
             inner.table.pardon(key);
@@ -207,8 +195,8 @@ impl Cache {
         self.lock().ends.remove(&fetch);
     }
 
-    /// The head of what is fetched is there; whether anybody has a use for the rest.
-    pub(super) fn head(&self, fetch: FetchId, whose: &Whose, now: UnixMs) -> bool {
+    /// The head of what is fetched is there.
+    pub(super) fn head(&self, fetch: FetchId, whose: &Whose, now: UnixMs) {
         let mut inner = self.lock();
         let woken = inner.table.head(fetch, whose, now, |stored, waiting| waiting.fits(stored));
         let stored = match whose {
@@ -221,7 +209,6 @@ impl Cache {
         for waiter in &woken.released {
             inner.tell(*waiter, Turn::Again);
         }
-        !woken.abort
     }
 
     /// A piece of content came.
@@ -338,9 +325,4 @@ impl Drop for Place {
             end.abort();
         }
     }
-}
-
-/// Conditions for the whole, whatever the client asked for.
-pub(super) fn conditional(headers: &mut HeaderMap, conditions: &Conditions) {
-    conditions.apply(headers);
 }

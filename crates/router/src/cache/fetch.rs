@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use http_cache::{Conditions, FetchId, Key, Policy, Shared as Whose, Stored, Storing, UnixMs};
 use tokio::task::spawn_local;
 
 use super::asking::{Asking, Waiting, copied};
-use super::content::{self, Cached};
+use super::content;
 use super::driven::{Cache, Found, Joined};
 use super::share::Hand;
 use super::{Asked, unix_ms};
@@ -21,6 +21,7 @@ use crate::capacity;
 use crate::exchange::{Exchange, Learned};
 use crate::fields::{self, FieldSet};
 use crate::forward::{Answer, Outbound};
+use crate::reply::Reply;
 use crate::rescue::Failure;
 use crate::shared::Shared;
 use crate::spare;
@@ -246,25 +247,19 @@ async fn pour(mut fetch: Fetch, worker: &Worker, answer: Answer, stored: Stored,
     fetch.shared.cache.finish(id, Some((key, stored)));
 }
 
-/// What became of an answer that one request fetched for itself.
-pub(super) enum Adopted {
-    Kept(Box<Cached>),
-    Not(Box<Answer>),
-}
-
 /// Keeps an answer that turns out to be everybody's: from here on it is a fetch like any other.
 pub(super) fn adopt(
     worker: &Rc<Worker>,
     answer: Answer,
     (asking, headers, key): (&Asking, HeaderMap, &Key),
     times: (UnixMs, UnixMs),
-) -> Adopted {
+) -> Reply {
     let Some((stored, came)) = storing(worker, asking, &headers, &answer, times) else {
-        return Adopted::Not(Box::new(answer));
+        return Reply::Endpoint(answer);
     };
     let waiting = Arc::new(Waiting { asking: asking.clone(), headers });
     let joined = Cache::join(&worker.shared, key, Arc::clone(&waiting), times.1, true);
-    let Joined::Lead(id, place, _) = joined else { return Adopted::Not(Box::new(answer)) };
+    let Joined::Lead(id, place, _) = joined else { return Reply::Endpoint(answer) };
     let status = answer.response.status();
     let hit = asking.policy.answer(&asking.view(&waiting.headers), 0, &stored, times.1);
     let cached = content::arriving(&stored, &hit, place, Some((status, came)));
@@ -272,5 +267,5 @@ pub(super) fn adopt(
     let (pouring, key) = (Rc::clone(worker), Arc::clone(key));
     let task = spawn_local(async move { pour(fetch, &pouring, answer, *stored, &key).await });
     worker.shared.cache.begun(id, task.abort_handle());
-    Adopted::Kept(Box::new(cached))
+    Reply::Cached(Box::new(cached))
 }

@@ -13,18 +13,17 @@ mod share;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use http_cache::{
-    CacheStatus, Conditions, Decision, Forwarded, HeadUpdate, Hit, Key, Policy, Response, Storing, UnixMs,
-};
+use http::{HeaderMap, HeaderName, Method};
+use http_cache::{CacheStatus, Conditions, Decision, Forwarded, Hit, Key, Policy, Response, UnixMs};
 
 pub(crate) use self::content::{Cached, CachedContent, CutOff};
 pub(crate) use self::driven::Cache;
 
 use self::asking::{Asking, key_of};
 use self::driven::Found;
-use crate::access::{Outcome, What};
+use crate::access::What;
 use crate::answer;
+use crate::capacity;
 use crate::exchange::Exchange;
 use crate::forward::Outbound;
 use crate::reply::Reply;
@@ -36,6 +35,8 @@ use crate::worker::Worker;
 const ROUNDS_MAX: usize = 3;
 /// Our name in `Cache-Status`.
 const NAME: &str = "forebay";
+/// What is said of requests that the cache has no part in (RFC 9211 section 2.2).
+const BYPASS: &str = "bypass";
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// A request on a route with a cache.
@@ -61,140 +62,126 @@ pub(crate) async fn run(
     let cache = &worker.shared.cache;
     let asking = Asking::of(exchange, &outbound, policy);
     let key = key_of(&destination.routed.facts.name, &asking, outbound.headers());
-    let is_read = matches!(asking.method, Method::GET | Method::HEAD);
+    let is_read = asking.is_read();
     // Who reads what it wrote reads no copy of before.
     let bypass = !is_read || exchange.has_content || exchange.need.is_some() || destination.via != Via::Route;
     let mut asked = Asked { exchange, destination, outbound, asking, key };
     if bypass {
-        let why = if is_read { "bypass" } else { "method" };
+        let why = if is_read { BYPASS } else { "method" };
         return asked.alone(why).await;
     }
     for _ in 0..ROUNDS_MAX {
         let now = unix_ms(&worker);
         let (decision, found) = cache.look(&asked.asking, asked.outbound.headers(), &asked.key, now);
         let (conditions, why) = match (decision, found) {
-            (Decision::Fresh(hit), Some(found)) => return Ok(asked.kept(&found, &hit, None)),
+            (Decision::Fresh(hit), Some(found)) => {
+                return Ok(kept(asked.exchange, &asked.asking.method, &found, &hit, None));
+            }
             (Decision::StaleWhileRevalidate(hit, conditions), Some(found)) => {
                 share::revalidate(&mut asked, conditions);
-                return Ok(asked.kept(&found, &hit, None));
+                return Ok(kept(asked.exchange, &asked.asking.method, &found, &hit, None));
             }
             (Decision::OnlyIfCached, _) => return Err(Failure::OnlyIfCached),
             (Decision::Bypass(why), _) => return asked.alone(why.token()).await,
             (Decision::Miss(why), _) if !why.is_shared() => return asked.alone(why.token()).await,
             (Decision::Miss(why), _) => (Conditions::default(), why),
             (Decision::Revalidate(conditions, why), _) => (conditions, why),
-            (Decision::Fresh(_) | Decision::StaleWhileRevalidate(..), None) => continue,
+            // Both were looked for under one lock.
+            (Decision::Fresh(_) | Decision::StaleWhileRevalidate(..), None) => return asked.alone(BYPASS).await,
         };
         match share::fetched(&mut asked, conditions, why.token()).await {
-            share::Outcome::Given(reply) => return Ok(reply),
+            share::Outcome::Given(reply) => return Ok(*reply),
             share::Outcome::Failed(failure) => return asked.stale_or(failure),
             share::Outcome::Again => {}
             share::Outcome::Alone => return asked.alone(why.token()).await,
         }
     }
-    asked.alone("bypass").await
+    asked.alone(BYPASS).await
 }
 
 impl Asked<'_> {
-    /// A kept answer.
-    fn kept(&mut self, found: &Found, hit: &Hit, detail: Option<&str>) -> Reply {
-        self.exchange.note(if hit.left_s > 0 { What::CacheHit } else { What::CacheStale });
-        let mut cached = content::kept(found, hit, &self.asking.method);
-        let status = CacheStatus { cache: NAME, hit_left_s: Some(hit.left_s), forwarded: None, detail };
-        say(cached.response.headers_mut(), &status);
-        Reply::Cached(Box::new(cached))
-    }
-
     /// A stale answer in place of a failure, where that may be.
-    fn stale_or(mut self, failure: Failure) -> Result<Reply, Failure> {
-        let worker = Rc::clone(&self.exchange.worker);
-        let stale = match failure {
-            Failure::Content(_) => None,
-            _ => worker.shared.cache.stale(&self.asking, self.outbound_headers(), &self.key, unix_ms(&worker)),
-        };
-        match stale {
-            Some((found, hit)) => Ok(self.kept(&found, &hit, Some("stale-if-error"))),
-            None => {
-                if self.exchange.taken.page.is_none() && crate::capacity::may_be_replaced(failure) {
-                    self.exchange.taken.page = crate::capacity::page(&self.destination.routed);
-                }
-                Err(failure)
-            }
+    fn stale_or(self, failure: Failure) -> Result<Reply, Failure> {
+        let Asked { exchange, destination, outbound, asking, key } = self;
+        if !capacity::may_be_replaced(failure) {
+            return Err(failure);
         }
-    }
-
-    fn outbound_headers(&self) -> &HeaderMap {
-        self.outbound.headers()
+        if let Some(reply) = stale(exchange, &asking, outbound.headers(), &key) {
+            return Ok(reply);
+        }
+        if exchange.taken.page.is_none() {
+            exchange.taken.page = capacity::page(&destination.routed);
+        }
+        Err(failure)
     }
 
     /// Takes the request to the application for itself; what of the answer concerns the cache is taken in.
     async fn alone(self, why: &'static str) -> Result<Reply, Failure> {
         let Asked { exchange, destination, outbound, asking, key } = self;
         let worker = Rc::clone(&exchange.worker);
-        let cache = &worker.shared.cache;
         exchange.note(What::CacheMiss(why));
         let headers = asking::copied(outbound.headers());
         let route = Arc::clone(&destination.routed.facts);
-        let routed = destination.routed.clone();
-        let is_read = matches!(asking.method, Method::GET | Method::HEAD) && !exchange.has_content;
+        let takes_part = asking.is_read() && !exchange.has_content && why != BYPASS;
         let began = unix_ms(&worker);
         let result = answer::uncached(exchange, destination, outbound).await;
-        let now = unix_ms(&worker);
         let failed = match &result {
-            Err(Failure::Content(_)) => false,
-            Err(_) => true,
+            Err(failure) => capacity::may_be_replaced(*failure),
             Ok(Reply::Endpoint(answer)) => Policy::is_failure(answer.response.status()),
             Ok(_) => false,
         };
         if failed
-            && is_read
-            && why != "bypass"
-            && let Some((found, hit)) = cache.stale(&asking, &headers, &key, now)
+            && takes_part
+            && let Some(reply) = stale(exchange, &asking, &headers, &key)
         {
-            exchange.note(What::CacheStale);
-            exchange.taken.page = None;
-            let mut cached = content::kept(&found, &hit, &asking.method);
-            let detail = Some("stale-if-error");
-            let status = CacheStatus { cache: NAME, hit_left_s: Some(hit.left_s), forwarded: None, detail };
-            say(cached.response.headers_mut(), &status);
-            return Ok(Reply::Cached(Box::new(cached)));
+            return Ok(reply);
         }
         let mut reply = result?;
+        let times = (began, unix_ms(&worker));
         let (status, fields) = reply.head_mut();
-        let request = asking.view(&headers);
         let news = Response { status, headers: fields };
-        for target in asking.policy.invalidates(&request, &news).targets {
-            cache.purge(&asking.key_for(&route.name, &target, &headers));
+        for target in asking.policy.invalidates(&asking.view(&headers), &news).targets {
+            worker.shared.cache.purge(&asking.key_for(&route.name, &target, &headers));
         }
-        if is_read && asking.method == Method::HEAD {
-            cache.headed(&asking, &headers, &key, &news, (began, now));
+        if takes_part && asking.method == Method::HEAD {
+            worker.shared.cache.headed(&asking, &headers, &key, &news, times);
         }
         let mut stored = false;
-        if is_read
-            && why != "bypass"
-            && !exchange.fell_back()
-            && let Reply::Endpoint(answer) = reply
-        {
-            match fetch::adopt(&worker, answer, (&asking, headers, &key), (began, now)) {
-                fetch::Adopted::Not(answer) => reply = Reply::Endpoint(*answer),
-                fetch::Adopted::Kept(cached) => {
-                    stored = true;
-                    reply = Reply::Cached(cached);
-                }
-            }
+        if takes_part && !exchange.fell_back() {
+            reply = match reply {
+                Reply::Endpoint(answer) => fetch::adopt(&worker, answer, (&asking, headers, &key), times),
+                reply => reply,
+            };
+            stored = matches!(reply, Reply::Cached(_));
         }
-        drop(routed);
         let forwarded = Forwarded { why, status: None, stored, collapsed: false };
-        let status = CacheStatus { cache: NAME, hit_left_s: None, forwarded: Some(forwarded), detail: None };
-        say(reply.head_mut().1, &status);
+        say(reply.head_mut().1, None, Some(forwarded), None);
         Ok(reply)
     }
 }
 
+/// A kept answer.
+fn kept(exchange: &mut Exchange, method: &Method, found: &Found, hit: &Hit, detail: Option<&str>) -> Reply {
+    exchange.note(if hit.left_s > 0 { What::CacheHit } else { What::CacheStale });
+    let mut cached = content::kept(found, hit, method);
+    say(cached.response.headers_mut(), Some(hit.left_s), None, detail);
+    Reply::Cached(Box::new(cached))
+}
+
+/// A kept answer in place of a failure.
+fn stale(exchange: &mut Exchange, asking: &Asking, headers: &HeaderMap, key: &Key) -> Option<Reply> {
+    let worker = Rc::clone(&exchange.worker);
+    let (found, hit) = worker.shared.cache.stale(asking, headers, key, unix_ms(&worker))?;
+    exchange.taken.page = None;
+    Some(kept(exchange, &asking.method, &found, &hit, Some("stale-if-error")))
+}
+
 /// Adds what was done to the list of those before us (RFC 9211 section 2).
-fn say(headers: &mut HeaderMap, status: &CacheStatus<'_>) {
-    let Some(ours) = status.value() else { return };
-    headers.append(CACHE_STATUS, ours);
+fn say(headers: &mut HeaderMap, hit_left_s: Option<i64>, forwarded: Option<Forwarded>, detail: Option<&str>) {
+    let status = CacheStatus { cache: NAME, hit_left_s, forwarded, detail };
+    if let Some(ours) = status.value() {
+        headers.append(CACHE_STATUS, ours);
+    }
 }
 
 fn unix_ms(worker: &Worker) -> UnixMs {

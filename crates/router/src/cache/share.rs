@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http_cache::{CacheStatus, Conditions, Forwarded, Stored};
+use http_cache::{Conditions, Forwarded, Stored};
 use tokio::sync::oneshot;
 
 use super::asking::{Waiting, copied};
 use super::content;
 use super::driven::{Cache, Joined, Place, Turn};
 use super::fetch::{self, Handed};
-use super::{Asked, NAME, say, unix_ms};
+use super::{Asked, say, unix_ms};
 use crate::access::What;
 use crate::capacity;
 use crate::reply::Reply;
@@ -19,7 +19,7 @@ use crate::rescue::Failure;
 
 /// What came of it.
 pub(super) enum Outcome {
-    Given(Reply),
+    Given(Box<Reply>),
     Failed(Failure),
     /// What came is for others.
     Again,
@@ -106,9 +106,8 @@ fn given(
     let hit = asked.asking.policy.answer(&asked.asking.view(asked.outbound.headers()), 0, stored, now);
     let mut cached = content::arriving(stored, &hit, place, came);
     let forwarded = Forwarded { why, status, stored: leads, collapsed: !leads };
-    let status = CacheStatus { cache: NAME, hit_left_s: None, forwarded: Some(forwarded), detail: None };
-    say(cached.response.headers_mut(), &status);
-    Outcome::Given(Reply::Cached(Box::new(cached)))
+    say(cached.response.headers_mut(), None, Some(forwarded), None);
+    Outcome::Given(Box::new(Reply::Cached(Box::new(cached))))
 }
 
 /// The response is this request's alone, which takes over what it holds.
@@ -118,7 +117,6 @@ fn own(asked: &mut Asked<'_>, handed: Option<Handed>, why: &'static str) -> Outc
     asked.exchange.note(What::CacheMiss(why));
     capacity::stick(&asked.destination.routed, &asked.exchange.taken, &mut answer);
     let forwarded = Forwarded { why, status: None, stored: false, collapsed: false };
-    let status = CacheStatus { cache: NAME, hit_left_s: None, forwarded: Some(forwarded), detail: None };
-    say(answer.response.headers_mut(), &status);
-    Outcome::Given(Reply::Endpoint(*answer))
+    say(answer.response.headers_mut(), None, Some(forwarded), None);
+    Outcome::Given(Box::new(Reply::Endpoint(*answer)))
 }

@@ -238,7 +238,7 @@ fn observe(limit: &RequestLimit, result: &Result<Answer, Failure>, began: Mono, 
 }
 
 /// Whether something else may be answered in a failure's place: the client did nothing wrong, and is still there.
-fn may_be_replaced(failure: Failure) -> bool {
+pub(crate) fn may_be_replaced(failure: Failure) -> bool {
     match failure {
         Failure::NoReply(outcome) => outcome != Outcome::Abandoned,
         Failure::NobodyUp

@@ -61,8 +61,7 @@ impl Default for CacheConfig {
 
 impl CacheConfig {
     pub(crate) fn policy(&self) -> Policy {
-        let heuristic =
-            Heuristic { percent: self.heuristic_percent.into(), lifetime_s_max: self.heuristic_s_max };
+        let heuristic = Heuristic { percent: self.heuristic_percent.into(), lifetime_s_max: self.heuristic_s_max };
         Policy::new(Options {
             heuristic: Some(heuristic).filter(|heuristic| heuristic.percent > 0),
             set_cookie: match self.set_cookie {

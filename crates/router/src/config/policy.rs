@@ -7,7 +7,9 @@ use super::hedge::{self, HedgeConfig};
 use super::idempotency::IdempotencyConfig;
 use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
-use super::{BreakerConfig, CacheConfig, DegradeConfig, FallbackConfig, HttpsConfig, LimitConfig, PriorityConfig, RateConfig};
+use super::{
+    BreakerConfig, CacheConfig, DegradeConfig, FallbackConfig, HttpsConfig, LimitConfig, PriorityConfig, RateConfig,
+};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

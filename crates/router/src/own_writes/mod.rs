@@ -144,7 +144,7 @@ fn set(headers: &mut HeaderMap, rule: &OwnWrites, value: &str, lasts_ms: u64) {
 }
 
 impl Reply {
-    fn head_mut(&mut self) -> (StatusCode, &mut HeaderMap) {
+    pub(crate) fn head_mut(&mut self) -> (StatusCode, &mut HeaderMap) {
         match self {
             Reply::Endpoint(answer) => (answer.response.status(), answer.response.headers_mut()),
             Reply::Cached(cached) => (cached.response.status(), cached.response.headers_mut()),
