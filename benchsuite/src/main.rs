@@ -44,10 +44,13 @@ enum Verb {
     Router {
         #[command(flatten)]
         bench: Bench,
-        /// Only `small`, `100kB`, `connect`, `idle`, `overload`, `tail`, `storm`, `own-writes` or
-        /// `idempotency`.
+        /// Only `small`, `100kB`, `connect`, `idle`, `all-cores`, `node`, `overload`, `tail`, `storm`,
+        /// `own-writes` or `idempotency`.
         scenario: Option<String>,
     },
+    /// Answer requests on the port in `PORT`: the application of the measurements.
+    #[command(hide = true)]
+    Application,
     /// The queue beside beanstalkd, redis and RabbitMQ: jobs per second, memory, start, disk.
     Queue {
         #[command(flatten)]
@@ -110,6 +113,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Router { bench, scenario } => {
             router::run(&bench.forebay, scenario.as_deref(), bench.quick, bench.format()).map(|()| true)
         }
+        Verb::Application => router::serve_as_application().map(|()| true),
         Verb::Queue { bench, only } => {
             queue::run(&bench.forebay, bench.quick, only.as_deref(), bench.format()).map(|()| true)
         }

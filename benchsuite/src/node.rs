@@ -71,7 +71,7 @@ fn figure(scenario: &str, metric: &'static str, value: f64) -> Figure {
 }
 
 /// A node in a folder of its own; it and its instances are gone when it is dropped.
-struct Node {
+pub(crate) struct Node {
     child: Child,
     ready_after: Duration,
     /// A copy, so that its processes can be told from others.
@@ -81,12 +81,17 @@ struct Node {
 
 impl Node {
     fn start(forebay: &Path) -> Result<Node> {
+        Node::start_with(forebay, "")
+    }
+
+    /// With more for its `node.toml`.
+    pub(crate) fn start_with(forebay: &Path, more: &str) -> Result<Node> {
         let folder = server::work_folder()?;
         let binary = folder.path().join("forebay");
         fs::copy(forebay, &binary).context("cannot copy the binary")?;
         let config = folder.path().join("node.toml");
         let key = folder.path().join("key");
-        fs::write(&config, format!("schema = 1\nkey_file = \"{}\"\n", key.display()))
+        fs::write(&config, format!("schema = 1\nkey_file = \"{}\"\n{more}", key.display()))
             .context("cannot write node.toml")?;
         let log = fs::File::create(folder.path().join("output")).context("cannot create a log")?;
         let mut command = Command::new(&binary);
@@ -114,9 +119,32 @@ impl Node {
     }
 
     fn deploy_shop(&self) -> Result<()> {
-        let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop");
+        self.deploy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop"))
+    }
+
+    /// The node's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it takes requests.
+    ///
+    /// # Errors
+    /// When `ports.json` does not say it.
+    pub(crate) fn http(&self) -> Result<std::net::SocketAddr> {
+        let text = fs::read_to_string(self.folder.path().join("data/ports.json")).context("no ports.json")?;
+        let ports: serde_json::Value = serde_json::from_str(&text).context("ports.json is no JSON")?;
+        let http = ports["http"].as_str().context("ports.json has no http")?;
+        http.parse().with_context(|| format!("{http} is no address"))
+    }
+
+    /// Deploys the application of a folder and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn deploy(&self, application: &Path) -> Result<()> {
         let mut command = Command::new(&self.binary);
-        command.arg("deploy").arg(shop).arg("--data").arg(self.folder.path().join("data")).stdin(Stdio::null());
+        command.arg("deploy").arg(application).arg("--data").arg(self.folder.path().join("data")).stdin(Stdio::null());
         let output = command.output().context("cannot deploy")?;
         ensure!(output.status.success(), "cannot deploy: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())

@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::figures::{self, Figure, Format};
-use crate::machine::{self, Half};
+use crate::machine::{self, Part};
 use crate::queue::rounds::Work;
 use crate::queue::subject::{Class, Subject};
 use crate::server;
@@ -79,7 +79,7 @@ const PAIRS: usize = 16;
 pub fn run(forebay: &Path, quick: bool, only: Option<&str>, format: Format) -> Result<()> {
     let effort = if quick { QUICK } else { FULL };
     ensure!(forebay.is_file(), "there is no {}", forebay.display());
-    if !machine::move_to(Half::Driver)? {
+    if !machine::move_to(Part::Driver)? {
         eprintln!("one processor only: driver and servers share it, compare with care");
     }
     let subjects = subjects(forebay);

@@ -8,11 +8,15 @@ mod backend;
 mod clients;
 mod idempotency;
 mod idle;
+mod in_node;
 mod overload;
 mod own_writes;
 mod proxies;
 mod storm;
+mod syslog;
 mod tail;
+
+pub use backend::serve_as_application;
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,10 +24,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::figures::{self, Figure, Format, round};
-use crate::machine::{self, Half};
+use crate::machine::{self, Part};
 use crate::router::backend::Backend;
 use crate::router::clients::Keep;
-use crate::router::proxies::{Log, Proxy};
+use crate::router::proxies::{Cores, Log, Proxy};
 use crate::server::{self, Server};
 
 /// What the requests ask for.
@@ -33,8 +37,10 @@ struct Scenario {
     keep: Keep,
 }
 
+const SMALL: Scenario = Scenario { name: "small", target: "/100", keep: Keep::Alive };
+
 const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "small", target: "/100", keep: Keep::Alive },
+    SMALL,
     Scenario { name: "100kB", target: "/100000", keep: Keep::Alive },
     Scenario { name: "connect", target: "/100", keep: Keep::Close },
 ];
@@ -61,7 +67,7 @@ struct Round {
 }
 
 /// Scenarios that are not of CPU time per request.
-const OTHERS: [&str; 6] = ["idle", "overload", "tail", "storm", "own-writes", "idempotency"];
+const OTHERS: [&str; 8] = ["idle", "all-cores", "node", "overload", "tail", "storm", "own-writes", "idempotency"];
 
 /// Measures and prints; everything, or one scenario.
 ///
@@ -77,12 +83,18 @@ pub fn run(forebay: &Path, only: Option<&str>, quick: bool, format: Format) -> R
         "there is no such scenario; there are: {}",
         known.join(", ")
     );
-    if !machine::move_to(Half::Driver)? {
+    if !machine::move_to(Part::Driver)? {
         eprintln!("one processor only: load and proxies share it, compare with care");
     }
     let wanted = |name: &str| only.is_none_or(|only| only == name);
     let folder = server::work_folder()?;
     let mut figures = costs(forebay, folder.path(), &effort, wanted)?;
+    if wanted("all-cores") {
+        figures.extend(all_cores(forebay, folder.path(), &effort)?);
+    }
+    if wanted("node") {
+        figures.extend(in_node::measure(forebay, &effort)?);
+    }
     if wanted("overload") {
         figures.extend(overload::measure(forebay, folder.path(), effort.round * 3)?);
     }
@@ -109,9 +121,10 @@ fn costs(forebay: &Path, folder: &Path, effort: &Effort, wanted: impl Fn(&str) -
     }
     let backend = Backend::start()?;
     for log in [Log::Off, Log::On] {
-        let proxies = start_all(forebay, backend.addr, log, folder)?;
+        let all = [Proxy::Forebay(forebay.into()), Proxy::Haproxy, Proxy::Nginx];
+        let proxies = start_all(&all, backend.addr, log, Cores::One, folder)?;
         for scenario in SCENARIOS.iter().filter(|one| wanted(one.name)) {
-            figures.extend(measure(&proxies, scenario, log, effort)?);
+            figures.extend(measure(&proxies, scenario, log.variant(), effort)?);
         }
         if log == Log::Off && wanted("idle") {
             figures.extend(idle::measure(&proxies, log.variant())?);
@@ -120,15 +133,25 @@ fn costs(forebay: &Path, folder: &Path, effort: &Effort, wanted: impl Fn(&str) -
     Ok(figures)
 }
 
+/// `small` once more with a worker on each processor. Without nginx, whose workers are processes.
+fn all_cores(forebay: &Path, folder: &Path, effort: &Effort) -> Result<Vec<Figure>> {
+    let backend = Backend::start()?;
+    let proxies =
+        start_all(&[Proxy::Forebay(forebay.into()), Proxy::Haproxy], backend.addr, Log::Off, Cores::All, folder)?;
+    let scenario = Scenario { name: "all-cores", target: SMALL.target, keep: SMALL.keep };
+    measure(&proxies, &scenario, Log::Off.variant(), effort)
+}
+
 fn start_all(
-    forebay: &Path,
+    wanted: &[Proxy],
     backend: std::net::SocketAddr,
     log: Log,
+    cores: Cores,
     folder: &Path,
 ) -> Result<Vec<(&'static str, Server)>> {
     let mut running = Vec::new();
-    for proxy in [Proxy::Forebay(forebay.into()), Proxy::Haproxy, Proxy::Nginx] {
-        match proxy.start(backend, log, folder)? {
+    for proxy in wanted {
+        match proxy.start(backend, log, cores, folder)? {
             Some(server) => running.push((proxy.name(), server)),
             None => eprintln!("without {}: it is not there", proxy.name()),
         }
@@ -136,7 +159,12 @@ fn start_all(
     Ok(running)
 }
 
-fn measure(proxies: &[(&'static str, Server)], scenario: &Scenario, log: Log, effort: &Effort) -> Result<Vec<Figure>> {
+fn measure(
+    proxies: &[(&'static str, Server)],
+    scenario: &Scenario,
+    variant: &str,
+    effort: &Effort,
+) -> Result<Vec<Figure>> {
     let mut rounds: Vec<Vec<Round>> = vec![Vec::new(); proxies.len()];
     for (_, server) in proxies {
         clients::closed_loop(server.addr, scenario.target, CONNECTIONS, scenario.keep, WARM_UP)?;
@@ -146,7 +174,7 @@ fn measure(proxies: &[(&'static str, Server)], scenario: &Scenario, log: Log, ef
             of_proxy.push(one_round(server, scenario, effort).with_context(|| format!("{name}, {}", scenario.name))?);
         }
     }
-    Ok(proxies.iter().zip(rounds).flat_map(|((name, _), rounds)| summarise(name, scenario, log, &rounds)).collect())
+    Ok(proxies.iter().zip(rounds).flat_map(|((name, _), rounds)| summarise(name, scenario, variant, &rounds)).collect())
 }
 
 fn one_round(server: &Server, scenario: &Scenario, effort: &Effort) -> Result<Round> {
@@ -159,7 +187,7 @@ fn one_round(server: &Server, scenario: &Scenario, effort: &Effort) -> Result<Ro
     })
 }
 
-fn summarise(name: &str, scenario: &Scenario, log: Log, rounds: &[Round]) -> [Figure; 3] {
+fn summarise(name: &str, scenario: &Scenario, variant: &str, rounds: &[Round]) -> [Figure; 3] {
     let mut cpu: Vec<f64> = rounds.iter().map(|round| round.cpu_us_per_request).collect();
     let mut rate: Vec<f64> = rounds.iter().map(|round| round.requests_per_s).collect();
     cpu.sort_by(f64::total_cmp);
@@ -167,7 +195,7 @@ fn summarise(name: &str, scenario: &Scenario, log: Log, rounds: &[Round]) -> [Fi
     let figure = |metric, value| Figure {
         bench: "router",
         scenario: scenario.name.into(),
-        variant: log.variant().into(),
+        variant: variant.into(),
         subject: name.into(),
         metric,
         value,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::machine::{self, Half};
+use crate::machine::{self, Part};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -21,19 +21,27 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server on the subjects' half of the machine and waits until it accepts connections. What it says goes to
+    /// Starts a server on the subjects' part of the machine and waits until it accepts connections. What it says goes to
     /// `log`.
     ///
     /// # Errors
     /// When it cannot be started, ends early, or does not accept within a minute; with the end of what it said.
-    pub fn start(mut command: Command, addr: SocketAddr, log: &Path) -> Result<Server> {
+    pub fn start(command: Command, addr: SocketAddr, log: &Path) -> Result<Server> {
+        Server::start_on(Part::Subject, command, addr, log)
+    }
+
+    /// The same on a part of the machine.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_on(part: Part, mut command: Command, addr: SocketAddr, log: &Path) -> Result<Server> {
         let name = command.get_program().to_string_lossy().into_owned();
         let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
         let errors = output.try_clone().context("cannot share a log file")?;
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        machine::move_to(Half::Subject)?;
+        machine::move_to(part)?;
         let child = command.spawn().with_context(|| format!("cannot start {name}"));
-        machine::move_to(Half::Driver)?;
+        machine::move_to(Part::Driver)?;
         let mut server = Server { addr, child: child? };
         server.wait_until_ready().with_context(|| format!("{name}: {}", last_lines(log)))?;
         Ok(server)

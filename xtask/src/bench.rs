@@ -13,8 +13,8 @@ use crate::workspace;
 pub(crate) struct Args {
     /// `node`, `router` or `queue`; all when absent.
     name: Option<String>,
-    /// Of the router only one scenario: `small`, `100kB`, `connect`, `idle`, `overload`, `tail`, `storm`, `own-writes` or
-    /// `idempotency`.
+    /// Of the router only one scenario: `small`, `100kB`, `connect`, `idle`, `all-cores`, `node`, `overload`, `tail`, `storm`,
+    /// `own-writes` or `idempotency`.
     #[arg(requires = "name")]
     scenario: Option<String>,
     /// Fewer and shorter rounds: to see that it works, not to quote.

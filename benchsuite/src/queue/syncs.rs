@@ -13,7 +13,7 @@ use stdx::io::Disk;
 use testkit::SlowDisk;
 
 use crate::figures::{FOREBAY, Figure, round};
-use crate::machine::{self, Half};
+use crate::machine::{self, Part};
 use crate::queue::client::Protocol;
 use crate::queue::load::{self, Outcome, Target, histogram};
 use crate::queue::{Effort, figure};
@@ -84,9 +84,9 @@ fn with_queue(disk: SlowDisk<Disk>, home: &Path, measured: impl FnOnce(SocketAdd
     let config = queue::config::Config { listen: vec![listen], ..queue::config::Config::default() };
     let deps = queue::Deps { clock: SystemClock::shared(), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
     // Its threads inherit the half of the machine that they are started on.
-    machine::move_to(Half::Subject)?;
+    machine::move_to(Part::Subject)?;
     let started = queue::start_on(disk, config, home.join("queue"), deps);
-    machine::move_to(Half::Driver)?;
+    machine::move_to(Part::Driver)?;
     let queue = started.context("cannot start the queue")?;
     let addr = *queue.bound().first().context("the queue listens nowhere")?;
     let result = measured(addr);

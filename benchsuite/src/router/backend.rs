@@ -37,7 +37,7 @@ pub(super) enum Manner {
 pub(super) type Answers = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 impl Backend {
-    /// Starts it on a free port, on the calling thread's half of the machine.
+    /// Starts it on a free port, on the calling thread's part of the machine.
     pub(super) fn start() -> Result<Backend> {
         Backend::with(Manner::Prompt)
     }
@@ -49,7 +49,11 @@ impl Backend {
 
     /// One with manners of its own.
     pub(super) fn with(manner: Manner) -> Result<Backend> {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no port for the backend")?;
+        Backend::on(0, manner)
+    }
+
+    fn on(port: u16, manner: Manner) -> Result<Backend> {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).context("no port for the backend")?;
         listener.set_nonblocking(true).context("a listener that blocks")?;
         let addr = listener.local_addr().context("a listener without an address")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event queue")?;
@@ -64,6 +68,19 @@ impl Backend {
     /// Requests that have reached it, answered or not.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+}
+
+/// Answers on the port in `PORT` until the process ends, away from the processor of the node that started it.
+///
+/// # Errors
+/// When there is no such port.
+pub fn serve_as_application() -> Result<()> {
+    crate::machine::move_away()?;
+    let port = std::env::var("PORT").context("no PORT")?.parse().context("PORT is no port")?;
+    let _backend = Backend::on(port, Manner::Prompt)?;
+    loop {
+        std::thread::park();
     }
 }
 

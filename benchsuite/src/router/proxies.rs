@@ -1,4 +1,4 @@
-//! The proxies, each told the same: one worker, keep-alive on both sides, `X-Forwarded-For`, an access log or none.
+//! The proxies, each told the same: how many workers, keep-alive on both sides, `X-Forwarded-For`, an access log or none.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::machine::{self, Part};
+use crate::router::syslog;
 use crate::server::{self, Server};
 
 /// Whether requests are logged.
@@ -20,6 +22,31 @@ impl Log {
         match self {
             Log::Off => "log-off",
             Log::On => "log-on",
+        }
+    }
+}
+
+/// Which processors a proxy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cores {
+    /// The first, for one worker; load and backend have the others.
+    One,
+    /// All of them, a worker each; load and backend have them too.
+    All,
+}
+
+impl Cores {
+    fn workers(self) -> Result<usize> {
+        match self {
+            Cores::One => Ok(1),
+            Cores::All => machine::processors(),
+        }
+    }
+
+    fn part(self) -> Part {
+        match self {
+            Cores::One => Part::Subject,
+            Cores::All => Part::Whole,
         }
     }
 }
@@ -50,13 +77,16 @@ impl Proxy {
     }
 
     /// Starts it in front of `backend`; `None` when it is not installed.
-    pub(super) fn start(&self, backend: SocketAddr, log: Log, folder: &Path) -> Result<Option<Server>> {
-        self.start_with(&format!("{}-{}", self.name(), log.variant()), folder, |listen, home| match self {
+    pub(super) fn start(&self, backend: SocketAddr, log: Log, cores: Cores, folder: &Path) -> Result<Option<Server>> {
+        let workers = cores.workers()?;
+        let syslog = if log == Log::On { Some(syslog::start()?) } else { None };
+        let name = format!("{}-{}-{workers}", self.name(), log.variant());
+        self.start_on(cores.part(), &name, folder, |listen, home| match self {
             Proxy::Forebay(_) => Told {
-                config: forebay(listen, backend),
+                config: forebay(listen, backend, workers),
                 words: if log == Log::On { vec!["--access-log".into(), home.join("access.log")] } else { Vec::new() },
             },
-            Proxy::Haproxy => Told::config(haproxy(listen, backend, log)),
+            Proxy::Haproxy => Told::config(haproxy(listen, backend, syslog, workers)),
             Proxy::Nginx => Told::config(nginx(listen, backend, log, home)),
         })
     }
@@ -64,6 +94,16 @@ impl Proxy {
     /// Starts it with what `told` makes of its address and its folder; `None` when it is not installed.
     pub(super) fn start_with(
         &self,
+        name: &str,
+        folder: &Path,
+        told: impl FnOnce(SocketAddr, &Path) -> Told,
+    ) -> Result<Option<Server>> {
+        self.start_on(Part::Subject, name, folder, told)
+    }
+
+    fn start_on(
+        &self,
+        part: Part,
         name: &str,
         folder: &Path,
         told: impl FnOnce(SocketAddr, &Path) -> Told,
@@ -82,8 +122,7 @@ impl Proxy {
             Proxy::Nginx => command.arg("-p").arg(&home).arg("-c").arg(&config),
         };
         command.args(words);
-        // Access logs of a proxy that writes them to its standard output end up here too, on the disk like nginx's.
-        Server::start(command, listen, &home.join("output")).map(Some)
+        Server::start_on(part, command, listen, &home.join("output")).map(Some)
     }
 }
 
@@ -99,12 +138,12 @@ impl Told {
     }
 }
 
-fn forebay(listen: SocketAddr, backend: SocketAddr) -> String {
+fn forebay(listen: SocketAddr, backend: SocketAddr, workers: usize) -> String {
     format!(
         r#"schema = 1
 [router]
 listen = ["{listen}"]
-workers = 1
+workers = {workers}
 [upstreams.backend]
 endpoints = ["{backend}"]
 [[routes]]
@@ -113,14 +152,14 @@ upstream = "backend"
     )
 }
 
-fn haproxy(listen: SocketAddr, backend: SocketAddr, log: Log) -> String {
-    let (target, format) = match log {
-        Log::Off => ("", ""),
-        Log::On => ("  log stdout format raw local0\n", "  log global\n  option httplog\n"),
+fn haproxy(listen: SocketAddr, backend: SocketAddr, syslog: Option<SocketAddr>, workers: usize) -> String {
+    let (target, format) = match syslog {
+        None => (String::new(), ""),
+        Some(sink) => (format!("  log {sink} local0\n"), "  log global\n  option httplog\n"),
     };
     format!(
         "global
-  nbthread 1
+  nbthread {workers}
   maxconn 4000
 {target}defaults
   mode http
