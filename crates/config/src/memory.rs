@@ -82,7 +82,7 @@ fn row(what: String, count: u64, each: u64) -> Row {
     Row { what, bytes: count.saturating_mul(each) }
 }
 
-fn of_router(router: &router::config::Config) -> [Row; 6] {
+fn of_router(router: &router::config::Config) -> [Row; 8] {
     let head = u64::from(router.header_bytes_max) + u64::from(router.target_bytes_max);
     let connections = u64::from(router.connections_max);
     let http2 = &router.http2;
@@ -105,6 +105,8 @@ fn of_router(router: &router::config::Config) -> [Row; 6] {
             router.header_bytes_max.into(),
         ),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
+        row("router.cache_bytes_max".into(), 1, router.cache_bytes_max),
+        row("router.cache_arriving_bytes_max".into(), 1, router.cache_arriving_bytes_max),
     ]
 }
 

@@ -125,8 +125,19 @@ impl Policy {
         let validator = stored.modified.is_some() || etag::of(&stored.headers).is_some();
         // Understood or not, a status without named freshness may only be stored where RFC 9110 says so.
         let storable = freshness.explicit || freshness::is_heuristically_cacheable(stored.status);
-        let useful = freshness.lifetime_s > 0 || storable && validator;
+        let useful = freshness.lifetime_s > 0 || storable && (validator || self.of_use_stale(stored));
         if useful { Ok(()) } else { Err(WhyNot::Useless) }
+    }
+
+    /// Whether a response that was never fresh may answer all the same: while it is fetched anew, or when that fails.
+    fn of_use_stale(&self, stored: &Stored) -> bool {
+        let (rules, options) = (&stored.rules, self.options());
+        let unnamed = |seconds| if rules.stale_if_named { 0 } else { seconds };
+        let windows = [
+            rules.stale_while_revalidate_s.unwrap_or(unnamed(options.stale_while_revalidate_s)),
+            rules.stale_if_error_s.unwrap_or(unnamed(options.stale_if_error_s)),
+        ];
+        !rules.always_ask && !rules.never_stale && windows.iter().any(|seconds| *seconds > 0)
     }
 }
 

@@ -7,15 +7,16 @@ use http::request::Parts;
 use http_body::Body;
 
 use crate::body::{ClientBody, Content, ContentFault};
+use crate::cache;
 use crate::capacity;
 use crate::conn::Conn;
 use crate::deadline;
 use crate::edge;
 use crate::exchange::Exchange;
 use crate::fields::FieldSet;
-use crate::forward::Outbound;
 use crate::gate;
 use crate::idempotency;
+use crate::outbound::Outbound;
 use crate::own_writes;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
@@ -110,8 +111,20 @@ fn treat(treatment: &Treatment, exchange: &mut Exchange, host: &str, head: &mut 
     Ok(())
 }
 
-/// Its journal where it has a key, its breaker and limits, its tries.
+/// Its route's cache, where it has one; else all that comes after.
 pub(crate) async fn dispatch(
+    exchange: &mut Exchange,
+    destination: Destination,
+    outbound: Outbound,
+) -> Result<Reply, Failure> {
+    if let Some(policy) = destination.routed.policy.cache.clone() {
+        return Box::pin(cache::run(exchange, destination, outbound, &policy)).await;
+    }
+    uncached(exchange, destination, outbound).await
+}
+
+/// Its journal where it has a key, its breaker and limits, its tries.
+pub(crate) async fn uncached(
     exchange: &mut Exchange,
     destination: Destination,
     outbound: Outbound,

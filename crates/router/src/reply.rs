@@ -11,6 +11,7 @@ use net::stream::Stream;
 use serde::Serialize;
 use stdx::trace::TraceId;
 
+use crate::cache::{self, Cached, CachedContent};
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
@@ -56,6 +57,8 @@ pub(crate) enum ReplyFault {
     Broken(#[from] Fault),
     #[error("the endpoint's reply did not go on in time")]
     Stalled,
+    #[error("the fetch that the reply came from broke off")]
+    CutOff,
 }
 
 #[derive(Debug)]
@@ -63,12 +66,15 @@ enum Content {
     Ended,
     Text(Bytes),
     Endpoint { incoming: ReplyContent, in_flight: InFlight },
+    Cached(CachedContent),
 }
 
 /// What a request comes back with.
 #[derive(Debug)]
 pub(crate) enum Reply {
     Endpoint(Answer),
+    /// From the cache, or on its way through it.
+    Cached(Box<Cached>),
     /// From the journal, or on its way through it.
     Recorded(Recorded),
 }
@@ -86,6 +92,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 pub(crate) fn of(exchange: Exchange, reply: Reply) -> Response<ReplyBody> {
     match reply {
         Reply::Endpoint(answer) => of_endpoint(exchange, answer),
+        Reply::Cached(cached) => of_cache(exchange, *cached),
         Reply::Recorded(recorded) => of_journal(exchange, recorded),
     }
 }
@@ -100,6 +107,18 @@ fn of_journal(mut exchange: Exchange, recorded: Recorded) -> Response<ReplyBody>
     head.headers.remove(fields::WROTE);
     let is_last = finish_head(&mut head.headers, &exchange, false);
     Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange, is_last })
+}
+
+fn of_cache(mut exchange: Exchange, cached: Cached) -> Response<ReplyBody> {
+    let (mut head, content) = cached.response.into_parts();
+    exchange.replies(head.status, None);
+    head.headers.remove(fields::WROTE);
+    let is_last = finish_head(&mut head.headers, &exchange, false);
+    let mut body = ReplyBody { content: Content::Cached(content), exchange, is_last };
+    if body.is_end_stream() {
+        body.end();
+    }
+    Response::from_parts(head, body)
 }
 
 /// An endpoint's reply, as the client gets it.
@@ -248,6 +267,25 @@ fn from_endpoint(
     }
 }
 
+/// The next piece of a kept reply, or of one that is being fetched, which has a limited time too.
+fn from_cache(
+    content: &mut CachedContent,
+    conn: &Conn,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, ReplyFault>>> {
+    match content.poll(cx) {
+        Poll::Pending if conn.reply_is_late() => Poll::Ready(Some(Err(ReplyFault::Stalled))),
+        Poll::Pending => {
+            conn.wants_reply();
+            Poll::Pending
+        }
+        Poll::Ready(piece) => {
+            conn.got_reply();
+            Poll::Ready(piece.map(|piece| piece.map(Frame::data).map_err(|cache::CutOff| ReplyFault::CutOff)))
+        }
+    }
+}
+
 impl Body for ReplyBody {
     type Data = Bytes;
     type Error = ReplyFault;
@@ -258,6 +296,7 @@ impl Body for ReplyBody {
             Content::Ended => Poll::Ready(None),
             Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
             Content::Endpoint { incoming, .. } => from_endpoint(incoming, &this.exchange.conn, cx),
+            Content::Cached(cached) => from_cache(cached, &this.exchange.conn, cx),
         };
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
@@ -288,6 +327,7 @@ impl Body for ReplyBody {
             Content::Ended => true,
             Content::Text(text) => text.is_empty(),
             Content::Endpoint { incoming, .. } => incoming.is_end_stream(),
+            Content::Cached(cached) => cached.is_ended(),
         }
     }
 
@@ -296,6 +336,7 @@ impl Body for ReplyBody {
             Content::Ended => SizeHint::with_exact(0),
             Content::Text(text) => SizeHint::with_exact(text.len() as u64),
             Content::Endpoint { incoming, .. } => incoming.size_hint(),
+            Content::Cached(cached) => cached.length().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

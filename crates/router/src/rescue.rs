@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Broken { probe_in_s: u32 },
     #[error("the route was tripped by hand")]
     Tripped,
+    #[error("it is not in the cache, and the request wants nothing else")]
+    OnlyIfCached,
     #[error("the route answers without asking the application")]
     NotAsked,
     #[error("more requests of this client than its rate allows")]
@@ -110,6 +112,7 @@ impl Failure {
             Failure::Content(ContentFault::Broken | ContentFault::Unkept) => {
                 (S::BAD_REQUEST, "the request's content broke off")
             }
+            Failure::OnlyIfCached => (S::GATEWAY_TIMEOUT, "this is not kept here, and nothing else was asked for"),
             Failure::Deadline | Failure::NoReply(Outcome::TimedOut) => {
                 (S::GATEWAY_TIMEOUT, "the application did not answer in time")
             }

@@ -10,6 +10,7 @@ use health::Position;
 use stdx::clock::Mono;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::cache::Cache;
 use crate::capacity::Manual;
 use crate::config::Config;
 use crate::edge::Edge;
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     /// First answers to requests with a key.
     pub(crate) answers: Answers,
     pub(crate) signer: Signer,
+    /// What routes with a cache keep, and what they fetch.
+    pub(crate) cache: Cache,
     held: AtomicU32,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     pub(crate) states: States,
@@ -122,6 +125,7 @@ impl Shared {
             room: Arc::new(stores.room),
             answers: stores.answers,
             signer: stores.signer,
+            cache: Cache::new(&config),
             held: AtomicU32::new(0),
             endpoints,
             states,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use health::Health;
@@ -115,6 +114,7 @@ pub(crate) struct Policy {
     pub(crate) body_bytes_max: u64,
     pub(crate) hedge: Option<Hedge>,
     pub(crate) idempotency: Option<Arc<IdempotencyConfig>>,
+    pub(crate) cache: Option<Arc<http_cache::Policy>>,
     pub(crate) server_timing: bool,
     pub(crate) own_writes: Option<Arc<OwnWrites>>,
     pub(crate) https: Option<Arc<Https>>,
@@ -271,6 +271,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             body_bytes_max: spec.policy.body_bytes_max.unwrap_or(config.body_bytes_max),
             hedge,
             idempotency: spec.policy.idempotency.clone().map(Arc::new),
+            cache: spec.policy.cache.as_ref().map(|cache| Arc::new(cache.policy())),
             server_timing: spec.policy.server_timing,
             own_writes: OwnWrites::of(spec),
             https: spec.policy.https.as_ref().map(|https| Arc::new(Https::of(https))),
@@ -288,7 +289,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
 
 fn upstream(spec: &UpstreamSpec, states: &States, endpoint: &mut impl FnMut(EndpointKey) -> Arc<Endpoint>) -> Upstream {
     let state = states.upstreams.find(&spec.name);
-    let fail_static = fails_static(spec, &state);
+    let fail_static = state.fails_static(spec);
     let reach = (spec.reach != Reach::default()).then(|| Arc::new(spec.reach.clone()));
     let targets =
         spec.endpoints.iter().map(|one| Target { reach: reach.clone(), ..target(one, spec, fail_static, endpoint) });
@@ -306,22 +307,6 @@ fn balance(spec: &UpstreamSpec) -> Option<Balance> {
         Some(config) => Some(Balance::of(config, differ)),
         None => differ.then(|| Balance::of(&BalanceConfig::default(), true)),
     }
-}
-
-/// Whether checks are not believed; a change is said.
-fn fails_static(spec: &UpstreamSpec, state: &UpstreamState) -> bool {
-    let staying = spec.endpoints.iter().filter(|one| !one.draining).map(|one| one.health);
-    let now = health::fails_static(staying, spec.policy.rotation.fail_static_percent);
-    if now != state.fail_static.swap(now, Relaxed) {
-        let upstream = &spec.name;
-        match now {
-            true => tracing::warn!(%upstream, "fail static: so many endpoints look dead that all stay in rotation"),
-            false => {
-                tracing::info!(%upstream, "enough endpoints are healthy again: those that look dead are out of rotation")
-            }
-        }
-    }
-    now
 }
 
 fn target(

@@ -7,7 +7,8 @@ use stdx::clock::Mono;
 
 use crate::access::{Outcome, Strike, TryKind, What};
 use crate::exchange::Exchange;
-use crate::forward::{self, Answer, Outbound, TryTime};
+use crate::forward::{self, Answer, TryTime};
+use crate::outbound::Outbound;
 use crate::own_writes;
 use crate::pick::{self, Pick};
 use crate::race;

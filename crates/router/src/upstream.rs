@@ -14,7 +14,7 @@ use crate::capacity::{AppState, Breaker, Limiter, RateTable};
 use crate::fault::Faults;
 use crate::figures::RouteFigures;
 use crate::latency::Latency;
-use crate::routing::UpstreamName;
+use crate::routing::{UpstreamName, UpstreamSpec};
 
 /// The shared state of one upstream.
 #[derive(Debug, Default)]
@@ -33,6 +33,22 @@ pub(crate) struct UpstreamState {
 const PRESSED: Duration = Duration::from_secs(1);
 
 impl UpstreamState {
+    /// Whether checks are not believed; a change is said.
+    pub(crate) fn fails_static(&self, spec: &UpstreamSpec) -> bool {
+        let staying = spec.endpoints.iter().filter(|one| !one.draining).map(|one| one.health);
+        let now = health::fails_static(staying, spec.policy.rotation.fail_static_percent);
+        if now != self.fail_static.swap(now, Relaxed) {
+            let upstream = &spec.name;
+            match now {
+                true => tracing::warn!(%upstream, "fail static: so many endpoints look dead that all stay in rotation"),
+                false => {
+                    tracing::info!(%upstream, "enough endpoints are healthy again: those that look dead are out of rotation")
+                }
+            }
+        }
+        now
+    }
+
     /// An endpoint said that it has too much to do, or its breaker or a limiter acted.
     pub(crate) fn press(&self, now: Mono) {
         self.pressed_until.store((now + PRESSED).0, Relaxed);

@@ -104,12 +104,14 @@ fn the_memory_budgets_are_shown_with_what_sets_them() {
       48.0 MiB  code, stacks, control state
       39.1 MiB  queue.connections_max x 4096
       32.0 MiB  router.kept_memory_bytes_max
+      32.0 MiB  router.cache_bytes_max
       31.2 MiB  queue.http_connections_max x 32768
       24.4 MiB  router.answers_max x 256
+      16.0 MiB  router.cache_arriving_bytes_max
       16.0 MiB  queue.body_cache_bytes_max
       16.0 MiB  logs.pending_bytes_max x 2 (waiting, being written)
       15.6 MiB  logs.tails_max x tail_records_max x 256
-    3202.5 MiB  in all; memory_bytes_max is 4096.0 MiB
+    3250.5 MiB  in all; memory_bytes_max is 4096.0 MiB
     "#);
 }
 

@@ -21,6 +21,8 @@ pub struct FetchLimits {
     pub waiters_max: usize,
     /// Bytes of one fetch that are kept: a longer body is not stored, and whoever lags so far behind is cut off.
     pub body_bytes_max: u64,
+    /// Bytes that all fetches together keep: what arrives beyond is passed on and not stored.
+    pub bytes_max: u64,
     /// For so long requests for what could not be shared go alone.
     pub alone_ms: u64,
     /// So many such resources are remembered.
@@ -30,7 +32,9 @@ pub struct FetchLimits {
 impl Default for FetchLimits {
     fn default() -> Self {
         let body_bytes_max = 8 * 1024 * 1024;
-        FetchLimits { fetches_max: 4096, waiters_max: 4096, body_bytes_max, alone_ms: 10_000, alone_max: 16_384 }
+        let bytes_max = 64 * 1024 * 1024;
+        let (alone_ms, alone_max) = (10_000, 16_384);
+        FetchLimits { fetches_max: 4096, waiters_max: 4096, body_bytes_max, bytes_max, alone_ms, alone_max }
     }
 }
 

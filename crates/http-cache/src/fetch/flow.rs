@@ -19,6 +19,9 @@ pub enum Read {
     CutOff,
 }
 
+/// What a flow may hold back at least.
+const WINDOW_BYTES: u64 = 64 * 1024;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Arriving,
@@ -63,6 +66,17 @@ impl Flow {
     /// Whether every chunk is still here.
     pub(super) fn is_whole(&self) -> bool {
         self.keeps_all
+    }
+
+    /// Bytes that are here.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// From here on it is not kept whole, and holds back no more than it does now.
+    pub(super) fn shrink(&mut self) {
+        self.keeps_all = false;
+        self.bytes_max = self.bytes_max.min(self.bytes.max(WINDOW_BYTES));
     }
 
     pub(super) fn is_over(&self) -> bool {

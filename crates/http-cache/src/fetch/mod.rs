@@ -49,6 +49,8 @@ pub struct FetchTable<W> {
     deadlines: BTreeSet<(UnixMs, WaiterId)>,
     alone: HashMap<Key, UnixMs>,
     numbers: u64,
+    /// Of all flows.
+    bytes: u64,
 }
 
 impl<W> FetchTable<W> {
@@ -63,6 +65,7 @@ impl<W> FetchTable<W> {
             deadlines: BTreeSet::new(),
             alone: HashMap::new(),
             numbers: 0,
+            bytes: 0,
         }
     }
 
@@ -76,6 +79,17 @@ impl<W> FetchTable<W> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fetches.is_empty()
+    }
+
+    /// Bytes that all fetches keep.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Lets requests for `key` share a fetch again although the last answer could not be shared.
+    pub fn pardon(&mut self, key: &str) {
+        self.alone.remove(key);
     }
 
     /// A request that the cache could not answer wants the response for `key`. `fits` says whether a response whose body is
@@ -165,7 +179,12 @@ impl<W> FetchTable<W> {
     pub fn push(&mut self, id: FetchId, bytes: Bytes, now: UnixMs) -> Pushed {
         let Some(fetch) = self.fetches.get_mut(&id) else { return Pushed::default() };
         let Some(flow) = fetch.flow.as_mut() else { return Pushed::default() };
+        let before = flow.bytes();
+        if self.bytes.saturating_add(bytes.len() as u64) > self.limits.bytes_max {
+            flow.shrink();
+        }
         let pause = flow.push(bytes);
+        self.bytes = self.bytes - before + flow.bytes();
         let wake: Vec<WaiterId> = flow.readers().collect();
         if fetch.stored.is_some() && !flow.is_whole() {
             // Too long to be stored: whoever comes now would miss the beginning.
@@ -217,7 +236,9 @@ impl<W> FetchTable<W> {
         let Some(id) = self.waiters.get(&waiter).copied() else { return Read::CutOff };
         let flow = self.fetches.get_mut(&id).and_then(|fetch| fetch.flow.as_mut());
         let Some(flow) = flow else { return Read::Nothing };
+        let before = flow.bytes();
         let read = flow.read(waiter);
+        self.bytes = self.bytes - before + flow.bytes();
         if matches!(read, Read::End | Read::CutOff) {
             // The fetch goes on whatever the answer: this waiter has all that it will get.
             self.leave(waiter);
@@ -245,7 +266,9 @@ impl<W> FetchTable<W> {
             self.deadlines.remove(&(waiting.deadline, waiter));
         }
         let Some(flow) = fetch.flow.as_mut() else { return Leave::Continue };
+        let before = flow.bytes();
         flow.leave(waiter);
+        self.bytes = self.bytes - before + flow.bytes();
         let unread = flow.readers().next().is_none();
         let over = flow.is_over();
         let for_the_cache = fetch.stored.is_some();
@@ -313,7 +336,8 @@ impl<W> FetchTable<W> {
     fn drop_if_done(&mut self, id: FetchId, done: bool) {
         if done {
             self.hide(id);
-            self.fetches.remove(&id);
+            let flow = self.fetches.remove(&id).and_then(|fetch| fetch.flow);
+            self.bytes -= flow.map_or(0, |flow| flow.bytes());
         }
     }
 }

@@ -16,7 +16,14 @@ fn key() -> Key {
 }
 
 fn table() -> Table {
-    let limits = FetchLimits { fetches_max: 2, waiters_max: 4, body_bytes_max: 10, alone_ms: 1000, alone_max: 2 };
+    let limits = FetchLimits {
+        fetches_max: 2,
+        waiters_max: 4,
+        body_bytes_max: 10,
+        bytes_max: 1 << 20,
+        alone_ms: 1000,
+        alone_max: 2,
+    };
     FetchTable::new(limits)
 }
 
@@ -298,4 +305,29 @@ proptest! {
         }
         prop_assert!(table.next_deadline().is_none());
     }
+}
+
+#[test]
+fn all_fetches_together_keep_no_more_than_the_bound() {
+    let limits = FetchLimits { bytes_max: 100_000, ..FetchLimits::default() };
+    let mut table: FetchTable<()> = FetchTable::new(limits);
+    let now = UnixMs(0);
+    let mut fetches = Vec::new();
+    for name in ["a", "b"] {
+        let Join::Lead(fetch, waiter) = table.join(&name.into(), (), UnixMs(1), now, |_, ()| true) else { panic!() };
+        table.head(fetch, &Shared::Yes(for_foo("a")), now, |_, ()| true);
+        table.push(fetch, vec![0; 60_000].into(), now);
+        fetches.push((fetch, waiter));
+    }
+    let ((first, _), (second, waiter)) = (fetches[0], fetches[1]);
+    assert_eq!(table.bytes(), 120_000, "what is not read is not lost");
+    assert!(table.push(second, vec![0; 60_000].into(), now).pause);
+    while matches!(table.read(waiter), Read::Chunk(_)) {}
+    assert_eq!(table.bytes(), 60_000);
+    assert_eq!(table.finish(second).0, None, "it passed through");
+    assert!(table.finish(first).0.is_some());
+    let anew = table.join(&"b".into(), (), UnixMs(1), now, |_, ()| true);
+    assert_eq!(anew, Join::Alone);
+    table.pardon("b");
+    assert!(matches!(table.join(&"b".into(), (), UnixMs(1), now, |_, ()| true), Join::Lead(..)));
 }

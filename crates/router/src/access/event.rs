@@ -29,6 +29,14 @@ pub enum What {
     AnsweredBefore,
     /// The route's other upstream is asked instead.
     Fallback,
+    /// A kept answer was given.
+    CacheHit,
+    /// A kept answer was given that was fresh no more.
+    CacheStale,
+    /// It shared a fetch that another request had begun.
+    CacheShared,
+    /// The route's cache had no answer to it.
+    CacheMiss(&'static str),
     /// It waited so long for a place among those under way.
     Waited(Duration),
     /// The next try met a fault that was set by hand.
@@ -37,8 +45,19 @@ pub enum What {
 
 impl What {
     /// The words of all.
-    pub const WORDS: [&str; 7] =
-        ["budget_denied", "breaker_probe", "waited", "fault", "fallback", "answered_before", "to_primary"];
+    pub const WORDS: [&str; 11] = [
+        "budget_denied",
+        "breaker_probe",
+        "waited",
+        "fault",
+        "fallback",
+        "answered_before",
+        "to_primary",
+        "cache_hit",
+        "cache_stale",
+        "cache_shared",
+        "cache_miss",
+    ];
 
     /// A stable word for machines.
     pub fn word(&self) -> &'static str {
@@ -55,6 +74,10 @@ impl What {
             What::Fallback => 4,
             What::AnsweredBefore => 5,
             What::ToPrimary => 6,
+            What::CacheHit => 7,
+            What::CacheStale => 8,
+            What::CacheShared => 9,
+            What::CacheMiss(_) => 10,
         }
     }
 }
@@ -63,6 +86,10 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::BreakerProbe => f.write_str("the route's breaker is open, and this request its probe"),
+            What::CacheHit => f.write_str("the cache answered"),
+            What::CacheStale => f.write_str("the cache answered, with what was fresh no more"),
+            What::CacheShared => f.write_str("it shared a fetch that another request had begun"),
+            What::CacheMiss(why) => write!(f, "the cache had no answer: {why}"),
             What::Fallback => f.write_str("the route's fallback is asked instead"),
             What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),

@@ -35,7 +35,7 @@ impl Fallback {
         Fallback { page, errors: config.errors, always: config.always }
     }
 
-    pub(super) fn page(&self) -> Option<Page> {
+    pub(crate) fn page(&self) -> Option<Page> {
         self.page.clone()
     }
 }

@@ -27,7 +27,8 @@ use stdx::clock::Mono;
 use crate::access::{Outcome, What};
 use crate::balance::Choice;
 use crate::exchange::Exchange;
-use crate::forward::{Answer, Outbound};
+use crate::forward::Answer;
+use crate::outbound::Outbound;
 use crate::rescue::Failure;
 use crate::retry::Repeat;
 use crate::route::Routed;
@@ -92,6 +93,18 @@ pub(crate) async fn run(
     }
 }
 
+/// Keeps a client at the endpoint that answered it, where its route does that and a fetch for many has not.
+pub(crate) fn stick(routed: &Routed, taken: &Taken, answer: &mut Answer) {
+    if let Some(balance) = routed.upstream.balance.as_ref().filter(|balance| balance.is_sticky()) {
+        balance.stick(taken.choice, answer.in_flight.endpoint(), answer.response.headers_mut());
+    }
+}
+
+/// The page in place of a failure, where the route has one.
+pub(crate) fn page(routed: &Routed) -> Option<Box<Page>> {
+    routed.rules.as_ref()?.fallback.as_ref()?.page().map(Box::new)
+}
+
 /// Looks at what decides which endpoint the request goes to; gives the route back where its client is to stay there.
 fn choose(exchange: &mut Exchange, destination: &Destination, outbound: &Outbound) -> Option<Routed> {
     let upstream = &destination.routed.upstream;
@@ -102,7 +115,8 @@ fn choose(exchange: &mut Exchange, destination: &Destination, outbound: &Outboun
     let client = matching::client(&exchange.conn, outbound.headers(), &exchange.worker.shared.trusted);
     let asked = Asked { headers: outbound.headers(), path: &destination.path, peer: client };
     exchange.taken.choice = Choice { may_probe: exchange.taken.choice.may_probe, ..balance.choice(asked) };
-    balance.is_sticky().then(|| destination.routed.clone())
+    // What is fetched for many binds none of them.
+    (balance.is_sticky() && !exchange.is_aside()).then(|| destination.routed.clone())
 }
 
 async fn guarded(exchange: &mut Exchange, destination: Destination, outbound: Outbound) -> Result<Answer, Failure> {
@@ -225,7 +239,7 @@ fn observe(limit: &RequestLimit, result: &Result<Answer, Failure>, began: Mono, 
 }
 
 /// Whether something else may be answered in a failure's place: the client did nothing wrong, and is still there.
-fn may_be_replaced(failure: Failure) -> bool {
+pub(crate) fn may_be_replaced(failure: Failure) -> bool {
     match failure {
         Failure::NoReply(outcome) => outcome != Outcome::Abandoned,
         Failure::NobodyUp
@@ -239,6 +253,7 @@ fn may_be_replaced(failure: Failure) -> bool {
         | Failure::Refused(_)
         | Failure::NoRoute
         | Failure::Reserved
+        | Failure::OnlyIfCached
         | Failure::ReadOnly
         | Failure::Insecure
         | Failure::NotForThem

@@ -2,6 +2,7 @@
 
 mod balance;
 mod breaker;
+mod cache;
 mod check;
 mod dns;
 mod fallback;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
 pub use breaker::BreakerConfig;
+pub use cache::{CacheConfig, CookieCaching};
 pub use check::CheckConfig;
 pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
@@ -124,6 +126,19 @@ pub struct Config {
     pub answers_max: u32,
     /// Bytes of them, on disk in the data folder; without one in memory.
     pub answers_bytes_max: u64,
+    /// Bytes of answers that routes with `cache` keep in memory, all together, bookkeeping included; beyond it what was not
+    /// used goes.
+    pub cache_bytes_max: u64,
+    /// Bytes of one answer that is kept; a longer one is passed on.
+    pub cache_object_bytes_max: u64,
+    /// Answers that are fetched for the cache at once; beyond it requests are not shared.
+    #[schemars(range(min = 1))]
+    pub cache_fetches_max: u32,
+    /// Requests that wait for the head of one such answer; beyond it they are not shared.
+    #[schemars(range(min = 1))]
+    pub cache_waiters_max: u32,
+    /// Bytes of answers on their way into the cache, all together; beyond it they are passed on and not kept.
+    pub cache_arriving_bytes_max: u64,
     /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
     /// it they are cut.
     pub overtaken_max: u16,
@@ -168,6 +183,11 @@ impl Default for Config {
             kept_disk_bytes_max: 1 << 30,
             answers_max: 100_000,
             answers_bytes_max: 256 << 20,
+            cache_bytes_max: 32 << 20,
+            cache_object_bytes_max: 8 << 20,
+            cache_fetches_max: 1_024,
+            cache_waiters_max: 4_096,
+            cache_arriving_bytes_max: 16 << 20,
             overtaken_max: 256,
             held_max: 1_000,
             drain_idle_ms: 500,

@@ -8,8 +8,8 @@ use super::idempotency::IdempotencyConfig;
 use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
 use super::{
-    BreakerConfig, ClientsConfig, DegradeConfig, FallbackConfig, FieldEdits, HttpsConfig, LimitConfig, PriorityConfig,
-    RateConfig, RedirectConfig, RewriteConfig,
+    BreakerConfig, CacheConfig, ClientsConfig, DegradeConfig, FallbackConfig, FieldEdits, HttpsConfig, LimitConfig,
+    PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
 };
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
@@ -38,6 +38,9 @@ pub struct RoutePolicy {
     /// A second try beside a slow first one. Absent: none.
     #[serde(deserialize_with = "hedge::read")]
     pub hedge: Option<HedgeConfig>,
+    /// Whether answers are kept and given again. Absent: every request goes to the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
     /// Whether requests with an `Idempotency-Key` get one answer however often they are sent. Absent: the key is passed on.
     pub idempotency: Option<IdempotencyConfig>,
     /// Whether clients read what they wrote where copies answer reads. Absent: any endpoint answers.
@@ -91,6 +94,7 @@ impl Default for RoutePolicy {
             breaker: None,
             retry: RetryConfig::default(),
             hedge: None,
+            cache: None,
             idempotency: None,
             read_your_writes: None,
             limit: None,

@@ -18,7 +18,7 @@ use crate::access::What;
 use crate::answer;
 use crate::exchange::Exchange;
 use crate::fields::WROTE;
-use crate::forward::Outbound;
+use crate::outbound::Outbound;
 use crate::reply::Reply;
 use crate::rescue::Failure;
 use crate::snapshot::{OwnWrites, Target};
@@ -144,9 +144,10 @@ fn set(headers: &mut HeaderMap, rule: &OwnWrites, value: &str, lasts_ms: u64) {
 }
 
 impl Reply {
-    fn head_mut(&mut self) -> (StatusCode, &mut HeaderMap) {
+    pub(crate) fn head_mut(&mut self) -> (StatusCode, &mut HeaderMap) {
         match self {
             Reply::Endpoint(answer) => (answer.response.status(), answer.response.headers_mut()),
+            Reply::Cached(cached) => (cached.response.status(), cached.response.headers_mut()),
             Reply::Recorded(recorded) => (recorded.response.status(), recorded.response.headers_mut()),
         }
     }

@@ -4,6 +4,7 @@ mod balance;
 mod basics;
 mod breakers;
 mod by_hand;
+mod cache;
 mod codec;
 mod endpoint;
 mod figures;

@@ -1,9 +1,10 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BalanceConfig, BreakerConfig, BudgetConfig, ClientsConfig, DegradeConfig, EjectionConfig, FallbackConfig,
-    FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, Protocol,
-    RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    BalanceConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, DegradeConfig, EjectionConfig,
+    FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig,
+    PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig, RoutePolicy,
+    UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -39,6 +40,8 @@ struct Policy {
     /// Optional tables are stored as they were written, with all of their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency: Option<IdempotencyConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     read_your_writes: Option<OwnWritesConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +83,7 @@ impl Default for Policy {
             retry: Retry::default(),
             hedge: None,
             idempotency: None,
+            cache: None,
             read_your_writes: None,
             breaker: None,
             limit: None,
@@ -162,6 +166,7 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            cache,
             read_your_writes,
             breaker,
             limit,
@@ -187,6 +192,7 @@ impl From<RoutePolicy> for Policy {
             retry,
             hedge,
             idempotency,
+            cache,
             read_your_writes,
             breaker,
             limit,
@@ -216,6 +222,7 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            cache,
             read_your_writes,
             breaker,
             limit,
@@ -241,6 +248,7 @@ impl From<Policy> for RoutePolicy {
             retry,
             hedge,
             idempotency,
+            cache,
             read_your_writes,
             breaker,
             limit,

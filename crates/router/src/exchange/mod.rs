@@ -1,5 +1,7 @@
 //! One request's facts on their way from the head to the access record.
 
+mod aside;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use http::{HeaderValue, Method, StatusCode};
 use stdx::clock::Mono;
 use stdx::trace::TraceContext;
 
+pub(crate) use self::aside::Learned;
 use crate::access::{AccessRecord, Agent, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
 use crate::capacity::Taken;
@@ -52,6 +55,8 @@ pub(crate) struct Exchange {
     deadline: Mono,
     route: Option<Routed>,
     record: Option<Box<AccessRecord>>,
+    /// It is no client's own: its record goes nowhere.
+    aside: bool,
 }
 
 impl Exchange {
@@ -79,6 +84,7 @@ impl Exchange {
             deadline: started,
             route: None,
             record: Some(Box::new(record)),
+            aside: false,
             traced,
         }
     }
@@ -235,7 +241,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(mut record) = self.record.take() {
+        if let Some(mut record) = self.record.take().filter(|_| !self.aside) {
             record.total = self.worker.now().since(self.started).max(record.to_head);
             record.request_bytes = self.meter.bytes.get();
             if let Some(route) = &self.route {
