@@ -18,6 +18,7 @@ mod queue_disk;
 mod queue_scale;
 mod queue_verbs;
 mod rejected;
+mod reload;
 mod rig;
 mod secrets;
 mod seen;
