@@ -25,6 +25,7 @@ pub mod schema;
 mod source;
 mod suggest;
 mod tls;
+mod treatment;
 mod work;
 
 pub use error::{Code, ConfigError, Excerpt, FileKind, Place, Problem};

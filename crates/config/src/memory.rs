@@ -69,49 +69,60 @@ pub(crate) fn budget(
     queue: &queue::config::Config,
     logs: &logs::config::Config,
 ) -> Budget {
+    let mut rows = vec![row("code, stacks, control state".into(), 1, BASE_BYTES)];
+    rows.extend(of_router(router));
+    rows.extend(of_queue(queue));
+    rows.extend(of_logs(logs));
+    rows.retain(|row| row.bytes > 0);
+    rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
+    Budget { bytes_max, rows }
+}
+
+fn row(what: String, count: u64, each: u64) -> Row {
+    Row { what, bytes: count.saturating_mul(each) }
+}
+
+fn of_router(router: &router::config::Config) -> [Row; 6] {
     let head = u64::from(router.header_bytes_max) + u64::from(router.target_bytes_max);
-    let tails = u64::from(logs.tails_max).saturating_mul(logs.tail_records_max.into());
-    let row = |what: String, count: u64, each: u64| Row { what, bytes: count.saturating_mul(each) };
-    let mut rows = vec![
-        row("code, stacks, control state".into(), 1, BASE_BYTES),
-        row(
-            "router.connections_max x (header_bytes_max + target_bytes_max)".into(),
-            router.connections_max.into(),
-            head,
-        ),
+    let connections = u64::from(router.connections_max);
+    let http2 = &router.http2;
+    [
+        row("router.connections_max x (header_bytes_max + target_bytes_max)".into(), connections, head),
         row(format!("router.answers_max x {ANSWER_BYTES}"), router.answers_max.into(), ANSWER_BYTES),
         row(
             format!("router.connections_max x {TLS_SESSION_BYTES}, with TLS"),
-            if router.tls.listen.is_empty() { 0 } else { router.connections_max.into() },
-            TLS_SESSION_BYTES,
-        ),
-        row(
-            format!("queue.connections_max x {TLS_SESSION_BYTES}, with TLS"),
-            if queue.tls.listen.is_empty() { 0 } else { queue.connections_max.into() },
+            if router.tls.listen.is_empty() { 0 } else { connections },
             TLS_SESSION_BYTES,
         ),
         row(
             format!("router.http2.connections_max x {HTTP2_WINDOW_BYTES}"),
-            if router.http2.enabled { router.http2.connections_max.into() } else { 0 },
+            if http2.enabled { http2.connections_max.into() } else { 0 },
             HTTP2_WINDOW_BYTES,
         ),
         row(
             "router.http2.requests_max x header_bytes_max".into(),
-            if router.http2.enabled { router.http2.requests_max.into() } else { 0 },
+            if http2.enabled { http2.requests_max.into() } else { 0 },
             router.header_bytes_max.into(),
         ),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
+    ]
+}
+
+fn of_queue(queue: &queue::config::Config) -> [Row; 9] {
+    let connections = u64::from(queue.connections_max);
+    [
         row("queue.index_bytes_max".into(), 1, queue.index_bytes_max),
         row("queue.volatile_bytes_max".into(), 1, queue.volatile_bytes_max),
         row("queue.body_cache_bytes_max".into(), 1, queue.body_cache_bytes_max),
+        row(format!("queue.connections_max x {QUEUE_CONNECTION_BYTES}"), connections, QUEUE_CONNECTION_BYTES),
         row(
-            format!("queue.connections_max x {QUEUE_CONNECTION_BYTES}"),
-            queue.connections_max.into(),
-            QUEUE_CONNECTION_BYTES,
+            format!("queue.connections_max x {TLS_SESSION_BYTES}, with TLS"),
+            if queue.tls.listen.is_empty() { 0 } else { connections },
+            TLS_SESSION_BYTES,
         ),
         row(
             "queue.connections_max x connection_output_bytes_max".into(),
-            queue.connections_max.into(),
+            connections,
             queue.connection_output_bytes_max as u64,
         ),
         row("queue.input_bytes_max".into(), 1, queue.input_bytes_max as u64),
@@ -121,12 +132,15 @@ pub(crate) fn budget(
             queue.http_connections_max.into(),
             HTTP_CONNECTION_BYTES,
         ),
+    ]
+}
+
+fn of_logs(logs: &logs::config::Config) -> [Row; 2] {
+    let tails = u64::from(logs.tails_max).saturating_mul(logs.tail_records_max.into());
+    [
         row("logs.pending_bytes_max x 2 (waiting, being written)".into(), 2, logs.pending_bytes_max),
         row(format!("logs.tails_max x tail_records_max x {TAIL_RECORD_BYTES}"), tails, TAIL_RECORD_BYTES),
-    ];
-    rows.retain(|row| row.bytes > 0);
-    rows.sort_by_key(|row| std::cmp::Reverse(row.bytes));
-    Budget { bytes_max, rows }
+    ]
 }
 
 fn mib(bytes: u64) -> String {

@@ -17,7 +17,7 @@ use crate::error::{ConfigError, FileKind};
 use crate::key_path::KeyPath;
 use crate::source::Source;
 use crate::suggest::nearest;
-use crate::{file, load, pages, rules, tls};
+use crate::{file, load, pages, rules, tls, treatment};
 
 /// What `forebay router serve --config` reads: `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -184,6 +184,7 @@ fn rules_of(file: &RouterFile) -> Vec<Finding> {
             findings.extend(unknown_upstream(file, at, name));
         }
         pages::rules(&at, &route.policy, &mut findings);
+        treatment::rules(&at, &route.policy, &mut findings);
         if let Some(first) = seen.insert(rules::route_key(route.host.as_deref(), &route.path_prefix, &route.policy), n)
         {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));

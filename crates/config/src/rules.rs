@@ -11,6 +11,7 @@ use crate::key_path::KeyPath;
 use crate::manifest::Manifest;
 use crate::pages;
 use crate::suggest::nearest;
+use crate::treatment;
 use crate::work;
 
 /// Process names that mean something else to Forebay, now or in the release command to come.
@@ -144,6 +145,7 @@ fn routes(manifest: &Manifest, findings: &mut Vec<Finding>) {
             findings.push(unknown_process(&at.key("read_your_writes").key("primary"), name, manifest));
         }
         pages::rules(&at, &route.policy, findings);
+        treatment::rules(&at, &route.policy, findings);
         if let Some(first) = seen.insert(route_key(route.host.as_deref(), &route.path_prefix, &route.policy), n) {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));
         }

@@ -65,6 +65,7 @@ impl Server {
     pub fn new(routes: Router, token: AdminToken) -> Server {
         let routes = routes.fallback(|| async {
             ApiError::new(Kind::NotFound, "no_such_endpoint", "the admin API has no such endpoint")
+                .hint("a router or a queue that runs alone answers only for itself; else this program and the node are of different versions")
         });
         Server { routes, token, connections: Rc::new(Semaphore::new(CONNECTIONS_MAX)) }
     }

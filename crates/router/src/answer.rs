@@ -21,6 +21,7 @@ use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
 use crate::reserved::{self, Reserved};
 use crate::route::Routed;
+use crate::treatment::Treatment;
 use crate::tries::{Destination, Via};
 use crate::worker::Worker;
 
@@ -43,7 +44,12 @@ pub(crate) async fn answer(
 }
 
 /// Gate, route, tries.
-async fn pass(exchange: &mut Exchange, head: Parts, set: FieldSet, content: Option<Content>) -> Result<Reply, Failure> {
+async fn pass(
+    exchange: &mut Exchange,
+    mut head: Parts,
+    set: FieldSet,
+    content: Option<Content>,
+) -> Result<Reply, Failure> {
     let (worker, conn) = (Rc::clone(&exchange.worker), Rc::clone(&exchange.conn));
     if content.is_some() {
         exchange.has_content = true;
@@ -65,6 +71,10 @@ async fn pass(exchange: &mut Exchange, head: Parts, set: FieldSet, content: Opti
             return Err(Failure::Insecure);
         }
     }
+    let path: Box<str> = path.into();
+    if let Some(treatment) = &routed.policy.treatment {
+        treat(treatment, exchange, &admitted.host, &mut head)?;
+    }
     let bytes_max = routed.policy.body_bytes_max;
     let content = match content {
         None => ClientBody::Empty,
@@ -72,7 +82,7 @@ async fn pass(exchange: &mut Exchange, head: Parts, set: FieldSet, content: Opti
         Some(content) => ClientBody::stream(content, bytes_max, Rc::clone(&exchange.meter), Rc::clone(&conn)),
     };
     let level = routed.app.level();
-    let destination = Destination { host: admitted.host, path: path.into(), routed, via: Via::Route };
+    let destination = Destination { host: admitted.host, path, routed, via: Via::Route };
     let mut outbound = Outbound::new(head, content, set, exchange);
     if level > 0 {
         outbound.degrade(level);
@@ -82,6 +92,22 @@ async fn pass(exchange: &mut Exchange, head: Parts, set: FieldSet, content: Opti
         return Box::pin(own_writes::run(exchange, destination, outbound, &rule)).await;
     }
     dispatch(exchange, destination, outbound).await
+}
+
+/// Turns a request away, sends it elsewhere, or makes of it what the application is to get.
+fn treat(treatment: &Treatment, exchange: &mut Exchange, host: &str, head: &mut Parts) -> Result<(), Failure> {
+    if let Some(clients) = &treatment.clients {
+        let client = capacity::client(&exchange.conn, &head.headers, &exchange.worker.shared.trusted);
+        if !clients.may_ask(client) {
+            return Err(Failure::NotForThem);
+        }
+    }
+    if let Some((status, location)) = treatment.elsewhere(host, &head.uri) {
+        exchange.location = Some(Box::new(location));
+        return Err(Failure::Elsewhere(status));
+    }
+    treatment.request(head);
+    Ok(())
 }
 
 /// Its journal where it has a key, its breaker and limits, its tries.

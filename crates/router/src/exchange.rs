@@ -22,6 +22,7 @@ use crate::rescue::Failure;
 use crate::route::Routed;
 use crate::snapshot::Target;
 use crate::tracing_context::{self, Traced};
+use crate::treatment::Treatment;
 use crate::worker::Worker;
 
 /// What stands in a record while there is no reply: the client left before it.
@@ -189,6 +190,11 @@ impl Exchange {
     pub(crate) fn hsts(&self) -> Option<&HeaderValue> {
         let https = self.route.as_ref()?.policy.https.as_ref()?;
         https.hsts.as_ref().filter(|_| self.secure)
+    }
+
+    /// What is done with its replies, where the route wants something done.
+    pub(crate) fn treatment(&self) -> Option<&Treatment> {
+        self.route.as_ref()?.policy.treatment.as_deref()
     }
 
     /// Content of the reply went out.

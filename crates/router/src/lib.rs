@@ -62,6 +62,7 @@ mod start_error;
 mod suspects;
 mod sweep;
 mod tracing_context;
+mod treatment;
 mod tries;
 mod upgrade;
 mod upstream;

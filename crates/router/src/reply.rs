@@ -192,6 +192,9 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) -> bo
     if let Some(rate) = &exchange.taken.rate {
         rate.write(headers);
     }
+    if let Some(treatment) = exchange.treatment() {
+        treatment.reply(headers);
+    }
     let unread = exchange.content_unread() || closes;
     if unread {
         exchange.conn.linger.set(true);

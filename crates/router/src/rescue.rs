@@ -24,6 +24,10 @@ pub(crate) enum Failure {
     ReadOnly,
     #[error("the request came without TLS, which the route asks for")]
     Insecure,
+    #[error("the route is not for this client")]
+    NotForThem,
+    #[error("the route sends its clients elsewhere")]
+    Elsewhere(StatusCode),
     #[error("{0}")]
     Content(#[from] ContentFault),
     #[error("the deadline passed")]
@@ -99,6 +103,8 @@ impl Failure {
             Failure::ReadOnly => (S::METHOD_NOT_ALLOWED, "this method is not allowed here"),
             Failure::NoRoute | Failure::Reserved => (S::NOT_FOUND, "nothing is served here"),
             Failure::Insecure => (S::PERMANENT_REDIRECT, "this is served with TLS only"),
+            Failure::NotForThem => (S::FORBIDDEN, "this is not for you"),
+            Failure::Elsewhere(status) => (status, "this is served elsewhere"),
             Failure::Content(ContentFault::TooLarge) => (S::PAYLOAD_TOO_LARGE, "the request's content is too large"),
             Failure::Content(ContentFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's content came too slowly"),
             Failure::Content(ContentFault::Broken | ContentFault::Unkept) => {

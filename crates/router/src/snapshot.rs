@@ -19,6 +19,7 @@ use crate::hedge::Hedge;
 use crate::pick::Among;
 use crate::retry;
 use crate::routing::{EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
+use crate::treatment::Treatment;
 use crate::upstream::{RouteState, States, UpstreamState};
 
 /// All routes at one moment.
@@ -117,6 +118,7 @@ pub(crate) struct Policy {
     pub(crate) server_timing: bool,
     pub(crate) own_writes: Option<Arc<OwnWrites>>,
     pub(crate) https: Option<Arc<Https>>,
+    pub(crate) treatment: Option<Arc<Treatment>>,
 }
 
 /// How a route lets clients read what they wrote.
@@ -272,6 +274,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             server_timing: spec.policy.server_timing,
             own_writes: OwnWrites::of(spec),
             https: spec.policy.https.as_ref().map(|https| Arc::new(Https::of(https))),
+            treatment: Treatment::of(&spec.policy, &spec.path_prefix),
         },
         rules: Rules::of(&spec.policy, &state),
         state,

@@ -193,3 +193,46 @@ fn endpoints_come_from_a_list_a_host_or_a_service() {
         assert!(RouterFile::parse("router.toml", &upstream(keys)).is_err(), "{keys}");
     }
 }
+
+#[test]
+fn what_a_route_does_with_requests_is_told_where_it_cannot_be_done() {
+    let told = |keys: &str| {
+        let text = GOOD.replace("retries_max = 0\n", keys);
+        RouterFile::parse("router.toml", &text).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(
+        told("clients = { allow = [\"10.0.0.0/33\"] }\nrewrite = { prefix = \"v2\" }\n"), @r#"
+    `allow` is "10.0.0.0/33": expected an address or a network, such as 10.0.0.7 or 10.0.0.0/8
+      at routes[0].clients.allow[0] (router.toml:14:22)
+      14 | clients = { allow = ["10.0.0.0/33"] }
+         |                      ^^^^^^^^^^^^^
+
+    `prefix` is "v2": expected a path beginning with '/', without spaces, '?', '#', '//' and '.' segments
+      at routes[0].rewrite.prefix (router.toml:15:22)
+      15 | rewrite = { prefix = "v2" }
+         |                      ^^^^
+    "#);
+    insta::assert_snapshot!(
+        told(
+            "redirect = { to = \"//elsewhere\", status = 304 }\n\
+             reply_headers = { set = { connection = \"close\" }, remove = [\"a b\"] }\n"
+        ), @r#"
+    it is neither http(s)://HOST... nor a path that begins with a name of its own
+      at routes[0].redirect.to (router.toml:14:19)
+      14 | redirect = { to = "//elsewhere", status = 304 }
+         |                   ^^^^^^^^^^^^^
+
+    this field is the router's own affair
+      at routes[0].reply_headers.set.connection (router.toml:15:40)
+      15 | reply_headers = { set = { connection = "close" }, remove = ["a b"] }
+         |                                        ^^^^^^^
+
+    this is no name of a header field
+      at routes[0].reply_headers.remove (router.toml:15:60)
+      15 | reply_headers = { set = { connection = "close" }, remove = ["a b"] }
+         |                                                            ^^^^^^^
+    "#);
+    let text = GOOD.replace("retries_max = 0\n", "redirect = { to = \"/new{query}\" }\n");
+    let file = RouterFile::parse("router.toml", &text).unwrap();
+    assert_eq!(file.routes[0].policy.redirect.as_ref().unwrap().status, 308);
+}

@@ -39,7 +39,7 @@ pub(super) async fn run(global: &Global, args: WhyArgs) -> Done {
 
 /// The router's records of a trace out of the log store; a trace has several where an application asks another one.
 async fn in_logs(global: &Global, id: TraceId) -> Result<Vec<Map<String, Value>>, ApiError> {
-    let rows = story_of(global, id).await?.items.into_iter();
+    let rows = story_of(global, id).await.map_err(without_logs)?.items.into_iter();
     let of_router = rows.filter(|row| row.source == "router" && row.fields.contains_key("duration_us"));
     Ok(of_router
         .map(|row| {
@@ -52,6 +52,16 @@ async fn in_logs(global: &Global, id: TraceId) -> Result<Vec<Map<String, Value>>
             fields
         })
         .collect())
+}
+
+/// A router alone has no log store to ask.
+fn without_logs(error: ApiError) -> ApiError {
+    if error.code != "no_such_endpoint" {
+        return error;
+    }
+    ApiError::new(Kind::NotFound, "no_log_store", "what answers here keeps no records of requests").hint(
+        "a router alone writes them with `forebay router serve --access-log FILE`; then `forebay why TRACE --access-log FILE`",
+    )
 }
 
 /// The same out of the access log of a router that runs alone, written as JSON lines.

@@ -92,6 +92,7 @@ fn why_explains_a_request_of_a_router_alone_by_its_access_log() {
     }
     let unknown = "4bf92f3577b34da6a3ce929d0e0e4736";
     router.home.forebay(&["why", unknown, "--access-log", log.to_str().unwrap()]).failed(3, "no_such_request");
+    router.home.forebay(&["why", &id]).failed(3, "no_log_store").says(&["why TRACE --access-log FILE"]);
 }
 
 /// Answers when it has waited for so long.

@@ -45,7 +45,7 @@ pub(crate) use fallback::Page;
 pub use limiter::Figures;
 pub(crate) use limiter::{Limiter, Permit};
 pub use manual::Manual;
-pub(crate) use matching::{Asked, cookie, key_of};
+pub(crate) use matching::{Asked, client, cookie, key_of};
 pub(crate) use rate::RateTable;
 pub(crate) use rules::{RequestLimit, Rules};
 pub(crate) use shed::Shed;
@@ -241,6 +241,8 @@ fn may_be_replaced(failure: Failure) -> bool {
         | Failure::Reserved
         | Failure::ReadOnly
         | Failure::Insecure
+        | Failure::NotForThem
+        | Failure::Elsewhere(_)
         | Failure::Content(_)
         | Failure::Key(_)
         | Failure::TooOften { .. } => false,

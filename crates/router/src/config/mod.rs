@@ -17,6 +17,7 @@ mod rate;
 mod retry;
 mod rotation;
 mod tls;
+mod treatment;
 mod upstream;
 
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ pub use rate::{KeyError, RateConfig, RequestKey};
 pub use retry::RetryConfig;
 pub use rotation::RotationConfig;
 pub use tls::{CertificateConfig, ClientCertificate, TlsConfig, TlsVersion};
+pub(crate) use treatment::editable;
+pub use treatment::{ClientsConfig, FieldEdits, RedirectConfig, RewriteConfig, TreatmentFault};
 pub use upstream::{BudgetConfig, Protocol, UpstreamPolicy};
 
 /// The router's own settings and limits.

@@ -7,7 +7,10 @@ use super::hedge::{self, HedgeConfig};
 use super::idempotency::IdempotencyConfig;
 use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
-use super::{BreakerConfig, DegradeConfig, FallbackConfig, HttpsConfig, LimitConfig, PriorityConfig, RateConfig};
+use super::{
+    BreakerConfig, ClientsConfig, DegradeConfig, FallbackConfig, FieldEdits, HttpsConfig, LimitConfig, PriorityConfig,
+    RateConfig, RedirectConfig, RewriteConfig,
+};
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +63,21 @@ pub struct RoutePolicy {
     /// Whether its requests must come with TLS, and how long browsers remember that. Absent: as they like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https: Option<HttpsConfig>,
+    /// Who may ask. Absent: everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientsConfig>,
+    /// Where its clients are sent instead of asking the application. Absent: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<RedirectConfig>,
+    /// How the application knows the path. Absent: as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<RewriteConfig>,
+    /// What is changed in the header of its requests. Absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_headers: Option<FieldEdits>,
+    /// What is changed in the header of its replies, the router's own among them. Absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_headers: Option<FieldEdits>,
 }
 
 impl Default for RoutePolicy {
@@ -82,6 +100,11 @@ impl Default for RoutePolicy {
             fallback: None,
             degrade: None,
             https: None,
+            clients: None,
+            redirect: None,
+            rewrite: None,
+            request_headers: None,
+            reply_headers: None,
         }
     }
 }

@@ -34,6 +34,7 @@ mod smuggling;
 mod standalone;
 mod storm;
 mod tls;
+mod treatment;
 mod tries;
 mod upstream_tls;
 mod websocket;

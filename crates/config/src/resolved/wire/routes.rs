@@ -1,9 +1,9 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BalanceConfig, BreakerConfig, BudgetConfig, DegradeConfig, EjectionConfig, FallbackConfig, HedgeConfig,
-    HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RotationConfig,
-    RouteConfig, RoutePolicy, UpstreamPolicy,
+    BalanceConfig, BreakerConfig, BudgetConfig, ClientsConfig, DegradeConfig, EjectionConfig, FallbackConfig,
+    FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, Protocol,
+    RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -55,6 +55,16 @@ struct Policy {
     degrade: Option<DegradeConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     https: Option<HttpsConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clients: Option<ClientsConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect: Option<RedirectConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rewrite: Option<RewriteConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_headers: Option<FieldEdits>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_headers: Option<FieldEdits>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     server_timing: bool,
 }
@@ -78,6 +88,11 @@ impl Default for Policy {
             fallback: None,
             degrade: None,
             https: None,
+            clients: None,
+            redirect: None,
+            rewrite: None,
+            request_headers: None,
+            reply_headers: None,
             server_timing: false,
         }
     }
@@ -155,6 +170,11 @@ impl From<RoutePolicy> for Policy {
             fallback,
             degrade,
             https,
+            clients,
+            redirect,
+            rewrite,
+            request_headers,
+            reply_headers,
             server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(Hedge::from));
@@ -175,6 +195,11 @@ impl From<RoutePolicy> for Policy {
             fallback,
             degrade,
             https,
+            clients,
+            redirect,
+            rewrite,
+            request_headers,
+            reply_headers,
             server_timing,
         }
     }
@@ -199,6 +224,11 @@ impl From<Policy> for RoutePolicy {
             fallback,
             degrade,
             https,
+            clients,
+            redirect,
+            rewrite,
+            request_headers,
+            reply_headers,
             server_timing,
         } = from;
         let (retry, hedge) = (retry.into(), hedge.map(HedgeConfig::from));
@@ -219,6 +249,11 @@ impl From<Policy> for RoutePolicy {
             fallback,
             degrade,
             https,
+            clients,
+            redirect,
+            rewrite,
+            request_headers,
+            reply_headers,
             server_timing,
         }
     }
