@@ -16,6 +16,7 @@ mod body;
 mod budget;
 mod capacity;
 mod checked;
+mod compress;
 pub mod config;
 mod conn;
 mod deadline;

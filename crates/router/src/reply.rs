@@ -1,6 +1,7 @@
 //! The reply on its way to the client: an endpoint's, streamed, or the router's own.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use net::stream::Stream;
 use serde::Serialize;
 use stdx::trace::TraceId;
 
+use crate::compress::Coder;
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
@@ -28,6 +30,8 @@ pub(crate) struct ReplyBody {
     content: Content,
     exchange: Exchange,
     is_last: bool,
+    /// What compresses the content.
+    coder: Option<Box<Coder>>,
 }
 
 /// A connection that an endpoint has switched to another protocol.
@@ -56,6 +60,8 @@ pub(crate) enum ReplyFault {
     Broken(#[from] Fault),
     #[error("the endpoint's reply did not go on in time")]
     Stalled,
+    #[error("the reply could not be compressed: {0}")]
+    Coding(#[from] std::io::Error),
 }
 
 #[derive(Debug)]
@@ -99,7 +105,7 @@ fn of_journal(mut exchange: Exchange, recorded: Recorded) -> Response<ReplyBody>
     }
     head.headers.remove(fields::WROTE);
     let is_last = finish_head(&mut head.headers, &exchange, false);
-    Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange, is_last })
+    Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange, is_last, coder: None })
 }
 
 /// An endpoint's reply, as the client gets it.
@@ -118,7 +124,14 @@ fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
         head.headers.remove(fields::TRACE);
     }
     let is_last = finish_head(&mut head.headers, &exchange, false);
-    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange, is_last };
+    let coder = match &exchange.compress {
+        Some(wish) if !incoming.is_end_stream() => {
+            let room = &exchange.worker.shared.compressions;
+            wish.begin(head.status, &mut head.headers, || Arc::clone(room).try_acquire_owned().ok())
+        }
+        _ => None,
+    };
+    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange, is_last, coder };
     if body.is_end_stream() {
         body.end();
     }
@@ -149,7 +162,7 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     };
     exchange.replies(status, Some(&failure));
     let is_last = finish_head(&mut headers, &exchange, failure.closes());
-    let mut response = Response::new(ReplyBody { content: Content::Text(text), exchange, is_last });
+    let mut response = Response::new(ReplyBody { content: Content::Text(text), exchange, is_last, coder: None });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -172,7 +185,7 @@ pub(crate) fn of_itself(mut exchange: Exchange, status: StatusCode, said: &impl 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let is_last = finish_head(&mut headers, &exchange, false);
-    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange, is_last });
+    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange, is_last, coder: None });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -257,7 +270,10 @@ impl Body for ReplyBody {
         let polled = match &mut this.content {
             Content::Ended => Poll::Ready(None),
             Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Content::Endpoint { incoming, .. } => from_endpoint(incoming, &this.exchange.conn, cx),
+            Content::Endpoint { incoming, .. } => match &mut this.coder {
+                None => from_endpoint(incoming, &this.exchange.conn, cx),
+                Some(coder) => coder.poll(cx, |cx| from_endpoint(incoming, &this.exchange.conn, cx)),
+            },
         };
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
@@ -287,7 +303,9 @@ impl Body for ReplyBody {
         match &self.content {
             Content::Ended => true,
             Content::Text(text) => text.is_empty(),
-            Content::Endpoint { incoming, .. } => incoming.is_end_stream(),
+            Content::Endpoint { incoming, .. } => {
+                self.coder.as_ref().map_or_else(|| incoming.is_end_stream(), |coder| coder.is_ended())
+            }
         }
     }
 
@@ -295,6 +313,7 @@ impl Body for ReplyBody {
         match &self.content {
             Content::Ended => SizeHint::with_exact(0),
             Content::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Endpoint { .. } if self.coder.is_some() => SizeHint::default(),
             Content::Endpoint { incoming, .. } => incoming.size_hint(),
         }
     }

@@ -3,6 +3,7 @@
 mod balance;
 mod breaker;
 mod check;
+mod compress;
 mod dns;
 mod fallback;
 mod hedge;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
 pub use breaker::BreakerConfig;
 pub use check::CheckConfig;
+pub use compress::{CompressConfig, ContentCoding};
 pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
@@ -124,6 +126,8 @@ pub struct Config {
     pub answers_max: u32,
     /// Bytes of them, on disk in the data folder; without one in memory.
     pub answers_bytes_max: u64,
+    /// Replies that are compressed at once, each of which takes up to 1 MiB; beyond it they go out as they are.
+    pub compressions_max: u32,
     /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
     /// it they are cut.
     pub overtaken_max: u16,
@@ -168,6 +172,7 @@ impl Default for Config {
             kept_disk_bytes_max: 1 << 30,
             answers_max: 100_000,
             answers_bytes_max: 256 << 20,
+            compressions_max: 64,
             overtaken_max: 256,
             held_max: 1_000,
             drain_idle_ms: 500,

@@ -5,6 +5,7 @@ mod basics;
 mod breakers;
 mod by_hand;
 mod codec;
+mod compress;
 mod endpoint;
 mod figures;
 mod forwarded;

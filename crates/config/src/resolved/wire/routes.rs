@@ -1,9 +1,10 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BalanceConfig, BreakerConfig, BudgetConfig, ClientsConfig, DegradeConfig, EjectionConfig, FallbackConfig,
-    FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, Protocol,
-    RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
+    BalanceConfig, BreakerConfig, BudgetConfig, ClientsConfig, CompressConfig, DegradeConfig, EjectionConfig,
+    FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig,
+    PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig, RoutePolicy,
+    UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -54,6 +55,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     degrade: Option<DegradeConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    compress: Option<CompressConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     https: Option<HttpsConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<ClientsConfig>,
@@ -87,6 +90,7 @@ impl Default for Policy {
             rate: None,
             fallback: None,
             degrade: None,
+            compress: None,
             https: None,
             clients: None,
             redirect: None,
@@ -169,6 +173,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            compress,
             https,
             clients,
             redirect,
@@ -194,6 +199,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            compress,
             https,
             clients,
             redirect,
@@ -223,6 +229,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            compress,
             https,
             clients,
             redirect,
@@ -248,6 +255,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            compress,
             https,
             clients,
             redirect,
