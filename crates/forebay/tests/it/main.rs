@@ -13,6 +13,7 @@ mod output;
 mod planes;
 mod procfile;
 mod python;
+mod python_http;
 mod queue_crash;
 mod queue_disk;
 mod queue_scale;
