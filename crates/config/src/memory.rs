@@ -13,6 +13,8 @@ const QUEUE_CONNECTION_BYTES: u64 = 4 << 10;
 const HTTP_CONNECTION_BYTES: u64 = 32 << 10;
 /// What one first answer costs beside its bytes on disk.
 const ANSWER_BYTES: u64 = 256;
+/// The state of a reply that is compressed.
+const COMPRESSION_BYTES: u64 = 1 << 20;
 /// What one session with TLS may hold: what came in and is not whole, what is to go out and was not taken.
 const TLS_SESSION_BYTES: u64 = 52 << 10;
 /// What one connection with HTTP/2 may hold of contents that nobody takes.
@@ -82,7 +84,7 @@ fn row(what: String, count: u64, each: u64) -> Row {
     Row { what, bytes: count.saturating_mul(each) }
 }
 
-fn of_router(router: &router::config::Config) -> [Row; 8] {
+fn of_router(router: &router::config::Config) -> [Row; 9] {
     let head = u64::from(router.header_bytes_max) + u64::from(router.target_bytes_max);
     let connections = u64::from(router.connections_max);
     let http2 = &router.http2;
@@ -103,6 +105,11 @@ fn of_router(router: &router::config::Config) -> [Row; 8] {
             "router.http2.requests_max x header_bytes_max".into(),
             if http2.enabled { http2.requests_max.into() } else { 0 },
             router.header_bytes_max.into(),
+        ),
+        row(
+            format!("router.compressions_max x {COMPRESSION_BYTES}"),
+            router.compressions_max.into(),
+            COMPRESSION_BYTES,
         ),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("router.cache_bytes_max".into(), 1, router.cache_bytes_max),

@@ -9,6 +9,7 @@ use http_body::Body;
 use crate::body::{ClientBody, Content, ContentFault};
 use crate::cache;
 use crate::capacity;
+use crate::compress::Wish;
 use crate::conn::Conn;
 use crate::deadline;
 use crate::edge;
@@ -75,6 +76,9 @@ async fn pass(
     let path: Box<str> = path.into();
     if let Some(treatment) = &routed.policy.treatment {
         treat(treatment, exchange, &admitted.host, &mut head)?;
+    }
+    if let Some(rule) = &routed.policy.compress {
+        exchange.compress = Some(Box::new(Wish::of(rule, &head.method, &head.headers)));
     }
     let bytes_max = routed.policy.body_bytes_max;
     let content = match content {

@@ -17,6 +17,7 @@ mod budget;
 mod cache;
 mod capacity;
 mod checked;
+mod compress;
 pub mod config;
 mod conn;
 mod deadline;

@@ -1,10 +1,12 @@
 //! The reply on its way to the client: an endpoint's, streamed, or the router's own.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::response::Parts;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use net::stream::Stream;
@@ -12,6 +14,7 @@ use serde::Serialize;
 use stdx::trace::TraceId;
 
 use crate::cache::{self, Cached, CachedContent};
+use crate::compress::Coder;
 use crate::conn::Conn;
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
@@ -29,6 +32,8 @@ pub(crate) struct ReplyBody {
     content: Content,
     exchange: Exchange,
     is_last: bool,
+    /// What compresses the content.
+    coder: Option<Box<Coder>>,
 }
 
 /// A connection that an endpoint has switched to another protocol.
@@ -59,6 +64,8 @@ pub(crate) enum ReplyFault {
     Stalled,
     #[error("the fetch that the reply came from broke off")]
     CutOff,
+    #[error("the reply could not be compressed: {0}")]
+    Coding(#[from] std::io::Error),
 }
 
 #[derive(Debug)]
@@ -106,7 +113,7 @@ fn of_journal(mut exchange: Exchange, recorded: Recorded) -> Response<ReplyBody>
     }
     head.headers.remove(fields::WROTE);
     let is_last = finish_head(&mut head.headers, &exchange, false);
-    Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange, is_last })
+    Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange, is_last, coder: None })
 }
 
 fn of_cache(mut exchange: Exchange, cached: Cached) -> Response<ReplyBody> {
@@ -114,7 +121,8 @@ fn of_cache(mut exchange: Exchange, cached: Cached) -> Response<ReplyBody> {
     exchange.replies(head.status, None);
     head.headers.remove(fields::WROTE);
     let is_last = finish_head(&mut head.headers, &exchange, false);
-    let mut body = ReplyBody { content: Content::Cached(content), exchange, is_last };
+    let coder = coder(&exchange, &mut head, content.is_ended());
+    let mut body = ReplyBody { content: Content::Cached(content), exchange, is_last, coder };
     if body.is_end_stream() {
         body.end();
     }
@@ -137,11 +145,19 @@ fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
         head.headers.remove(fields::TRACE);
     }
     let is_last = finish_head(&mut head.headers, &exchange, false);
-    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange, is_last };
+    let coder = coder(&exchange, &mut head, incoming.is_end_stream());
+    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange, is_last, coder };
     if body.is_end_stream() {
         body.end();
     }
     Response::from_parts(head, body)
+}
+
+/// What compresses a reply on its way, where its route and its client want that.
+fn coder(exchange: &Exchange, head: &mut Parts, is_empty: bool) -> Option<Box<Coder>> {
+    let wish = exchange.compress.as_ref().filter(|_| !is_empty)?;
+    let room = &exchange.worker.shared.compressions;
+    wish.begin(head.status, &mut head.headers, || Arc::clone(room).try_acquire_owned().ok())
 }
 
 /// The router's own reply to a request that it could not pass on.
@@ -168,7 +184,7 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     };
     exchange.replies(status, Some(&failure));
     let is_last = finish_head(&mut headers, &exchange, failure.closes());
-    let mut response = Response::new(ReplyBody { content: Content::Text(text), exchange, is_last });
+    let mut response = Response::new(ReplyBody { content: Content::Text(text), exchange, is_last, coder: None });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -191,7 +207,7 @@ pub(crate) fn of_itself(mut exchange: Exchange, status: StatusCode, said: &impl 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let is_last = finish_head(&mut headers, &exchange, false);
-    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange, is_last });
+    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange, is_last, coder: None });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -295,8 +311,14 @@ impl Body for ReplyBody {
         let polled = match &mut this.content {
             Content::Ended => Poll::Ready(None),
             Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Content::Endpoint { incoming, .. } => from_endpoint(incoming, &this.exchange.conn, cx),
-            Content::Cached(cached) => from_cache(cached, &this.exchange.conn, cx),
+            Content::Endpoint { incoming, .. } => match &mut this.coder {
+                None => from_endpoint(incoming, &this.exchange.conn, cx),
+                Some(coder) => coder.poll(cx, |cx| from_endpoint(incoming, &this.exchange.conn, cx)),
+            },
+            Content::Cached(cached) => match &mut this.coder {
+                None => from_cache(cached, &this.exchange.conn, cx),
+                Some(coder) => coder.poll(cx, |cx| from_cache(cached, &this.exchange.conn, cx)),
+            },
         };
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
@@ -326,6 +348,9 @@ impl Body for ReplyBody {
         match &self.content {
             Content::Ended => true,
             Content::Text(text) => text.is_empty(),
+            Content::Endpoint { .. } | Content::Cached(_) if self.coder.is_some() => {
+                self.coder.as_ref().is_none_or(|coder| coder.is_ended())
+            }
             Content::Endpoint { incoming, .. } => incoming.is_end_stream(),
             Content::Cached(cached) => cached.is_ended(),
         }
@@ -335,6 +360,7 @@ impl Body for ReplyBody {
         match &self.content {
             Content::Ended => SizeHint::with_exact(0),
             Content::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Endpoint { .. } | Content::Cached(_) if self.coder.is_some() => SizeHint::default(),
             Content::Endpoint { incoming, .. } => incoming.size_hint(),
             Content::Cached(cached) => cached.length().map_or_else(SizeHint::default, SizeHint::with_exact),
         }

@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     /// Seats for connections with HTTP/2, and for requests on them.
     pub(crate) http2_connections: Semaphore,
     pub(crate) http2_requests: Arc<Semaphore>,
+    /// Room for replies that are compressed.
+    pub(crate) compressions: Arc<Semaphore>,
     pub(crate) adopted: Notify,
     /// Workers whose thread has not ended.
     pub(crate) running: watch::Sender<usize>,
@@ -120,6 +122,7 @@ impl Shared {
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             http2_connections: Semaphore::new(config.http2.connections_max as usize),
             http2_requests: Arc::new(Semaphore::new(config.http2.requests_max as usize)),
+            compressions: Arc::new(Semaphore::new(config.compressions_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),
             room: Arc::new(stores.room),

@@ -11,7 +11,9 @@ use stdx::ids::{ReleaseNo, Scope};
 
 use crate::balance::{self, Balance, Choice};
 use crate::capacity::{AppState, RequestLimit, Rules};
-use crate::config::{BalanceConfig, BreakerConfig, Config, IdempotencyConfig, Protocol, UpstreamPolicy};
+use crate::config::{
+    BalanceConfig, BreakerConfig, CompressConfig, Config, IdempotencyConfig, Protocol, UpstreamPolicy,
+};
 use crate::edge::Https;
 use crate::endpoint::{Endpoint, EndpointKey};
 use crate::hedge::Hedge;
@@ -118,6 +120,7 @@ pub(crate) struct Policy {
     pub(crate) server_timing: bool,
     pub(crate) own_writes: Option<Arc<OwnWrites>>,
     pub(crate) https: Option<Arc<Https>>,
+    pub(crate) compress: Option<Arc<CompressConfig>>,
     pub(crate) treatment: Option<Arc<Treatment>>,
 }
 
@@ -274,6 +277,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             cache: spec.policy.cache.as_ref().map(|cache| Arc::new(cache.policy())),
             server_timing: spec.policy.server_timing,
             own_writes: OwnWrites::of(spec),
+            compress: spec.policy.compress.clone().map(Arc::new),
             https: spec.policy.https.as_ref().map(|https| Arc::new(Https::of(https))),
             treatment: Treatment::of(&spec.policy, &spec.path_prefix),
         },

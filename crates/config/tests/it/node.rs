@@ -98,6 +98,7 @@ fn the_memory_budgets_are_shown_with_what_sets_them() {
      390.6 MiB  router.connections_max x (header_bytes_max + target_bytes_max)
      256.0 MiB  queue.volatile_bytes_max
      125.0 MiB  router.http2.connections_max x 65536
+      64.0 MiB  router.compressions_max x 1048576
       64.0 MiB  queue.input_bytes_max
       64.0 MiB  queue.http_input_bytes_max
       62.5 MiB  router.http2.requests_max x header_bytes_max
@@ -111,7 +112,7 @@ fn the_memory_budgets_are_shown_with_what_sets_them() {
       16.0 MiB  queue.body_cache_bytes_max
       16.0 MiB  logs.pending_bytes_max x 2 (waiting, being written)
       15.6 MiB  logs.tails_max x tail_records_max x 256
-    3250.5 MiB  in all; memory_bytes_max is 4096.0 MiB
+    3314.5 MiB  in all; memory_bytes_max is 4096.0 MiB
     "#);
 }
 

@@ -92,7 +92,7 @@ fn slips_are_told() {
          |            ^^^^^^
     hint: did you mean `shop`?
     "#);
-    let text = "schema = 1\n[upstreams.a]\nendpoints = [\"localhost:80\"]\n[upstreams.b]\nendpoints = []\n[upstreams.c]\n[[routes]]\nprocess = \"a\"\n";
+    let text = "schema = 1\n[upstreams.a]\nendpoints = [\"localhost:80\"]\n[upstreams.b]\nendpoints = []\n[upstreams.c]\n[[routes]]\nbackend = \"a\"\n";
     let error = RouterFile::parse("router.toml", text).unwrap_err().to_string();
     let (told, known) = error.split_once("\nhint: known here: ").unwrap();
     assert!(known.starts_with("body_bytes_max, ") && known.ends_with(", upstream"), "{known}");
@@ -107,9 +107,9 @@ fn slips_are_told() {
       7 | [[routes]]
         | ^^^^^^^^^^
 
-    unknown key `process` in routes[0]
-      at routes[0].process (router.toml:8:1)
-      8 | process = "a"
+    unknown key `backend` in routes[0]
+      at routes[0].backend (router.toml:8:1)
+      8 | backend = "a"
         | ^^^^^^^
     "#);
     let twice =

@@ -4,6 +4,7 @@ mod balance;
 mod breaker;
 mod cache;
 mod check;
+mod compress;
 mod dns;
 mod fallback;
 mod hedge;
@@ -31,6 +32,7 @@ pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
 pub use breaker::BreakerConfig;
 pub use cache::{CacheConfig, CookieCaching};
 pub use check::CheckConfig;
+pub use compress::{CompressConfig, ContentCoding};
 pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
 pub use hedge::HedgeConfig;
@@ -139,6 +141,8 @@ pub struct Config {
     pub cache_waiters_max: u32,
     /// Bytes of answers on their way into the cache, all together; beyond it they are passed on and not kept.
     pub cache_arriving_bytes_max: u64,
+    /// Replies that are compressed at once, each of which takes up to 1 MiB; beyond it they go out as they are.
+    pub compressions_max: u32,
     /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
     /// it they are cut.
     pub overtaken_max: u16,
@@ -188,6 +192,7 @@ impl Default for Config {
             cache_fetches_max: 1_024,
             cache_waiters_max: 4_096,
             cache_arriving_bytes_max: 16 << 20,
+            compressions_max: 64,
             overtaken_max: 256,
             held_max: 1_000,
             drain_idle_ms: 500,

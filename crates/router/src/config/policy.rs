@@ -8,8 +8,8 @@ use super::idempotency::IdempotencyConfig;
 use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
 use super::{
-    BreakerConfig, CacheConfig, ClientsConfig, DegradeConfig, FallbackConfig, FieldEdits, HttpsConfig, LimitConfig,
-    PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
+    BreakerConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig, FallbackConfig, FieldEdits, HttpsConfig,
+    LimitConfig, PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
 };
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
@@ -63,6 +63,9 @@ pub struct RoutePolicy {
     /// At which degrade levels of its application the route is there. Absent: at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degrade: Option<DegradeConfig>,
+    /// Which replies are compressed on their way. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compress: Option<CompressConfig>,
     /// Whether its requests must come with TLS, and how long browsers remember that. Absent: as they like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https: Option<HttpsConfig>,
@@ -103,6 +106,7 @@ impl Default for RoutePolicy {
             rate: None,
             fallback: None,
             degrade: None,
+            compress: None,
             https: None,
             clients: None,
             redirect: None,

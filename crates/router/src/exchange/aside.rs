@@ -32,6 +32,7 @@ impl Exchange {
             taken: Taken::default(),
             secure: false,
             location: None,
+            compress: None,
             started,
             deadline: started + routed.policy.deadline,
             route: Some(routed.clone()),

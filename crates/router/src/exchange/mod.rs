@@ -16,6 +16,7 @@ pub(crate) use self::aside::Learned;
 use crate::access::{AccessRecord, Agent, Event, Outcome, TARGET_BYTES_MAX, Try, TryKind, What};
 use crate::body::Meter;
 use crate::capacity::Taken;
+use crate::compress::Wish;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
 use crate::idempotency::Hash;
@@ -49,6 +50,8 @@ pub(crate) struct Exchange {
     pub(crate) taken: Taken,
     /// It has come by TLS; looked at only where the route asks for that.
     pub(crate) secure: bool,
+    /// How its reply may be compressed, where the route asks for that.
+    pub(crate) compress: Option<Box<Wish>>,
     /// Where its client is sent instead.
     pub(crate) location: Option<Box<HeaderValue>>,
     started: Mono,
@@ -79,6 +82,7 @@ impl Exchange {
             has_content: false,
             taken: Taken::default(),
             secure: false,
+            compress: None,
             location: None,
             started,
             deadline: started,

@@ -6,6 +6,7 @@ mod breakers;
 mod by_hand;
 mod cache;
 mod codec;
+mod compress;
 mod endpoint;
 mod figures;
 mod forwarded;

@@ -1,10 +1,10 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BalanceConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, DegradeConfig, EjectionConfig,
-    FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig, OwnWritesConfig,
-    PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig, RoutePolicy,
-    UpstreamPolicy,
+    BalanceConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig,
+    EjectionConfig, FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig,
+    OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig,
+    RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -57,6 +57,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     degrade: Option<DegradeConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    compress: Option<CompressConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     https: Option<HttpsConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<ClientsConfig>,
@@ -91,6 +93,7 @@ impl Default for Policy {
             rate: None,
             fallback: None,
             degrade: None,
+            compress: None,
             https: None,
             clients: None,
             redirect: None,
@@ -174,6 +177,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            compress,
             https,
             clients,
             redirect,
@@ -200,6 +204,7 @@ impl From<RoutePolicy> for Policy {
             rate,
             fallback,
             degrade,
+            compress,
             https,
             clients,
             redirect,
@@ -230,6 +235,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            compress,
             https,
             clients,
             redirect,
@@ -256,6 +262,7 @@ impl From<Policy> for RoutePolicy {
             rate,
             fallback,
             degrade,
+            compress,
             https,
             clients,
             redirect,
