@@ -17,6 +17,11 @@ const NAMED: &[(&str, &str)] = &[
         "conditional-lm-fresh-no-lm",
         "the stored response is newer than If-Modified-Since says, so by RFC 9111 section 4.3.2 the answer is 200",
     ),
+    ("method-POST", "answers to POST are not kept: it is passed on with its content, whoever asked before"),
+    (
+        "headers-store-Transfer-Encoding",
+        "the answer names a transfer coding that does not exist, so where it ends nobody knows: 502 (RFC 9112 section 6.1)",
+    ),
     ("partial-store-partial-reuse-partial", PART),
     ("partial-store-partial-reuse-partial-byterange", PART),
     ("partial-store-partial-reuse-partial-absent", PART),

@@ -1,6 +1,6 @@
 //! A small caching reverse proxy over this crate: `cargo run -p http-cache --example proxy -- LISTEN ORIGIN`.
 //!
-//! It shows how the pieces are driven, and the public conformance suite runs against it. It is no product: one connection to
+//! It shows how the pieces are driven, which the router drives in its own way. It is no product: one connection to
 //! the origin per request, no limits on what clients send.
 
 mod body;
