@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
-pub(crate) use by_hand::{BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level};
+pub(crate) use by_hand::{BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level, PurgeArgs};
 pub(crate) use dead::{DeadArgs, DeadFlags, ReplayArgs};
 pub(crate) use queue::{
     ImportArgs, JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueServeArgs, QueueVerb, RestoreArgs, ScopeFlags,
@@ -109,6 +109,8 @@ pub(crate) enum Verb {
     /// Faults on demand: add, list, remove
     #[command(subcommand, arg_required_else_help = true)]
     Fault(FaultVerb),
+    /// Purge answers from the caches of routes, by address or surrogate key
+    Purge(PurgeArgs),
     /// Secrets of an application: set, list, remove
     #[command(subcommand, arg_required_else_help = true)]
     Secrets(SecretsVerb),

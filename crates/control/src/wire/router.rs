@@ -170,6 +170,32 @@ impl AuditAction {
     }
 }
 
+/// `POST /v1/router/purge`: what is to go from the caches of all routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeRequest {
+    /// Addresses, `https://shop.example/a?b`, or targets at any host, `/a?b`; a `*` at the end stands for whatever follows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Names that answers carry in `Surrogate-Key` or `Cache-Tag`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// What is meant becomes stale and stays, for when the application fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub soft: bool,
+}
+
+/// What was purged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeReport {
+    /// Answers that were kept.
+    pub answers: u64,
+    /// Fetches under way whose answer will not be kept.
+    pub under_way: u64,
+}
+
 /// `POST /v1/router/overrides`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OverrideRequest {

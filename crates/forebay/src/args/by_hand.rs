@@ -172,3 +172,24 @@ mod tests {
         }
     }
 }
+
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  forebay purge https://shop.example/page?n=1 /robots.txt\n  forebay purge '/assets/*'\n  \
+                  forebay purge --key article-17 --soft\n  forebay purge --all"
+)]
+pub(crate) struct PurgeArgs {
+    /// Addresses, or paths at any host; a `*` at the end stands for whatever follows
+    #[arg(value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+    /// A name that answers carry in Surrogate-Key or Cache-Tag; may be given often
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// Everything
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Make it stale instead: it stands in for an application that fails, where it allows that
+    #[arg(long)]
+    pub(crate) soft: bool,
+}

@@ -11,6 +11,7 @@ mod figures;
 mod logs;
 mod node;
 mod ps;
+mod purge;
 mod queue;
 mod releases;
 mod router;
@@ -50,6 +51,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Breaker(verb) => breaker::run(&global, verb).await,
         Verb::Degrade(args) => degrade::run(&global, args).await,
         Verb::Fault(verb) => fault::run(&global, verb).await,
+        Verb::Purge(args) => purge::run(&global, args).await,
         Verb::Beanstalkd(args) => beanstalkd::run(&args.flags).await,
         Verb::Secrets(verb) => secrets::run(&global, verb).await,
         Verb::Schema(args) => schema::run(&args),

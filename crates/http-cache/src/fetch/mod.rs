@@ -10,6 +10,7 @@
 //! [`FetchTable::read`] and [`FetchTable::leave`] per waiter; [`FetchTable::expire`] by the clock.
 
 mod answers;
+mod disown;
 mod flow;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,6 +34,8 @@ struct Fetch<W> {
     flow: Option<Flow>,
     /// Whether the response is shared; set with `flow`.
     stored: Option<Arc<Stored>>,
+    /// What it brings was purged on its way.
+    disowned: bool,
 }
 
 struct Waiting<W> {
@@ -132,7 +135,8 @@ impl<W> FetchTable<W> {
         self.numbers += 1;
         let id = FetchId(self.numbers);
         let leader = WaiterId(self.numbers + 1);
-        let fetch = Fetch { key: key.clone(), leader, waiting: BTreeMap::new(), flow: None, stored: None };
+        let fetch =
+            Fetch { key: key.clone(), leader, waiting: BTreeMap::new(), flow: None, stored: None, disowned: false };
         self.fetches.insert(id, fetch);
         self.by_key.entry(key.clone()).or_default().push(id);
         let waiter = self.wait(id, request, deadline);
@@ -205,7 +209,7 @@ impl<W> FetchTable<W> {
         let Some(fetch) = self.fetches.get_mut(&id) else { return (None, Vec::new()) };
         let Some(flow) = fetch.flow.as_mut() else { return (None, self.fail(id).released) };
         flow.end();
-        let whole = fetch.stored.is_some() && flow.is_whole();
+        let whole = fetch.stored.is_some() && flow.is_whole() && !fetch.disowned;
         let chunks = whole.then(|| flow.chunks());
         let wake: Vec<WaiterId> = flow.readers().collect();
         self.drop_if_done(id, wake.is_empty());

@@ -114,6 +114,12 @@ impl<B> Store<B> {
         self.entries.get(key).map_or(&[], Vec::as_slice)
     }
 
+    /// The keys that please, in no order. It looks at all of them.
+    #[must_use]
+    pub fn keys(&self, which: impl Fn(&str) -> bool) -> Vec<Key> {
+        self.entries.keys().filter(|key| which(key)).cloned().collect()
+    }
+
     /// One entry, if it is still there.
     #[must_use]
     pub fn entry(&self, id: EntryId) -> Option<&Entry<B>> {
@@ -199,7 +205,7 @@ impl<B> Store<B> {
 
     /// Removes all whose key does not please; how many. For a whole partition, say.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) -> usize {
-        let gone: Vec<Key> = self.entries.keys().filter(|key| !keep(key)).cloned().collect();
+        let gone = self.keys(|key| !keep(key));
         gone.into_iter().map(|key| self.purge(&key)).sum()
     }
 

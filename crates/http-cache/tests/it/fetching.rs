@@ -331,3 +331,20 @@ fn all_fetches_together_keep_no_more_than_the_bound() {
     table.pardon("b");
     assert!(matches!(table.join(&"b".into(), (), UnixMs(1), now, |_, ()| true), Join::Lead(..)));
 }
+
+#[test]
+fn what_was_purged_on_its_way_goes_to_those_who_wait_and_is_not_kept() {
+    let mut table = table();
+    let Join::Lead(old, leader) = join(&mut table, "a") else { panic!() };
+    assert_eq!(table.disown(|key, stored| key == "other" || stored.is_some()), 0);
+    assert_eq!(table.disown(|key, stored| key == "k" && stored.is_none()), 1);
+    assert_eq!(table.disown(|_, _| true), 0, "once is enough");
+    let Join::Lead(new, _) = join(&mut table, "a") else { panic!("who comes later gets nothing older") };
+    table.head(old, &Shared::Yes(for_foo("a")), at(0), fits);
+    table.push(old, Bytes::from_static(b"old"), at(0));
+    assert!(matches!(table.read(leader), Read::Chunk(_)));
+    assert!(table.finish(old).0.is_none());
+    table.head(new, &Shared::Yes(for_foo("a")), at(0), fits);
+    table.push(new, Bytes::from_static(b"new"), at(0));
+    assert!(table.finish(new).0.is_some());
+}

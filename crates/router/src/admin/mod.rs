@@ -7,13 +7,15 @@
 //! GET    /v1/router/audit                                               -> Listing<AuditRow>
 //! GET    /v1/router/routes                                              -> Listing<RouteRow>
 //! GET    /v1/router/upstreams                                           -> Listing<EndpointRow>
+//! POST   /v1/router/purge               PurgeRequest                    -> PurgeReport
 //! ```
 
 mod by_hand;
 mod live;
+mod purge;
 
 use axum::Router;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use crate::handle::Handle;
 
@@ -25,5 +27,6 @@ pub fn routes(handle: Handle) -> Router {
         .route("/v1/router/routes", get(live::routes))
         .route("/v1/router/upstreams", get(live::upstreams))
         .route("/v1/router/audit", get(by_hand::audit))
+        .route("/v1/router/purge", post(purge::purge))
         .with_state(handle)
 }

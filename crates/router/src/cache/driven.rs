@@ -28,9 +28,9 @@ type Chunks = Arc<[Bytes]>;
 /// What all routes with a cache share.
 pub(crate) struct Cache(Mutex<Inner>);
 
-struct Inner {
-    store: Store<Chunks>,
-    table: FetchTable<Arc<Waiting>>,
+pub(super) struct Inner {
+    pub(super) store: Store<Chunks>,
+    pub(super) table: FetchTable<Arc<Waiting>>,
     /// Those who wait for a head.
     turns: HashMap<WaiterId, oneshot::Sender<Turn>>,
     /// Those who wait for more content.
@@ -90,7 +90,7 @@ impl Cache {
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,9 +118,11 @@ impl Cache {
         Some((inner.found(key, hit.variant)?, hit))
     }
 
-    /// Forgets all variants of a resource.
+    /// Forgets all variants of a resource; what of it is on its way is not kept.
     pub(super) fn purge(&self, key: &Key) {
-        self.lock().store.purge(key);
+        let mut inner = self.lock();
+        inner.store.purge(key);
+        inner.table.disown(|one, _| *one == **key);
     }
 
     /// Takes in the answer to a HEAD.

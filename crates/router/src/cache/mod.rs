@@ -8,6 +8,7 @@ mod asking;
 mod content;
 mod driven;
 mod fetch;
+mod purge;
 mod share;
 
 use std::rc::Rc;
@@ -18,9 +19,12 @@ use http_cache::{CacheStatus, Conditions, Decision, Forwarded, Hit, Key, Policy,
 
 pub(crate) use self::content::{Cached, CachedContent, CutOff};
 pub(crate) use self::driven::Cache;
+pub(crate) use self::purge::PurgeError;
 
 use self::asking::{Asking, key_of};
 use self::driven::Found;
+use stdx::clock::SharedClock;
+
 use crate::access::What;
 use crate::answer;
 use crate::capacity;
@@ -186,5 +190,9 @@ fn say(headers: &mut HeaderMap, hit_left_s: Option<i64>, forwarded: Option<Forwa
 }
 
 fn unix_ms(worker: &Worker) -> UnixMs {
-    UnixMs(worker.clock.wall().0 / 1_000_000)
+    wall_ms(&worker.clock)
+}
+
+fn wall_ms(clock: &SharedClock) -> UnixMs {
+    UnixMs(clock.wall().0 / 1_000_000)
 }

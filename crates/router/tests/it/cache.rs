@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use control::wire::router::{PurgeReport, PurgeRequest};
 use router::access::What;
 use router::config::CacheConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -337,4 +338,50 @@ async fn a_tunnel_is_nobody_elses() {
     }
     assert_eq!(rig.get("/").await.content, "page");
     assert_eq!(a.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_purged_is_fetched_anew() {
+    let a = counting("cache-control: max-age=60, stale-if-error=60\r\nsurrogate-key: all even").await;
+    let rig = caching().policy(|policy| policy.retries_max = 0).endpoint(&a).start();
+    let purge = |urls: &[&str], keys: &[&str], soft| {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_string()).collect();
+        rig.handle.purge(&PurgeRequest { urls: own(urls), keys: own(keys), all: false, soft }).unwrap()
+    };
+    for path in ["/a/1", "/a/2", "/b"] {
+        rig.get(path).await;
+    }
+    assert_eq!(purge(&["http://shop/a/1", "/c"], &["odd"], false), PurgeReport { answers: 1, under_way: 0 });
+    assert_eq!(
+        (rig.get("/a/1").await.content.as_str(), rig.get("/a/2").await.content.as_str()),
+        ("answer 3", "answer 1")
+    );
+    assert_eq!(purge(&["/a/*"], &[], false).answers, 2);
+    assert_eq!(
+        (rig.get("/a/2").await.content.as_str(), rig.get("/b").await.content.as_str()),
+        ("answer 4", "answer 2")
+    );
+    assert_eq!(purge(&[], &["even"], true).answers, 2);
+    assert_eq!(rig.get("/b").await.content, "answer 5", "stale");
+    a.kill().await;
+    assert_eq!(rig.get("/a/2").await.content, "answer 4", "what is stale stands in for it");
+    assert!(rig.handle.purge(&PurgeRequest::default()).is_err());
+}
+
+#[tokio::test]
+async fn what_was_asked_before_a_purge_is_not_kept_after_it() {
+    let (open, gate) = watch::channel(false);
+    let count = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&count);
+    let (addr, _origin) = origin(gate, move || asked.fetch_add(1, SeqCst)).await;
+    let rig = caching().address(addr).start();
+    let mut before = rig.client().await;
+    before.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    eventually(|| count.load(SeqCst) == 1).await;
+    let all = PurgeRequest { all: true, ..PurgeRequest::default() };
+    assert_eq!(rig.handle.purge(&all), Ok(PurgeReport { answers: 0, under_way: 1 }));
+    open.send_replace(true);
+    assert_eq!(before.reply().await.content.len(), BODY_BYTES);
+    rig.get("/").await;
+    assert_eq!(count.load(SeqCst), 2);
 }
