@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
-pub(crate) use by_hand::{BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level, PurgeArgs};
+pub(crate) use by_hand::{
+    BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level, MaintenanceArgs, MaintenanceVerb, PurgeArgs,
+};
 pub(crate) use dead::{DeadArgs, DeadFlags, ReplayArgs};
 pub(crate) use queue::{
     ImportArgs, JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueServeArgs, QueueVerb, RestoreArgs, ScopeFlags,
@@ -104,6 +106,9 @@ pub(crate) enum Verb {
     /// Breakers of routes, by hand: trip, close, list, log
     #[command(subcommand, arg_required_else_help = true)]
     Breaker(BreakerVerb),
+    /// Let an application's routes answer for themselves while it is being worked on: on, off, list
+    #[command(subcommand, arg_required_else_help = true)]
+    Maintenance(MaintenanceVerb),
     /// Set the degrade level of an application
     Degrade(DegradeArgs),
     /// Faults on demand: add, list, remove

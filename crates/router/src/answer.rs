@@ -17,8 +17,10 @@ use crate::exchange::Exchange;
 use crate::fields::FieldSet;
 use crate::gate;
 use crate::idempotency;
+use crate::maintenance;
 use crate::outbound::Outbound;
 use crate::own_writes;
+use crate::passwords;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
 use crate::reserved::{self, Reserved};
@@ -73,9 +75,12 @@ async fn pass(
             return Err(Failure::Insecure);
         }
     }
+    if let Some(rule) = routed.state.worked.rule() {
+        worked_on(&rule, exchange, &routed, &head)?;
+    }
     let path: Box<str> = path.into();
     if let Some(treatment) = &routed.policy.treatment {
-        treat(treatment, exchange, &admitted.host, &mut head)?;
+        treat(treatment, exchange, &admitted.host, &mut head).await?;
     }
     if let Some(rule) = &routed.policy.compress {
         exchange.compress = Some(Box::new(Wish::of(rule, &head.method, &head.headers)));
@@ -89,6 +94,9 @@ async fn pass(
     let level = routed.app.level();
     let destination = Destination { host: admitted.host, path, routed, via: Via::Route };
     let mut outbound = Outbound::new(head, content, set, exchange);
+    if let Some(user) = exchange.user.take() {
+        outbound.tell_user(*user);
+    }
     if level > 0 {
         outbound.degrade(level);
         destination.routed.app.look(worker.now());
@@ -99,13 +107,25 @@ async fn pass(
     dispatch(exchange, destination, outbound).await
 }
 
+/// Answers in the place of an application that is being worked on, except to those who are let in.
+fn worked_on(rule: &maintenance::Rule, exchange: &mut Exchange, routed: &Routed, head: &Parts) -> Result<(), Failure> {
+    if rule.lets_in(capacity::client(&exchange.conn, &head.headers, &exchange.worker.shared.trusted)) {
+        return Ok(());
+    }
+    exchange.taken.page = rule.page().map(Box::new).or_else(|| capacity::page(routed));
+    Err(Failure::Maintenance { retry_after_s: rule.retry_after_s() })
+}
+
 /// Turns a request away, sends it elsewhere, or makes of it what the application is to get.
-fn treat(treatment: &Treatment, exchange: &mut Exchange, host: &str, head: &mut Parts) -> Result<(), Failure> {
+async fn treat(treatment: &Treatment, exchange: &mut Exchange, host: &str, head: &mut Parts) -> Result<(), Failure> {
     if let Some(clients) = &treatment.clients {
         let client = capacity::client(&exchange.conn, &head.headers, &exchange.worker.shared.trusted);
         if !clients.may_ask(client) {
             return Err(Failure::NotForThem);
         }
+    }
+    if let Some(users) = &treatment.users {
+        Box::pin(passwords::admit(exchange, users, &head.headers)).await?;
     }
     if let Some((status, location)) = treatment.elsewhere(host, &head.uri) {
         exchange.location = Some(Box::new(location));

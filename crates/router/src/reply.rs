@@ -174,6 +174,11 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     if let Some(location) = exchange.location.take() {
         headers.insert(header::LOCATION, *location);
     }
+    if rescue.status == http::StatusCode::UNAUTHORIZED
+        && let Some(users) = exchange.treatment().and_then(|treatment| treatment.users.as_ref())
+    {
+        headers.insert(header::WWW_AUTHENTICATE, users.challenge.clone());
+    }
     if rescue.status == http::StatusCode::METHOD_NOT_ALLOWED {
         let methods = if matches!(failure, Failure::ReadOnly) { "GET, HEAD" } else { METHODS };
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));

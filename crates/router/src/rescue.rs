@@ -26,6 +26,14 @@ pub(crate) enum Failure {
     Insecure,
     #[error("the route is not for this client")]
     NotForThem,
+    #[error("no name and password of a user came with it")]
+    NoPassword,
+    #[error("the name or the password is wrong")]
+    WrongPassword,
+    #[error("too many passwords are being compared")]
+    PasswordsBusy,
+    #[error("its route is in maintenance, by hand")]
+    Maintenance { retry_after_s: u32 },
     #[error("the route sends its clients elsewhere")]
     Elsewhere(StatusCode),
     #[error("{0}")]
@@ -106,6 +114,9 @@ impl Failure {
             Failure::NoRoute | Failure::Reserved => (S::NOT_FOUND, "nothing is served here"),
             Failure::Insecure => (S::PERMANENT_REDIRECT, "this is served with TLS only"),
             Failure::NotForThem => (S::FORBIDDEN, "this is not for you"),
+            Failure::NoPassword | Failure::WrongPassword => (S::UNAUTHORIZED, "this is for those who say who they are"),
+            Failure::PasswordsBusy => (S::SERVICE_UNAVAILABLE, "there is too much to do right now"),
+            Failure::Maintenance { .. } => (S::SERVICE_UNAVAILABLE, "this is being worked on and will be back"),
             Failure::Elsewhere(status) => (status, "this is served elsewhere"),
             Failure::Content(ContentFault::TooLarge) => (S::PAYLOAD_TOO_LARGE, "the request's content is too large"),
             Failure::Content(ContentFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's content came too slowly"),
@@ -136,7 +147,9 @@ impl Failure {
         };
         let retry_after_s = match self {
             Failure::Broken { probe_in_s } => Some(probe_in_s.max(1)),
-            Failure::Shed { retry_after_s, .. } | Failure::TooOften { retry_after_s } => Some(retry_after_s.max(1)),
+            Failure::Shed { retry_after_s, .. }
+            | Failure::TooOften { retry_after_s }
+            | Failure::Maintenance { retry_after_s } => Some(retry_after_s.max(1)),
             _ => (status == S::SERVICE_UNAVAILABLE).then_some(1),
         };
         Rescue { status, sentence, retry_after_s }

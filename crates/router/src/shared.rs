@@ -19,6 +19,7 @@ use crate::health_source::HealthSource;
 use crate::idempotency::Answers;
 use crate::overrides::Overrides;
 use crate::own_writes::Signer;
+use crate::passwords::Passwords;
 use crate::peers::TrustedPeers;
 use crate::room::Room;
 use crate::routing::Routing;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     /// Seats for connections with HTTP/2, and for requests on them.
     pub(crate) http2_connections: Semaphore,
     pub(crate) http2_requests: Arc<Semaphore>,
+    /// Passwords of routes' users.
+    pub(crate) passwords: Passwords,
     /// Room for replies that are compressed.
     pub(crate) compressions: Arc<Semaphore>,
     pub(crate) adopted: Notify,
@@ -122,6 +125,7 @@ impl Shared {
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             http2_connections: Semaphore::new(config.http2.connections_max as usize),
             http2_requests: Arc::new(Semaphore::new(config.http2.requests_max as usize)),
+            passwords: Passwords::new(&config),
             compressions: Arc::new(Semaphore::new(config.compressions_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),

@@ -9,6 +9,7 @@ mod deploy;
 mod fault;
 mod figures;
 mod logs;
+mod maintenance;
 mod node;
 mod ps;
 mod purge;
@@ -49,6 +50,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Queue(verb) => queue::run(&global, verb).await,
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,
+        Verb::Maintenance(verb) => maintenance::run(&global, verb).await,
         Verb::Degrade(args) => degrade::run(&global, args).await,
         Verb::Fault(verb) => fault::run(&global, verb).await,
         Verb::Purge(args) => purge::run(&global, args).await,

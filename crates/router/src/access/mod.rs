@@ -68,6 +68,8 @@ pub struct AccessRecord {
 /// What a request says of who sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agent {
+    /// The user of its route whose name and password it came with.
+    pub user: Option<HeaderValue>,
     /// `Referer`.
     pub referer: Option<HeaderValue>,
     /// `User-Agent`.

@@ -1,6 +1,7 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
 mod balance;
+mod basic_auth;
 mod breaker;
 mod cache;
 mod check;
@@ -29,6 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
+pub use basic_auth::{BasicAuthConfig, USERS_MAX, User};
 pub use breaker::BreakerConfig;
 pub use cache::{CacheConfig, CookieCaching};
 pub use check::CheckConfig;
@@ -141,6 +143,11 @@ pub struct Config {
     pub cache_waiters_max: u32,
     /// Bytes of answers on their way into the cache, all together; beyond it they are passed on and not kept.
     pub cache_arriving_bytes_max: u64,
+    /// Passwords of users that are compared with their hashes at once, each on a thread of its own.
+    #[schemars(range(min = 1, max = 64))]
+    pub password_checks_max: u16,
+    /// Requests that wait for that; beyond it 503.
+    pub password_waits_max: u16,
     /// Replies that are compressed at once, each of which takes up to 1 MiB; beyond it they go out as they are.
     pub compressions_max: u32,
     /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
@@ -192,6 +199,8 @@ impl Default for Config {
             cache_fetches_max: 1_024,
             cache_waiters_max: 4_096,
             cache_arriving_bytes_max: 16 << 20,
+            password_checks_max: 2,
+            password_waits_max: 64,
             compressions_max: 64,
             overtaken_max: 256,
             held_max: 1_000,

@@ -8,8 +8,8 @@ use super::idempotency::IdempotencyConfig;
 use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
 use super::{
-    BreakerConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig, FallbackConfig, FieldEdits, HttpsConfig,
-    LimitConfig, PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
+    BasicAuthConfig, BreakerConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig, FallbackConfig,
+    FieldEdits, HttpsConfig, LimitConfig, PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
 };
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
@@ -72,6 +72,9 @@ pub struct RoutePolicy {
     /// Who may ask. Absent: everybody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsConfig>,
+    /// Which users may ask. Absent: nobody is asked for a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuthConfig>,
     /// Where its clients are sent instead of asking the application. Absent: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect: Option<RedirectConfig>,
@@ -109,6 +112,7 @@ impl Default for RoutePolicy {
             compress: None,
             https: None,
             clients: None,
+            basic_auth: None,
             redirect: None,
             rewrite: None,
             request_headers: None,

@@ -31,6 +31,7 @@ impl Exchange {
             has_content: false,
             taken: Taken::default(),
             secure: false,
+            user: None,
             location: None,
             compress: None,
             started,

@@ -52,6 +52,8 @@ pub(crate) struct Exchange {
     pub(crate) secure: bool,
     /// How its reply may be compressed, where the route asks for that.
     pub(crate) compress: Option<Box<Wish>>,
+    /// Which of its route's users asks.
+    pub(crate) user: Option<Box<HeaderValue>>,
     /// Where its client is sent instead.
     pub(crate) location: Option<Box<HeaderValue>>,
     started: Mono,
@@ -72,7 +74,7 @@ impl Exchange {
         if worker.wants_agents {
             // Copied: a record outlives the buffer that a head was read into.
             let field = |name| HeaderValue::from_bytes(head.headers.get(name)?.as_bytes()).ok();
-            record.agent = Some(Box::new(Agent { referer: field(REFERER), user_agent: field(USER_AGENT) }));
+            record.agent = Some(Box::new(Agent { user: None, referer: field(REFERER), user_agent: field(USER_AGENT) }));
         }
         Exchange {
             worker: Rc::clone(worker),
@@ -83,6 +85,7 @@ impl Exchange {
             taken: Taken::default(),
             secure: false,
             compress: None,
+            user: None,
             location: None,
             started,
             deadline: started,
@@ -167,6 +170,14 @@ impl Exchange {
     /// How long it has been held.
     pub(crate) fn held(&self) -> Duration {
         self.record.as_ref().map_or(Duration::ZERO, |record| record.held)
+    }
+
+    /// One of its route's users asks.
+    pub(crate) fn user_is(&mut self, name: HeaderValue) {
+        if let Some(agent) = self.record.as_mut().and_then(|record| record.agent.as_mut()) {
+            agent.user = Some(name.clone());
+        }
+        self.user = Some(Box::new(name));
     }
 
     /// Notes time spent waiting for an endpoint.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use control::wire::router::{AuditAction, AuditRow, BreakerByHand, Fault, OverrideRow, Setting};
+use control::wire::router::{AuditAction, AuditRow, BreakerByHand, Fault, Maintenance, OverrideRow, Setting, Subject};
 use serde::{Deserialize, Serialize};
 use stdx::clock::Wall;
 
@@ -120,6 +120,15 @@ impl Ledger {
         faults.collect()
     }
 
+    /// What a route answers while it is being worked on; what is set for itself goes before what is set for its application.
+    pub(crate) fn maintenance(&self, of: &str) -> Option<&Maintenance> {
+        let all = self.items.iter().filter_map(|row| match &row.setting {
+            Setting::Maintenance { of: subject, maintenance } if subject.covers(of) => Some((subject, maintenance)),
+            _ => None,
+        });
+        all.min_by_key(|(subject, _)| matches!(subject, Subject::App(_))).map(|(_, maintenance)| maintenance)
+    }
+
     fn take(&mut self, which: impl Fn(&OverrideRow) -> bool) -> Vec<OverrideRow> {
         self.items.extract_if(.., |row| which(row)).collect()
     }
@@ -149,6 +158,7 @@ fn same_subject(a: &Setting, b: &Setting) -> bool {
             Setting::Degrade { app, environment, .. },
             Setting::Degrade { app: app_b, environment: environment_b, .. },
         ) => (app, environment) == (app_b, environment_b),
+        (Setting::Maintenance { of: a, .. }, Setting::Maintenance { of: b, .. }) => a == b,
         _ => false,
     }
 }

@@ -132,6 +132,7 @@ fn apply(ledger: &Ledger, states: &States) {
     }
     for (route, state) in states.routes.all() {
         state.faults.replace(ledger.faults(&route));
+        state.worked.set(ledger.maintenance(&route));
         let manual = match ledger.breaker(&route) {
             None => Manual::Auto,
             Some(BreakerByHand::Tripped) => Manual::Tripped,

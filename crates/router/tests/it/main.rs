@@ -39,4 +39,5 @@ mod tls;
 mod treatment;
 mod tries;
 mod upstream_tls;
+mod users;
 mod websocket;

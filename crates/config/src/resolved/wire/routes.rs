@@ -1,10 +1,10 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BalanceConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig,
-    EjectionConfig, FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig,
-    OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig,
-    RoutePolicy, UpstreamPolicy,
+    BalanceConfig, BasicAuthConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, CompressConfig,
+    DegradeConfig, EjectionConfig, FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig,
+    LimitConfig, OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig,
+    RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -63,6 +63,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<ClientsConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    basic_auth: Option<BasicAuthConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<RedirectConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rewrite: Option<RewriteConfig>,
@@ -96,6 +98,7 @@ impl Default for Policy {
             compress: None,
             https: None,
             clients: None,
+            basic_auth: None,
             redirect: None,
             rewrite: None,
             request_headers: None,
@@ -180,6 +183,7 @@ impl From<RoutePolicy> for Policy {
             compress,
             https,
             clients,
+            basic_auth,
             redirect,
             rewrite,
             request_headers,
@@ -207,6 +211,7 @@ impl From<RoutePolicy> for Policy {
             compress,
             https,
             clients,
+            basic_auth,
             redirect,
             rewrite,
             request_headers,
@@ -238,6 +243,7 @@ impl From<Policy> for RoutePolicy {
             compress,
             https,
             clients,
+            basic_auth,
             redirect,
             rewrite,
             request_headers,
@@ -265,6 +271,7 @@ impl From<Policy> for RoutePolicy {
             compress,
             https,
             clients,
+            basic_auth,
             redirect,
             rewrite,
             request_headers,
