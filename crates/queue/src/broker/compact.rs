@@ -35,21 +35,28 @@ const REST: Duration = Duration::from_secs(60);
 
 impl<D: Io> Broker<D> {
     /// One step: empties some of the oldest segment if the log is too long for what lives in it, and removes segments
-    /// that are empty.
-    pub(super) fn compact(&mut self) {
+    /// that are empty. Says whether something was read and nothing written, so that no commit brings the next step.
+    pub(crate) fn compact(&mut self) -> bool {
         let now = self.engine.now.mono;
-        if self.copies > 0 || self.compaction.stopped.as_ref().is_some_and(|(until, _)| *until > now) {
-            return;
+        if self.failed.is_some()
+            || self.copies > 0
+            || self.compaction.stopped.as_ref().is_some_and(|(until, _)| *until > now)
+        {
+            return false;
         }
         // What was left of a segment may end by itself before all of it is read; then the segment is gone.
         let oldest = self.journal.oldest_segment();
         self.compaction.moving.take_if(|(segment, _)| *segment < oldest);
-        if self.compaction.moving.is_none() && self.is_too_long() {
-            self.compaction.moving = Some((self.journal.oldest_segment(), None));
+        if self.compaction.moving.is_none() && self.is_too_long() && self.may_begin() {
+            self.compaction.moving = Some((oldest, None));
         }
+        let (moved, mut goes_on) = (self.journal.records_moved, false);
         if let Some((segment, from)) = self.compaction.moving.take() {
             match self.move_some(segment, from) {
-                Ok(Some(next)) => self.compaction.moving = Some((segment, Some(next))),
+                Ok(Some(next)) => {
+                    self.compaction.moving = Some((segment, Some(next)));
+                    goes_on = self.journal.records_moved == moved;
+                }
                 Ok(None) => self.compaction.stopped = None,
                 Err(Stop::Later) => self.compaction.moving = Some((segment, from)),
                 Err(Stop::Unreadable(cause)) => {
@@ -60,17 +67,35 @@ impl<D: Io> Broker<D> {
             }
         }
         self.remove_empty_segments();
+        if self.is_tight() && self.journal.records_moved > moved {
+            // Somebody waits for the space.
+            self.journal.want(self.journal.last());
+        }
+        goes_on
     }
 
-    /// More than twice what lives, and one segment beyond.
+    /// As [`Broker::compact`], when puts are refused for want of space or soon will be: then nobody's commit may come.
+    pub(crate) fn compact_if_tight(&mut self) -> bool {
+        self.is_tight() && !self.is_behind() && self.compact()
+    }
+
+    /// More than twice what lives, and one segment beyond. Where space is short, whatever is worth the copying.
     fn is_too_long(&self) -> bool {
         let (mut bytes, mut live) = (0, 0);
         for used in self.journal.segments().values() {
             bytes += used.bytes;
             live += used.live_bytes;
         }
-        let slack = self.config.segment_bytes_max;
-        bytes > 2 * live + slack && self.reader.is_closed(self.journal.oldest_segment())
+        let slack = self.segment_bytes_max;
+        let bound = if self.is_tight() { live + live / 8 + slack } else { 2 * live + slack };
+        bytes > bound && self.reader.is_closed(self.journal.oldest_segment())
+    }
+
+    /// Whether there is space for what has to be copied before the segment goes: what cannot be finished would only take the
+    /// space that is left. The copies share a segment with what comes meanwhile.
+    fn may_begin(&mut self) -> bool {
+        let live = self.journal.segments().first_key_value().map_or(0, |(_, used)| used.live_bytes);
+        live == 0 || self.has_space_for(live + live / 8 + u64::from(STEP_BYTES))
     }
 
     /// Copies jobs of `segment` forward; returns where the next step starts, `None` when there is nothing left.

@@ -35,6 +35,7 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>) {
 pub(super) async fn keep_house<D: Io>(shell: Rc<Shell<D>>) {
     loop {
         look_at_the_disk(&shell);
+        make_room(&shell).await;
         if shell.committer_idle.get() {
             let batch = shell.broker.borrow_mut().next_batch_now();
             if let Some(batch) = batch {
@@ -42,6 +43,19 @@ pub(super) async fn keep_house<D: Io>(shell: Rc<Shell<D>>) {
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Where space is short and nothing is committed that would bring the next step, compaction goes on by itself.
+async fn make_room<D: Io>(shell: &Rc<Shell<D>>) {
+    const STEPS_MAX: usize = 256;
+    for _ in 0..STEPS_MAX {
+        let goes_on = shell.broker.borrow_mut().compact_if_tight();
+        shell.after_change();
+        if !goes_on {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }
 
