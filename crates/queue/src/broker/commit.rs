@@ -41,16 +41,21 @@ impl<D: Io> Broker<D> {
         self.journal.pending_bytes() > self.behind_bytes
     }
 
-    /// A batch is on disk: answers and events that waited for it may leave.
+    /// A batch is on disk: answers and events that waited for it may leave, and what has to be done now and then is done.
     pub(crate) fn committed(&mut self, committed: Committed) {
+        self.written(committed);
+        self.compact();
+        self.take_checkpoint_if_due();
+    }
+
+    /// A batch is on disk.
+    pub(crate) fn written(&mut self, committed: Committed) {
         self.intake.disk_full = false;
         self.intake.reserve_spent = committed.reserve == Reserve::Spent;
         self.journal.committed(committed.durable, committed.buffer);
         let durable = self.journal.durable();
         self.release(durable);
         self.bodies.trim(durable);
-        self.compact();
-        self.take_checkpoint_if_due();
     }
 
     /// How many connections were answered since the last call.

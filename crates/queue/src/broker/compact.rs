@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use stdx::clock::Mono;
 use stdx::io::Io;
-use wal::{AppendError, ReadError};
+use wal::{AppendError, ReadError, Scanned};
 
 use super::Broker;
 use super::damage::Trouble;
@@ -28,6 +28,8 @@ pub(super) struct Compaction {
     moving: Option<(u64, Option<u32>)>,
     /// The disk did not give what it holds: nothing is tried again before this, and the plane's status says why.
     stopped: Option<(Mono, String)>,
+    /// A repair empties the segments up to this one, whatever they hold: what cannot be read is lost.
+    pub(super) through: Option<u64>,
 }
 
 /// How long compaction rests after the disk did not read.
@@ -81,6 +83,9 @@ impl<D: Io> Broker<D> {
 
     /// More than twice what lives, and one segment beyond. Where space is short, whatever is worth the copying.
     fn is_too_long(&self) -> bool {
+        if self.must_go() {
+            return true;
+        }
         let (mut bytes, mut live) = (0, 0);
         for used in self.journal.segments().values() {
             bytes += used.bytes;
@@ -89,6 +94,39 @@ impl<D: Io> Broker<D> {
         let slack = self.segment_bytes_max;
         let bound = if self.is_tight() { live + live / 8 + slack } else { 2 * live + slack };
         bytes > bound && self.reader.is_closed(self.journal.oldest_segment())
+    }
+
+    /// Whether the oldest segment is to go whatever it holds.
+    fn must_go(&self) -> bool {
+        self.compaction.through.is_some_and(|last| self.journal.oldest_segment() <= last)
+    }
+
+    /// One step towards a log without the segments up to `last`; says whether there is more to do. What it appends is
+    /// committed before the next step.
+    ///
+    /// # Errors
+    /// Why it goes no further, in words.
+    pub(crate) fn empty_through(&mut self, last: u64) -> Result<bool, String> {
+        self.compaction.through = Some(last);
+        if self.journal.current_segment() <= last {
+            return Err(format!("segment {last} is still being written"));
+        }
+        if !self.must_go() {
+            self.compaction.through = None;
+            // Those that are missing leave with them.
+            self.journal.remove_below(last + 1);
+            return Ok(false);
+        }
+        let (moved, oldest) = (self.journal.records_moved, self.journal.oldest_segment());
+        let place = self.compaction.moving;
+        self.compact();
+        if let Some(reason) = self.why_not_compacted() {
+            return Err(reason.to_owned());
+        }
+        let went_on = self.journal.records_moved > moved
+            || self.journal.oldest_segment() > oldest
+            || self.compaction.moving != place;
+        if went_on { Ok(true) } else { Err(format!("there is no space to write again what lives in segment {oldest}")) }
     }
 
     /// Whether there is space for what has to be copied before the segment goes: what cannot be finished would only take the
@@ -102,12 +140,19 @@ impl<D: Io> Broker<D> {
     fn move_some(&mut self, segment: u64, from: Option<u32>) -> Result<Option<u32>, Stop> {
         let mut residents = Vec::new();
         let engine = &self.engine;
-        let scanned = self.reader.scan_some(segment, from, STEP_BYTES, &mut |found| {
+        let scanned = self.reader.scan_some(segment, from, STEP_BYTES, &mut |found: wal::Found<'_>| {
             let id = record::job_id(found.kind, found.payload);
             if let Some(id) = id.filter(|id| engine.job(*id).is_some_and(|job| job.at == found.position)) {
                 residents.push((id, found.payload.to_vec()));
             }
-        })?;
+        });
+        let scanned = match scanned {
+            // A file that is missing: what lived in it is lost.
+            Err(ReadError::NoSegment { .. }) if self.compaction.through.is_some() => {
+                Scanned { next: None, damage: Vec::new() }
+            }
+            other => other?,
+        };
         for (id, payload) in residents {
             self.append_moved(id, &payload)?;
         }
@@ -171,7 +216,8 @@ impl<D: Io> Broker<D> {
         }
         let totals = self.engine.tubes_len() + self.engine.spaces().len() + self.engine.keys().len() + 1;
         let rewrite = 256 * totals as u64;
-        if segments == 0 || bytes < 2 * rewrite || self.write_totals().is_err() {
+        let is_worth_it = bytes >= 2 * rewrite || self.must_go();
+        if segments == 0 || !is_worth_it || self.write_totals().is_err() {
             return;
         }
         for _ in 0..segments {
@@ -181,6 +227,9 @@ impl<D: Io> Broker<D> {
 
     fn write_totals(&mut self) -> Result<(), AppendError> {
         self.journal.append_lazily(&Record::NextId { id: self.ids_below() })?;
+        if self.engine.clock_ahead_ms != 0 {
+            self.journal.append_lazily(&Record::ClockSet { ahead_ms: self.engine.clock_ahead_ms })?;
+        }
         for space in self.engine.spaces() {
             self.journal.append_lazily(&Record::SpaceTotals { space: &space.text, totals: space.totals })?;
         }

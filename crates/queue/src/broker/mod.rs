@@ -8,6 +8,7 @@ mod batch;
 mod bodies;
 mod by_hand;
 mod checkpoints;
+mod clock;
 mod commands;
 mod commit;
 mod compact;

@@ -55,7 +55,7 @@ pub(crate) use tube::{Figures, Pause, ReadyKey, Totals, TubeIx};
 
 use crate::names::{JobId, Namespace, TubeName};
 
-/// Both clocks, read once per wake.
+/// Both clocks, read once per wake; the wall clock without its jumps ([`crate::steady`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Now {
     pub(crate) mono: Mono,
@@ -108,6 +108,8 @@ pub(crate) struct Engine {
     events: VecDeque<Event>,
     /// The time of the wake that is being served: leases that begin by themselves count from it.
     pub(crate) now: Now,
+    /// The wall clock is so much ahead of [`Now::wall`], since it was set.
+    pub(crate) clock_ahead_ms: i64,
     bytes: u64,
     next_id: u64,
     next_turn: u64,
@@ -134,6 +136,7 @@ impl Engine {
             dead: BTreeSet::new(),
             events: VecDeque::new(),
             now: Now::default(),
+            clock_ahead_ms: 0,
             bytes: 0,
             next_id: 1,
             next_turn: 1,

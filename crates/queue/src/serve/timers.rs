@@ -16,6 +16,9 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>) {
     loop {
         let now = shell.now();
+        if let Some(ahead_ms) = shell.take_clock_set() {
+            shell.broker.borrow_mut().clock_was_set(ahead_ms);
+        }
         let more = shell.broker.borrow_mut().tick(now);
         let idle = shell.broker.borrow().idle_for(now).unwrap_or(LOOK_MAX).min(LOOK_MAX);
         shell.timer_at.set(if more { Mono(0) } else { now.mono + idle });

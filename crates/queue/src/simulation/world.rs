@@ -1,7 +1,7 @@
 //! Disk, broker, committer and clients, one step after the other.
 
 mod crash;
-mod full;
+mod faults;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use stdx::clock::Clock;
 use stdx::io::Io;
 use stdx::rng::Rng;
-use testkit::{Call, FakeClock, FakeDisk};
+use testkit::{FakeClock, FakeDisk};
 use wal::{Batch, CommitError, Committed, Committer, Reserve};
 
 use super::bugs::Bug;
@@ -285,28 +285,6 @@ impl<D: Io> World<D> {
             job.holder = None;
         }
         self.clients[who] = SimClient::new(self.queue.broker.connect(), who);
-    }
-
-    fn plan_a_fault(&mut self) {
-        let nth = self.rng.u32(1..6);
-        match (self.faults, self.rng.u32(..8)) {
-            (Faults::PowerCuts, 0) => {
-                self.disk.power_off_after(self.rng.u64(..20));
-                self.may_be_dark = true;
-            }
-            (Faults::PowerCuts, 1) => self.disk.short_writes(),
-            (Faults::Errors, 0) => self.disk.fail(Call::Sync, nth),
-            (Faults::Errors, 1) => self.disk.fail(Call::Write, nth),
-            (Faults::Errors, 2) => {
-                self.disk.fail([Call::SyncDir, Call::Rename, Call::Create, Call::Unlink][nth as usize % 4], 1)
-            }
-            (Faults::FullDisk, 0..=2) => {
-                let more = [0, 600, 8_000, 40_000, 200_000][self.rng.usize(..5)];
-                self.disk.set_capacity(Some(self.disk.used() + self.rng.u64(..=more)));
-            }
-            (Faults::FullDisk, 3) => self.disk.set_capacity(None),
-            _ => {}
-        }
     }
 
     /// Clients take what may leave, and remember it.

@@ -7,6 +7,7 @@ mod import;
 mod ls;
 mod peek;
 mod put;
+mod repair;
 mod serve;
 mod show;
 
@@ -29,6 +30,7 @@ pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
         QueueVerb::Resume(args) => change::resume(global, &args).await,
         QueueVerb::Snapshot(args) => backup::snapshot(global, &args).await,
         QueueVerb::Verify(args) => backup::verify(global, args),
+        QueueVerb::Repair(args) => repair::run(global, args),
         QueueVerb::Restore(args) => backup::restore(global, &args),
         QueueVerb::Import(args) => import::run(global, &args).await,
         QueueVerb::Serve(args) => serve::run(global, args).await,

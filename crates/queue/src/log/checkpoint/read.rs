@@ -71,6 +71,10 @@ impl State {
             return Err(Unusable::Damaged);
         }
         self.replay.ids_below(next_id);
+        if !input.0.is_empty() {
+            // The first ones did not tell of it.
+            self.replay.engine.clock_ahead_ms = input.u64()?.cast_signed();
+        }
         Ok(Resume { log, lsn })
     }
 

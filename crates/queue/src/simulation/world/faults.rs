@@ -1,12 +1,35 @@
-//! A disk that somebody else fills: what frees space must go on.
+//! What goes wrong, and a disk that somebody else fills: what frees space must go on.
 
 use stdx::io::Io;
+use testkit::Call;
 use wal::{CommitError, Reserve};
 
-use super::{Boundless, CLIENTS, World};
+use super::{Boundless, CLIENTS, Faults, World};
 use crate::simulation::memory::Asked;
 
 impl<D: Io> World<D> {
+    pub(super) fn plan_a_fault(&mut self) {
+        let nth = self.rng.u32(1..6);
+        match (self.faults, self.rng.u32(..8)) {
+            (Faults::PowerCuts, 0) => {
+                self.disk.power_off_after(self.rng.u64(..20));
+                self.may_be_dark = true;
+            }
+            (Faults::PowerCuts, 1) => self.disk.short_writes(),
+            (Faults::Errors, 0) => self.disk.fail(Call::Sync, nth),
+            (Faults::Errors, 1) => self.disk.fail(Call::Write, nth),
+            (Faults::Errors, 2) => {
+                self.disk.fail([Call::SyncDir, Call::Rename, Call::Create, Call::Unlink][nth as usize % 4], 1)
+            }
+            (Faults::FullDisk, 0..=2) => {
+                let more = [0, 600, 8_000, 40_000, 200_000][self.rng.usize(..5)];
+                self.disk.set_capacity(Some(self.disk.used() + self.rng.u64(..=more)));
+            }
+            (Faults::FullDisk, 3) => self.disk.set_capacity(None),
+            _ => {}
+        }
+    }
+
     /// What the queue does once a second: it looks at its disk, and makes room where that is short.
     pub(super) fn keep_house(&mut self) {
         self.queue.broker.look_at_the_disk();
