@@ -56,7 +56,7 @@ pub struct Config {
     /// Bytes of log after which a checkpoint of the index is written, so that a start reads no more than that of the log.
     #[schemars(range(min = 4_096))]
     pub checkpoint_log_bytes: u64,
-    /// Memory for what is known of all jobs beside their bodies, some 65 bytes each; beyond it `put` is refused.
+    /// Memory for what is known of all jobs beside their bodies, some 60 bytes each, and their keys and attempts; beyond it `put` is refused.
     #[schemars(range(min = 1_048_576))]
     pub index_bytes_max: u64,
     /// Bytes of job bodies in tubes of the durability `memory`; beyond it `put` there is refused.

@@ -7,6 +7,7 @@
 mod by_hand;
 mod client;
 mod death;
+mod facts;
 mod flow;
 mod groups;
 mod hand_out;
@@ -20,6 +21,7 @@ mod row;
 mod runs;
 mod space;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -36,6 +38,7 @@ use wal::Lsn;
 pub use by_hand::StateName;
 use client::Client;
 pub(crate) use client::{ClientId, WaitEnd};
+use facts::FactsMut;
 use groups::Groups;
 pub(crate) use hand_out::Asked;
 pub(crate) use job::{Counts, Facts, Job, JobState};
@@ -164,7 +167,7 @@ impl Engine {
     }
 
     /// The same, to be changed; `None` when there is no such job.
-    pub(crate) fn facts_mut(&mut self, id: JobId) -> Option<&mut Facts> {
+    pub(crate) fn facts_mut(&mut self, id: JobId) -> Option<FactsMut<'_>> {
         self.jobs.facts_mut(id)
     }
 

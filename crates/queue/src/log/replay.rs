@@ -193,7 +193,7 @@ impl Replay {
     }
 
     fn count(&mut self, id: JobId, count: impl FnOnce(&mut Counts)) {
-        if let Some(facts) = self.engine.facts_mut(id) {
+        if let Some(mut facts) = self.engine.facts_mut(id) {
             count(&mut facts.counts);
         }
     }

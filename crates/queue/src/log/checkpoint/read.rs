@@ -151,8 +151,7 @@ impl State {
     fn facts(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
         let id = input.id()?;
         let attrs = Attrs::decode(list(input)?)?;
-        let facts = self.replay.engine.facts_mut(id).ok_or(Malformed)?;
-        *facts = attrs.facts().unwrap_or_default();
+        *self.replay.engine.facts_mut(id).ok_or(Malformed)? = attrs.facts().unwrap_or_default();
         let tube = self.replay.engine.job(id).ok_or(Malformed)?.tube;
         self.replay.engine.take_up(id, tube);
         Ok(())
