@@ -15,8 +15,8 @@ pub(crate) use by_hand::{
 };
 pub(crate) use dead::{DeadArgs, DeadFlags, ReplayArgs};
 pub(crate) use queue::{
-    ImportArgs, JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueServeArgs, QueueVerb, RestoreArgs, ScopeFlags,
-    ShowArgs, SnapshotArgs, TubeArgs, TubesOf, VerifyArgs,
+    ImportArgs, JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueServeArgs, QueueVerb, RepairArgs, RestoreArgs,
+    ScopeFlags, ShowArgs, SnapshotArgs, TubeArgs, TubesOf, VerifyArgs,
 };
 pub(crate) use router::{AccessLogFormat, LiveArgs, RouterServeArgs, RouterVerb, WhyArgs};
 

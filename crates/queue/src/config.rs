@@ -50,13 +50,13 @@ pub struct Config {
     pub tubes_max: u32,
     /// Keys of deduplication (`put-with key=`, `unique=`) remembered at once; beyond it such a `put` is refused.
     pub keys_max: u32,
-    /// Bytes of one segment of the log.
+    /// Bytes of one segment of the log; fewer on a small disk, and no more than half of `disk_reserve_bytes`.
     #[schemars(range(min = 8_192, max = 4_294_967_295_i64))]
     pub segment_bytes_max: u64,
     /// Bytes of log after which a checkpoint of the index is written, so that a start reads no more than that of the log.
     #[schemars(range(min = 4_096))]
     pub checkpoint_log_bytes: u64,
-    /// Memory for what is known of all jobs beside their bodies, some 65 bytes each; beyond it `put` is refused.
+    /// Memory for what is known of all jobs beside their bodies, some 60 bytes each, and their keys and attempts; beyond it `put` is refused.
     #[schemars(range(min = 1_048_576))]
     pub index_bytes_max: u64,
     /// Bytes of job bodies in tubes of the durability `memory`; beyond it `put` there is refused.

@@ -31,6 +31,7 @@ mod side;
 #[cfg(test)]
 mod simulation;
 mod start_error;
+mod steady;
 mod tls;
 
 /// The version of the protocol and of this server, as `stats` tells it.

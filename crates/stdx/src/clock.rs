@@ -70,6 +70,10 @@ pub trait Clock: Send + Sync + 'static {
     fn mono(&self) -> Mono;
     /// Now on the wall clock.
     fn wall(&self) -> Wall;
+    /// How long the machine has slept since some moment: time that the wall clock has and the monotonic one has not.
+    fn asleep(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// A clock that many owners share.
@@ -106,5 +110,11 @@ impl Clock for SystemClock {
 
     fn wall(&self) -> Wall {
         Wall(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos))
+    }
+
+    fn asleep(&self) -> Duration {
+        use rustix::time::{ClockId, clock_gettime};
+        let of = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+        of(ClockId::Boottime).saturating_sub(of(ClockId::Monotonic))
     }
 }

@@ -16,12 +16,17 @@ pub struct FakeClock {
 struct Hands {
     mono: AtomicU64,
     wall: AtomicU64,
+    asleep: AtomicU64,
 }
 
 impl FakeClock {
     /// The monotonic clock one hour after its origin, the wall clock at 2026-01-01T00:00:00Z.
     pub fn new() -> FakeClock {
-        let hands = Hands { mono: AtomicU64::new(3_600_000_000_000), wall: AtomicU64::new(1_767_225_600_000_000_000) };
+        let hands = Hands {
+            mono: AtomicU64::new(3_600_000_000_000),
+            wall: AtomicU64::new(1_767_225_600_000_000_000),
+            asleep: AtomicU64::new(0),
+        };
         FakeClock { hands: Arc::new(hands) }
     }
 
@@ -35,6 +40,13 @@ impl FakeClock {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         self.hands.mono.fetch_add(by, Ordering::SeqCst);
         self.hands.wall.fetch_add(by, Ordering::SeqCst);
+    }
+
+    /// Lets the machine sleep: the monotonic clock stands still meanwhile.
+    pub fn sleep(&self, by: Duration) {
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.hands.wall.fetch_add(by, Ordering::SeqCst);
+        self.hands.asleep.fetch_add(by, Ordering::SeqCst);
     }
 
     /// Sets the wall clock, forwards or backwards; the monotonic clock does not notice.
@@ -56,6 +68,10 @@ impl Clock for FakeClock {
 
     fn wall(&self) -> Wall {
         Wall(self.hands.wall.load(Ordering::SeqCst))
+    }
+
+    fn asleep(&self) -> Duration {
+        Duration::from_nanos(self.hands.asleep.load(Ordering::SeqCst))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::{CommitError, DiskError, Poison};
 use crate::files::Files;
 use crate::format::{BATCH_HEADER, BatchHeader, SegmentHeader};
 use crate::names;
-use crate::reserve::{Reserve, ReserveFile};
+use crate::reserve::{Reserve, Spare};
 use crate::shared::Shared;
 use crate::types::Lsn;
 use crate::writer::Tail;
@@ -47,7 +47,9 @@ pub struct Committer<D: Io> {
     floor: u64,
     /// Segments that have left the log and still have their file.
     doomed: Vec<u64>,
-    reserve: ReserveFile,
+    /// The segment before this one, until what was set aside behind its end is given back.
+    closed: Option<(u64, D::File, u32)>,
+    spare: Spare,
 }
 
 /// A step of a commit that failed.
@@ -73,8 +75,8 @@ impl<D: Io> Committer<D> {
             let file = io.open(&path, OpenMode::Write).map_err(|e| DiskError::new("open", &path, e))?;
             Some((tail.segment, file))
         };
-        let reserve = ReserveFile::open(&io, config)?;
-        Ok(Committer {
+        let spare = Spare::open(&io, config)?;
+        let mut committer = Committer {
             io,
             shared,
             files,
@@ -84,8 +86,11 @@ impl<D: Io> Committer<D> {
             end: tail.end,
             floor: tail.floor,
             doomed: Vec::new(),
-            reserve,
-        })
+            closed: None,
+            spare,
+        };
+        committer.set_aside()?;
+        Ok(committer)
     }
 
     /// Writes and syncs a batch. When it returns `Ok`, the batch and all before it are on disk and can be read.
@@ -101,13 +106,7 @@ impl<D: Io> Committer<D> {
         self.clean_up()?;
         assert_eq!(batch.first_lsn, self.next_lsn, "batches are committed in the order they were taken");
         let crc = self.seal(&mut batch);
-        let mut written = self.write(&batch);
-        if let Err(Fault::Full(_)) = written
-            && self.reserve.spend(&self.io).map_err(|e| self.poison(e))?
-        {
-            written = self.write(&batch);
-        }
-        match written {
+        match self.write(&batch) {
             Ok(()) => {}
             Err(Fault::Full(cause)) => return Err(CommitError::DiskFull { batch, cause }),
             Err(Fault::Broken(cause)) => return Err(self.poison(cause).into()),
@@ -121,9 +120,14 @@ impl<D: Io> Committer<D> {
             durable: batch.last_lsn(),
             records: batch.count,
             bytes: batch.bytes.len(),
-            reserve: self.reserve.state(),
+            reserve: self.spare.state(),
             buffer: batch.bytes,
         })
+    }
+
+    /// How the log stands with its disk now.
+    pub fn reserve(&self) -> Reserve {
+        self.spare.state()
     }
 
     /// Does what need not be waited for: unlinks the segments that the last batch removed, and sets the reserve aside
@@ -136,7 +140,7 @@ impl<D: Io> Committer<D> {
         if let Some(cause) = self.shared.poisoned() {
             return Err(cause.clone());
         }
-        self.unlink_removed().and_then(|()| self.reserve.restore(&self.io)).map_err(|e| self.poison(e))
+        self.unlink_removed().and_then(|()| self.set_aside()).map_err(|e| self.poison(e))
     }
 
     pub(crate) fn poison_panicked(&self, text: String) -> Poison {
@@ -160,16 +164,26 @@ impl<D: Io> Committer<D> {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), Fault> {
+        let folder = &self.shared.folder;
         match &self.current {
             Some((number, file)) if *number == batch.segment => {
-                let path = names::segment(&self.shared.folder, *number);
+                let path = names::segment(folder, *number);
                 let offset = u64::from(batch.offset);
-                self.io.write_all_at(file, &batch.bytes, offset).map_err(|e| may_be_full("write", &path, e))?;
+                let write =
+                    || self.io.write_all_at(file, &batch.bytes, offset).map_err(|e| may_be_full("write", &path, e));
+                match write() {
+                    Err(Fault::Full(_)) if self.spare.give_to(&self.io, file, offset).map_err(Fault::Broken)? => {
+                        write()?
+                    }
+                    other => other?,
+                }
                 self.io.sync_data(file).map_err(|e| broken("sync", &path, e))
             }
             _ => {
                 let file = self.write_new_segment(batch)?;
+                self.closed = self.current.take().map(|(number, file)| (number, file, self.end));
                 self.current = Some((batch.segment, file));
+                self.spare.begin_segment();
                 Ok(())
             }
         }
@@ -192,17 +206,34 @@ impl<D: Io> Committer<D> {
             chain: self.chain,
             previous_end: self.end,
         };
-        let create = || {
-            let file = self.io.open(&temporary, OpenMode::CreateNew)?;
+        let fill = |file: D::File| {
             self.io.write_all_at(&file, &header.encode_area(), 0)?;
             self.io.write_all_at(&file, &batch.bytes, u64::from(batch.offset))?;
             Ok(file)
         };
-        let file = create().map_err(|e| may_be_full("write", &temporary, e))?;
+        let failed = |e| may_be_full("write", &temporary, e);
+        let created = self.io.open(&temporary, OpenMode::CreateNew).and_then(fill).map_err(failed);
+        let file = match created {
+            Err(Fault::Full(cause)) => match self.spare.become_segment(&self.io, &temporary).map_err(failed)? {
+                Some(file) => fill(file).map_err(failed)?,
+                None => return Err(Fault::Full(cause)),
+            },
+            other => other?,
+        };
         self.io.sync_data(&file).map_err(|e| broken("sync", &temporary, e))?;
         self.io.rename(&temporary, &path).map_err(|e| may_be_full("rename", &temporary, e))?;
         self.io.sync_dir(folder).map_err(|e| broken("sync", folder, e))?;
         Ok(file)
+    }
+
+    /// Keeps space for a full disk, and gives back what is left of it behind the end of the segment before.
+    fn set_aside(&mut self) -> Result<(), DiskError> {
+        if let Some((number, file, end)) = self.closed.take() {
+            let path = names::segment(&self.shared.folder, number);
+            self.io.set_len(&file, u64::from(end)).map_err(|e| DiskError::new("cut", &path, e))?;
+        }
+        let current = self.current.as_ref().map(|(_, file)| (file, u64::from(self.end)));
+        self.spare.restore(&self.io, current)
     }
 
     /// The floor is durable, so a crash between two unlinks is finished by the next open.

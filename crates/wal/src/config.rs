@@ -15,8 +15,8 @@ pub struct Config {
     pub batch_bytes_max: usize,
     /// What may be appended and not yet taken; beyond it [`crate::AppendError::Full`].
     pub pending_bytes_max: usize,
-    /// Disk space set aside in a file of its own, given up when the disk is full so that small records (deletes) still
-    /// fit. 0 keeps none.
+    /// Disk space set aside behind the end of the segment being written, and as much for the next one, so that small
+    /// records (deletes) still fit when the disk is full. 0 keeps none.
     pub reserve_bytes: u64,
 }
 

@@ -60,8 +60,9 @@
 //! **Failure.** A write or sync that fails, and any other call but those below, poisons the log: the first cause answers
 //! every later append and commit, no sync is ever repeated, and only [`open`] tells what is on disk. A disk that is full
 //! when bytes are *written* is different, as nothing was synced with them: [`CommitError::DiskFull`] gives the batch back,
-//! and the same batch goes to the same place later. With [`Config::reserve_bytes`] the log first uses up space that it
-//! had set aside, and says so in [`Committed::reserve`]; its owner then takes nothing but what frees space. A full disk
+//! and the same batch goes to the same place later. With [`Config::reserve_bytes`] the log has that much allocated behind
+//! the end of its segment, and as much again in a file that becomes the next one: it writes on where everybody else finds
+//! the disk full, says so in [`Committed::reserve`], and its owner then takes nothing but what frees space. A full disk
 //! that shows itself only in a *sync* poisons.
 //!
 //! # What each crash leaves

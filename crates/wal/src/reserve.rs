@@ -1,7 +1,11 @@
 //! Disk space kept in hand for the moment when the disk is full.
+//!
+//! There are two stretches of [`Config::reserve_bytes`], both allocated and empty: one behind the end of the segment that
+//! is being written, one in a file that becomes the next segment. So the log goes on writing on a disk that somebody else
+//! has filled to its last byte, and nobody else gets what it had set aside.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use stdx::io::{Io, OpenMode};
 
@@ -20,68 +24,139 @@ pub enum Reserve {
     Spent,
 }
 
-/// The file that holds the reserve.
-pub(crate) struct ReserveFile {
+/// What is set aside.
+pub(crate) struct Spare {
     path: PathBuf,
     folder: PathBuf,
     bytes: u64,
+    segment_limit: u64,
     state: Reserve,
+    /// There is a file that can become a segment.
+    has_file: bool,
+    /// Up to here the segment being written has its space.
+    ahead: u64,
 }
 
-impl ReserveFile {
-    /// Sets the space aside. A full disk is no error here: the state says [`Reserve::Spent`].
-    pub(crate) fn open<D: Io>(io: &D, config: &Config) -> Result<ReserveFile, DiskError> {
-        let path = names::reserve(&config.folder);
-        let mut file =
-            ReserveFile { path, folder: config.folder.clone(), bytes: config.reserve_bytes, state: Reserve::None };
-        if file.bytes == 0 {
-            file.unlink(io)?;
-        } else {
-            file.fill(io)?;
+impl Spare {
+    /// Sets the file aside. A full disk is no error here: the state says [`Reserve::Spent`].
+    pub(crate) fn open<D: Io>(io: &D, config: &Config) -> Result<Spare, DiskError> {
+        let mut spare = Spare {
+            path: names::reserve(&config.folder),
+            folder: config.folder.clone(),
+            bytes: config.reserve_bytes,
+            segment_limit: u64::from(config.segment_limit()),
+            state: Reserve::None,
+            has_file: false,
+            ahead: 0,
+        };
+        // One that lies there may be a segment by its other name: a crash came between the two.
+        spare.unlink(io)?;
+        if spare.bytes > 0 {
+            spare.state = Reserve::Kept;
+            spare.keep_file(io)?;
         }
-        Ok(file)
+        Ok(spare)
     }
 
     pub(crate) fn state(&self) -> Reserve {
         self.state
     }
 
-    /// Gives the space to whoever writes next; false when there is none to give.
-    pub(crate) fn spend<D: Io>(&mut self, io: &D) -> Result<bool, DiskError> {
-        if self.state != Reserve::Kept {
+    /// Another segment is being written, of which no space is set aside yet.
+    pub(crate) fn begin_segment(&mut self) {
+        self.ahead = 0;
+    }
+
+    /// Gives the file to whoever writes on in a segment that has no space behind `end`; false when there is none to give.
+    pub(crate) fn give_to<D: Io>(&mut self, io: &D, file: &D::File, end: u64) -> Result<bool, DiskError> {
+        if !self.has_file {
             return Ok(false);
         }
         self.unlink(io)?;
+        self.has_file = false;
         self.state = Reserve::Spent;
+        self.allocate(io, file, end.saturating_add(self.bytes).min(self.segment_limit))?;
         Ok(true)
     }
 
-    /// Sets the space aside again once there is twice as much.
-    pub(crate) fn restore<D: Io>(&mut self, io: &D) -> Result<(), DiskError> {
-        if self.state != Reserve::Spent {
-            return Ok(());
+    /// Makes the file a segment that is called `path`; `None` when there is none to give.
+    pub(crate) fn become_segment<D: Io>(&mut self, io: &D, path: &Path) -> io::Result<Option<D::File>> {
+        if !self.has_file {
+            return Ok(None);
         }
-        let free = io.free_bytes(&self.folder).map_err(|e| DiskError::new("measure", &self.folder, e))?;
-        if free / 2 >= self.bytes { self.fill(io) } else { Ok(()) }
+        io.rename(&self.path, path)?;
+        self.has_file = false;
+        self.state = Reserve::Spent;
+        io.open(path, OpenMode::Write).map(Some)
     }
 
-    fn fill<D: Io>(&mut self, io: &D) -> Result<(), DiskError> {
-        let file = match io.open(&self.path, OpenMode::CreateNew) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => io.open(&self.path, OpenMode::Write),
-            other => other,
-        };
-        self.state = match file.and_then(|file| io.reserve(&file, self.bytes)) {
-            Ok(()) => Reserve::Kept,
-            Err(e) if e.kind() == io::ErrorKind::Unsupported => Reserve::None,
-            Err(e) => {
-                let e = DiskError::new("reserve", &self.path, e);
-                if !e.is_full() {
-                    return Err(e);
+    /// Sets aside what is missing: behind `end` in the segment that is being written, and the file. Once something could
+    /// not be had it is tried again only when there is twice as much as the whole of it.
+    pub(crate) fn restore<D: Io>(&mut self, io: &D, current: Option<(&D::File, u64)>) -> Result<(), DiskError> {
+        match self.state {
+            Reserve::None => return Ok(()),
+            Reserve::Kept => {}
+            Reserve::Spent => {
+                let free = io.free_bytes(&self.folder).map_err(|e| DiskError::new("measure", &self.folder, e))?;
+                if free / 4 < self.bytes {
+                    return Ok(());
                 }
-                Reserve::Spent
+                self.state = Reserve::Kept;
             }
-        };
-        if self.state == Reserve::Kept { Ok(()) } else { self.unlink(io) }
+        }
+        if let Some((file, end)) = current {
+            self.keep_ahead(io, file, end)?;
+        }
+        if self.has_file { Ok(()) } else { self.keep_file(io) }
+    }
+
+    /// Half as much again each time, so that it is asked for once in a while.
+    fn keep_ahead<D: Io>(&mut self, io: &D, file: &D::File, end: u64) -> Result<(), DiskError> {
+        let least = end.saturating_add(self.bytes).min(self.segment_limit);
+        if self.ahead >= least {
+            return Ok(());
+        }
+        self.allocate(io, file, least.saturating_add(self.bytes / 2).min(self.segment_limit))
+    }
+
+    fn allocate<D: Io>(&mut self, io: &D, file: &D::File, len: u64) -> Result<(), DiskError> {
+        match io.reserve(file, len) {
+            Ok(()) => {
+                self.ahead = len;
+                Ok(())
+            }
+            Err(e) => self.not_reserved(io, e),
+        }
+    }
+
+    fn keep_file<D: Io>(&mut self, io: &D) -> Result<(), DiskError> {
+        if self.state != Reserve::Kept {
+            return Ok(());
+        }
+        match io.open(&self.path, OpenMode::CreateNew).and_then(|file| io.reserve(&file, self.bytes)) {
+            Ok(()) => {
+                self.has_file = true;
+                Ok(())
+            }
+            Err(e) => {
+                self.not_reserved(io, e)?;
+                self.unlink(io)
+            }
+        }
+    }
+
+    fn not_reserved<D: Io>(&mut self, io: &D, e: io::Error) -> Result<(), DiskError> {
+        if e.kind() == io::ErrorKind::Unsupported {
+            self.state = Reserve::None;
+            self.has_file = false;
+            return self.unlink(io);
+        }
+        let e = DiskError::new("reserve", &self.path, e);
+        if !e.is_full() {
+            return Err(e);
+        }
+        self.state = Reserve::Spent;
+        Ok(())
     }
 
     fn unlink<D: Io>(&self, io: &D) -> Result<(), DiskError> {

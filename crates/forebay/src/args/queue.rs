@@ -55,6 +55,12 @@ pub(crate) enum QueueVerb {
     Snapshot(SnapshotArgs),
     /// Read every record of a queue's folder or of a copy, and say what is there and what is damaged
     Verify(VerifyArgs),
+    /// Take the damage out of a queue's folder that nobody uses: what is readable is written again, damaged files are kept
+    #[command(
+        after_help = "Examples:\n  forebay queue repair --dry-run          what is damaged, and what would be lost\n  \
+                      forebay queue repair --json > report    stop the queue first"
+    )]
+    Repair(RepairArgs),
     /// Make the queue of --data, which must be empty, from a copy
     #[command(after_help = "Example:\n  forebay queue restore /backup/queue-monday --data /var/lib/forebay")]
     Restore(RestoreArgs),
@@ -214,6 +220,15 @@ pub(crate) struct SnapshotArgs {
 pub(crate) struct VerifyArgs {
     /// The folder [default: that of the node or queue of --data]
     pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// The folder [default: that of the node or queue of --data]
+    pub(crate) folder: Option<PathBuf>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

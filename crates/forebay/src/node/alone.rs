@@ -33,7 +33,10 @@ pub(crate) async fn queue(data: &DataDir, config: queue::config::Config, tokens:
     let doors = admin::doors(&[], data, String::new())?;
     let socket = data.runtime()?.join("admin.sock");
     let admin = Admin::start(api::queue_alone(&queue.handle), doors, &socket)?;
-    Ports::new(AllPorts::default(), &queue.handle).publish(&data.ports_json())?;
+    if let Err(error) = Ports::new(AllPorts::default(), &queue.handle).publish(&data.ports_json()) {
+        // A queue on a full disk must start: deletes are what makes room.
+        tracing::warn!(%error, "ports.json could not be written");
+    }
     let done = queue.until_stopped().await;
     ports::withdraw(&data.ports_json())?;
     admin.stop().await;

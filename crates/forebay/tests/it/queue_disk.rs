@@ -52,7 +52,6 @@ fn fill(path: &Path) {
 }
 
 #[test]
-#[ignore = "a known fault: with the disk full to its last byte, a reserve was not answered"]
 fn on_a_full_disk_puts_are_refused_deletes_work_and_nothing_is_lost() {
     let home = Home::new();
     let Some(disk) = Mounted::in_memory(&home, 256) else { return };
@@ -83,7 +82,6 @@ fn on_a_full_disk_puts_are_refused_deletes_work_and_nothing_is_lost() {
     let queue = QueueAlone::serve(&home, &disk.0.join("data"));
     let mut client = queue.connect();
     fs::remove_file(others).unwrap();
-    // The oldest, as workers would: whole segments go with them.
     let done = put.len() * 3 / 5;
     for id in put.drain(..done) {
         assert_eq!(client.ask(&format!("delete {id}")).unwrap(), "DELETED");
@@ -96,6 +94,55 @@ fn on_a_full_disk_puts_are_refused_deletes_work_and_nothing_is_lost() {
         assert_eq!(client.ask(&format!("delete {id}")).unwrap(), "DELETED");
     }
     assert_eq!(client.reserve().unwrap(), Some((again, "again".into())));
+}
+
+/// Fills a disk to the mark, deletes half of the jobs, and puts as much again as is free for sure.
+fn room_after_deleting(which: impl Fn(usize, usize) -> bool) {
+    let home = Home::new();
+    let Some(disk) = Mounted::in_memory(&home, 256) else { return };
+    let queue = QueueAlone::serve(&home, &disk.0.join("data"));
+    let mut client = queue.connect();
+    let body = |n: usize| format!("{n}-{}", "x".repeat(60_000));
+    let mut put = Vec::new();
+    while let Ok(id) = client.put(&body(put.len())).unwrap() {
+        put.push(id);
+    }
+    assert!(put.len() > 2_000, "{} jobs of 60 kB on a disk of 256 MiB", put.len());
+    let mut left = Vec::new();
+    for (n, id) in put.iter().enumerate() {
+        if which(n, put.len()) {
+            assert_eq!(client.ask(&format!("delete {id}")).unwrap(), "DELETED");
+        } else {
+            left.push((*id, body(n)));
+        }
+    }
+    for n in 0..put.len() / 4 {
+        let id = eventually("there is room again", || client.put(&body(n)).unwrap().ok());
+        left.push((id, body(n)));
+    }
+    queue.kill();
+    let queue = QueueAlone::serve(&home, &disk.0.join("data"));
+    let mut client = queue.connect();
+    for expected in left {
+        assert_eq!(client.reserve().unwrap(), Some(expected.clone()));
+        assert_eq!(client.ask(&format!("delete {}", expected.0)).unwrap(), "DELETED");
+    }
+    assert_eq!(client.reserve().unwrap(), None);
+}
+
+#[test]
+fn a_full_disk_takes_jobs_again_when_the_oldest_half_is_deleted() {
+    room_after_deleting(|n, of| n < of / 2);
+}
+
+#[test]
+fn a_full_disk_takes_jobs_again_when_the_newest_half_is_deleted() {
+    room_after_deleting(|n, of| n >= of / 2);
+}
+
+#[test]
+fn a_full_disk_takes_jobs_again_when_every_second_job_is_deleted() {
+    room_after_deleting(|n, _| n % 2 == 0);
 }
 
 /// A file system of 64 MiB in an image for which there is only so much memory: what is beyond is accepted when it is

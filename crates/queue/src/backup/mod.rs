@@ -5,6 +5,7 @@
 //! was copied is a torn end, as after a crash: it was not acknowledged when the copy was asked for.
 
 mod copy;
+mod repair;
 mod verify;
 
 use std::io;
@@ -16,6 +17,7 @@ use stdx::format::{self, FormatError};
 use stdx::io::{Disk, Io};
 use stdx::lock::{FolderLock, LockError};
 
+pub use repair::{LostJob, Repaired, preview, repair};
 pub use verify::{Verified, verify};
 
 use crate::handle::FORMAT;

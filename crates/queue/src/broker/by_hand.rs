@@ -131,7 +131,7 @@ impl<D: Io> Broker<D> {
             tube: tube.name.to_string(),
             state: job.state.word().into(),
             pri: job.pri,
-            created_ms: job.created_ms,
+            created_ms: self.on_the_wall(job.created_ms),
             left_ms: match job.state {
                 JobState::Delayed { until_ms } => Some(until_ms.saturating_sub(now.wall.millis())),
                 JobState::Reserved { deadline, .. } => {

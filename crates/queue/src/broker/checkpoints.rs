@@ -56,7 +56,9 @@ impl<D: Io> Broker<D> {
     pub(super) fn take_checkpoint_if_due(&mut self) {
         let written = i128::from(self.journal.bytes_written);
         let enough = i128::from(self.config.checkpoint_log_bytes.max(self.checkpoints.last_bytes));
-        if matches!(self.checkpoints.state, State::Idle) && written - self.checkpoints.since >= enough {
+        // It is a shortcut: where space is short, the log needs it more.
+        let has_space = !self.intake.lacks_space();
+        if has_space && matches!(self.checkpoints.state, State::Idle) && written - self.checkpoints.since >= enough {
             let segments = self.journal.segments().iter();
             let taken =
                 Checkpoint::take(&self.engine, self.ids_below(), segments, (self.reader.log(), self.journal.last()));

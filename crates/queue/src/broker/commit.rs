@@ -6,7 +6,6 @@ use stdx::io::Io;
 use wal::{Batch, Committed, Lsn, Reserve};
 
 use super::Broker;
-use super::open::PENDING_BYTES_MAX;
 use crate::engine::ClientId;
 use crate::proto::reply::Reply;
 
@@ -37,41 +36,26 @@ impl<D: Io> Broker<D> {
         self.failed.is_some() || self.journal.pending_bytes() == 0
     }
 
-    /// Whether there is space for more jobs. The mark to take jobs again is a little higher than that to refuse them.
-    pub(crate) fn look_at_the_disk(&mut self) {
-        let reserve = self.config.disk_reserve_bytes;
-        let mark = if self.intake.disk_low { reserve + reserve / 8 } else { reserve };
-        let low = match self.reader.free_bytes() {
-            Ok(free) => free < mark,
-            Err(cause) => {
-                tracing::warn!(%cause, "the free space of the queue's disk is not known");
-                false
-            }
-        };
-        if low != self.intake.disk_low {
-            tracing::warn!(low, reserve, "the queue's disk crossed disk_reserve_bytes");
-        }
-        self.intake.disk_low = low;
-        // The next commit sets the reserve aside again. It must be allowed to come: the last job may have gone with the
-        // space, and then nothing is left to commit but a put.
-        self.intake.reserve_spent &= low;
-    }
-
     /// So much is appended already that connections should not be read until the next batch is on disk.
     pub(crate) fn is_behind(&self) -> bool {
-        self.journal.pending_bytes() > PENDING_BYTES_MAX / 4
+        self.journal.pending_bytes() > self.behind_bytes
     }
 
-    /// A batch is on disk: answers and events that waited for it may leave.
+    /// A batch is on disk: answers and events that waited for it may leave, and what has to be done now and then is done.
     pub(crate) fn committed(&mut self, committed: Committed) {
+        self.written(committed);
+        self.compact();
+        self.take_checkpoint_if_due();
+    }
+
+    /// A batch is on disk.
+    pub(crate) fn written(&mut self, committed: Committed) {
         self.intake.disk_full = false;
         self.intake.reserve_spent = committed.reserve == Reserve::Spent;
         self.journal.committed(committed.durable, committed.buffer);
         let durable = self.journal.durable();
         self.release(durable);
         self.bodies.trim(durable);
-        self.compact();
-        self.take_checkpoint_if_due();
     }
 
     /// How many connections were answered since the last call.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use stdx::clock::Mono;
 use stdx::io::Io;
-use wal::{AppendError, ReadError};
+use wal::{AppendError, ReadError, Scanned};
 
 use super::Broker;
 use super::damage::Trouble;
@@ -28,6 +28,8 @@ pub(super) struct Compaction {
     moving: Option<(u64, Option<u32>)>,
     /// The disk did not give what it holds: nothing is tried again before this, and the plane's status says why.
     stopped: Option<(Mono, String)>,
+    /// A repair empties the segments up to this one, whatever they hold: what cannot be read is lost.
+    pub(super) through: Option<u64>,
 }
 
 /// How long compaction rests after the disk did not read.
@@ -35,21 +37,28 @@ const REST: Duration = Duration::from_secs(60);
 
 impl<D: Io> Broker<D> {
     /// One step: empties some of the oldest segment if the log is too long for what lives in it, and removes segments
-    /// that are empty.
-    pub(super) fn compact(&mut self) {
+    /// that are empty. Says whether something was read and nothing written, so that no commit brings the next step.
+    pub(crate) fn compact(&mut self) -> bool {
         let now = self.engine.now.mono;
-        if self.copies > 0 || self.compaction.stopped.as_ref().is_some_and(|(until, _)| *until > now) {
-            return;
+        if self.failed.is_some()
+            || self.copies > 0
+            || self.compaction.stopped.as_ref().is_some_and(|(until, _)| *until > now)
+        {
+            return false;
         }
         // What was left of a segment may end by itself before all of it is read; then the segment is gone.
         let oldest = self.journal.oldest_segment();
         self.compaction.moving.take_if(|(segment, _)| *segment < oldest);
-        if self.compaction.moving.is_none() && self.is_too_long() {
-            self.compaction.moving = Some((self.journal.oldest_segment(), None));
+        if self.compaction.moving.is_none() && self.is_too_long() && self.may_begin() {
+            self.compaction.moving = Some((oldest, None));
         }
+        let (moved, mut goes_on) = (self.journal.records_moved, false);
         if let Some((segment, from)) = self.compaction.moving.take() {
             match self.move_some(segment, from) {
-                Ok(Some(next)) => self.compaction.moving = Some((segment, Some(next))),
+                Ok(Some(next)) => {
+                    self.compaction.moving = Some((segment, Some(next)));
+                    goes_on = self.journal.records_moved == moved;
+                }
                 Ok(None) => self.compaction.stopped = None,
                 Err(Stop::Later) => self.compaction.moving = Some((segment, from)),
                 Err(Stop::Unreadable(cause)) => {
@@ -60,29 +69,90 @@ impl<D: Io> Broker<D> {
             }
         }
         self.remove_empty_segments();
+        if self.is_tight() && self.journal.records_moved > moved {
+            // Somebody waits for the space.
+            self.journal.want(self.journal.last());
+        }
+        goes_on
     }
 
-    /// More than twice what lives, and one segment beyond.
+    /// As [`Broker::compact`], when puts are refused for want of space or soon will be: then nobody's commit may come.
+    pub(crate) fn compact_if_tight(&mut self) -> bool {
+        self.is_tight() && !self.is_behind() && self.compact()
+    }
+
+    /// More than twice what lives, and one segment beyond. Where space is short, whatever is worth the copying.
     fn is_too_long(&self) -> bool {
+        if self.must_go() {
+            return true;
+        }
         let (mut bytes, mut live) = (0, 0);
         for used in self.journal.segments().values() {
             bytes += used.bytes;
             live += used.live_bytes;
         }
-        let slack = self.config.segment_bytes_max;
-        bytes > 2 * live + slack && self.reader.is_closed(self.journal.oldest_segment())
+        let slack = self.segment_bytes_max;
+        let bound = if self.is_tight() { live + live / 8 + slack } else { 2 * live + slack };
+        bytes > bound && self.reader.is_closed(self.journal.oldest_segment())
+    }
+
+    /// Whether the oldest segment is to go whatever it holds.
+    fn must_go(&self) -> bool {
+        self.compaction.through.is_some_and(|last| self.journal.oldest_segment() <= last)
+    }
+
+    /// One step towards a log without the segments up to `last`; says whether there is more to do. What it appends is
+    /// committed before the next step.
+    ///
+    /// # Errors
+    /// Why it goes no further, in words.
+    pub(crate) fn empty_through(&mut self, last: u64) -> Result<bool, String> {
+        self.compaction.through = Some(last);
+        if self.journal.current_segment() <= last {
+            return Err(format!("segment {last} is still being written"));
+        }
+        if !self.must_go() {
+            self.compaction.through = None;
+            // Those that are missing leave with them.
+            self.journal.remove_below(last + 1);
+            return Ok(false);
+        }
+        let (moved, oldest) = (self.journal.records_moved, self.journal.oldest_segment());
+        let place = self.compaction.moving;
+        self.compact();
+        if let Some(reason) = self.why_not_compacted() {
+            return Err(reason.to_owned());
+        }
+        let went_on = self.journal.records_moved > moved
+            || self.journal.oldest_segment() > oldest
+            || self.compaction.moving != place;
+        if went_on { Ok(true) } else { Err(format!("there is no space to write again what lives in segment {oldest}")) }
+    }
+
+    /// Whether there is space for what has to be copied before the segment goes: what cannot be finished would only take the
+    /// space that is left. The copies share a segment with what comes meanwhile.
+    fn may_begin(&mut self) -> bool {
+        let live = self.journal.segments().first_key_value().map_or(0, |(_, used)| used.live_bytes);
+        live == 0 || self.has_space_for(live + live / 8 + u64::from(STEP_BYTES))
     }
 
     /// Copies jobs of `segment` forward; returns where the next step starts, `None` when there is nothing left.
     fn move_some(&mut self, segment: u64, from: Option<u32>) -> Result<Option<u32>, Stop> {
         let mut residents = Vec::new();
         let engine = &self.engine;
-        let scanned = self.reader.scan_some(segment, from, STEP_BYTES, &mut |found| {
+        let scanned = self.reader.scan_some(segment, from, STEP_BYTES, &mut |found: wal::Found<'_>| {
             let id = record::job_id(found.kind, found.payload);
             if let Some(id) = id.filter(|id| engine.job(*id).is_some_and(|job| job.at == found.position)) {
                 residents.push((id, found.payload.to_vec()));
             }
-        })?;
+        });
+        let scanned = match scanned {
+            // A file that is missing: what lived in it is lost.
+            Err(ReadError::NoSegment { .. }) if self.compaction.through.is_some() => {
+                Scanned { next: None, damage: Vec::new() }
+            }
+            other => other?,
+        };
         for (id, payload) in residents {
             self.append_moved(id, &payload)?;
         }
@@ -146,7 +216,8 @@ impl<D: Io> Broker<D> {
         }
         let totals = self.engine.tubes_len() + self.engine.spaces().len() + self.engine.keys().len() + 1;
         let rewrite = 256 * totals as u64;
-        if segments == 0 || bytes < 2 * rewrite || self.write_totals().is_err() {
+        let is_worth_it = bytes >= 2 * rewrite || self.must_go();
+        if segments == 0 || !is_worth_it || self.write_totals().is_err() {
             return;
         }
         for _ in 0..segments {
@@ -156,6 +227,9 @@ impl<D: Io> Broker<D> {
 
     fn write_totals(&mut self) -> Result<(), AppendError> {
         self.journal.append_lazily(&Record::NextId { id: self.ids_below() })?;
+        if self.engine.clock_ahead_ms != 0 {
+            self.journal.append_lazily(&Record::ClockSet { ahead_ms: self.engine.clock_ahead_ms })?;
+        }
         for space in self.engine.spaces() {
             self.journal.append_lazily(&Record::SpaceTotals { space: &space.text, totals: space.totals })?;
         }

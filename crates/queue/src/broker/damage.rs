@@ -57,6 +57,11 @@ impl<D: Io> Broker<D> {
         Ok(Noted { lsn, turn })
     }
 
+    /// The segment's file is kept when it leaves the log.
+    pub(crate) fn keep_file_of(&self, segment: u64) {
+        self.reader.quarantine(segment);
+    }
+
     /// Whether the job has lost its body.
     pub(super) fn is_damaged(&self, id: JobId) -> bool {
         self.engine.facts(id).is_some_and(|facts: &Facts| facts.is_damaged)
@@ -70,7 +75,9 @@ impl<D: Io> Broker<D> {
             let mut payload = Vec::new();
             match self.reader.read(job.at, &mut payload) {
                 Ok(_) => readable.push((job.id, payload)),
-                Err(cause @ ReadError::Disk(_)) => return Err(Trouble::Disk(cause)),
+                Err(cause @ ReadError::Disk(_)) if self.compaction.through.is_none() => {
+                    return Err(Trouble::Disk(cause));
+                }
                 Err(cause) => {
                     tracing::error!(job = job.id.0, %cause, "a job's body is lost; the job is buried");
                     let noted = self.give_up_body(&job)?;

@@ -65,7 +65,7 @@ impl<D: Io> Broker<D> {
             tube: self.engine.tube(job.tube).name.to_string(),
             from: dead.from.to_string(),
             state: job.state.word().into(),
-            died_ms: dead.at_ms,
+            died_ms: self.on_the_wall(dead.at_ms),
             end: dead.end,
             reason: last.map(|attempt| attempt.reason.to_string()).unwrap_or_default(),
             worker: last.map(|attempt| attempt.worker.to_string()).unwrap_or_default(),
@@ -73,9 +73,9 @@ impl<D: Io> Broker<D> {
             timeouts: facts.counts.timeouts,
             releases: facts.counts.releases,
             failures: more.failures,
-            created_ms: job.created_ms,
+            created_ms: self.on_the_wall(job.created_ms),
             bytes: job.body_len,
-            attempts: more.attempts.iter().cloned().collect(),
+            attempts: more.attempts.iter().map(|attempt| self.told(attempt)).collect(),
         })
     }
 }

@@ -57,7 +57,7 @@ impl<D: Io> Broker<D> {
         let Some(trace) = facts.trace else { return };
         let tube = self.engine.tube(job.tube);
         let event = JobEvent {
-            time: now.wall,
+            time: self.wall_clock(now),
             trace,
             namespace: self.engine.space(tube.space).name.clone(),
             tube: tube.name.clone(),

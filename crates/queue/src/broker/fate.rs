@@ -120,9 +120,15 @@ impl<D: Io> Broker<D> {
         Attempt { at_ms: now.wall.millis(), end, reason: cut_reason(reason).into(), worker }
     }
 
+    /// Beyond the budget of memory only the newest attempt is remembered.
     fn remember(&mut self, id: JobId, attempt: Attempt) {
-        if let Some(facts) = self.engine.facts_mut(id) {
-            facts.more.get_or_insert_default().note(attempt);
+        let is_full = self.engine.index_bytes() >= self.engine.limits.index_bytes_max;
+        if let Some(mut facts) = self.engine.facts_mut(id) {
+            let more = facts.more.get_or_insert_default();
+            if is_full {
+                more.attempts.clear();
+            }
+            more.note(attempt);
         }
     }
 }

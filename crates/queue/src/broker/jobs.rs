@@ -66,7 +66,7 @@ impl<D: Io> Broker<D> {
         let record = Record::Reserved { id, times: self.engine.counts(id).reserves };
         match self.note_lazily(&job, &record) {
             Ok(noted) => {
-                if let Some(facts) = self.engine.facts_mut(id) {
+                if let Some(mut facts) = self.engine.facts_mut(id) {
                     facts.reserved_lsn = noted.lsn;
                 }
             }
@@ -268,7 +268,7 @@ impl<D: Io> Broker<D> {
     /// A record changed the job, and what is counted of it. What had to be waited for before still has to be.
     pub(super) fn change(&mut self, id: JobId, lsn: Lsn, count: impl FnOnce(&mut Counts)) {
         self.engine.update(id, |job| job.lsn = job.lsn.max(lsn));
-        if let Some(facts) = self.engine.facts_mut(id) {
+        if let Some(mut facts) = self.engine.facts_mut(id) {
             count(&mut facts.counts);
         }
     }

@@ -8,11 +8,13 @@ mod batch;
 mod bodies;
 mod by_hand;
 mod checkpoints;
+mod clock;
 mod commands;
 mod commit;
 mod compact;
 mod damage;
 mod dead;
+mod disk;
 mod events;
 mod fate;
 mod holders;
@@ -42,6 +44,7 @@ pub(crate) use by_hand::{Terms, WhyNot};
 use checkpoints::Checkpoints;
 pub(crate) use commands::Flow;
 use compact::Compaction;
+use disk::DiskRoom;
 use events::Events;
 use holders::Holders;
 pub(crate) use open::{BrokerError, Opened};
@@ -129,6 +132,11 @@ pub(crate) struct Broker<D: Io> {
     /// Connections that waited for a job and got an answer: what they sent meanwhile can be read on.
     resumed: Vec<ClientId>,
     intake: Intake,
+    disk_room: DiskRoom,
+    /// What may be appended and not be on its way to the disk before connections are read no further.
+    behind_bytes: usize,
+    /// Of the log; the configured ones are the most.
+    segment_bytes_max: u64,
     failed: Option<Arc<str>>,
     tokens: Arc<dyn TokenSource>,
     events: Events,

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stdx::io::Io;
+use stdx::io::{Io, OpenMode};
 use wal::{Committer, Lsn, Progress, Report, Resume};
 
 use super::bodies::Bodies;
 use super::checkpoints::Checkpoints;
 use super::compact::Compaction;
+use super::disk::DiskRoom;
 use super::events::Events;
 use super::holders::Holders;
 use super::parked::ParkedPuts;
@@ -58,7 +59,11 @@ pub(crate) enum BrokerError {
 }
 
 /// What may be appended and not yet be on its way to the disk.
-pub(super) const PENDING_BYTES_MAX: usize = 32 << 20;
+const PENDING_BYTES_MAX: usize = 32 << 20;
+
+/// What may be appended before connections are read no further; no more than the log has set aside for a full disk, so that
+/// puts which still came before it was full leave room for deletes.
+const BEHIND_BYTES_MAX: usize = PENDING_BYTES_MAX / 4;
 
 /// One batch; a sync of so much costs about what one of a few bytes does (design/queue.md, 4.3).
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -68,6 +73,10 @@ const PROGRESS_BYTES: u64 = 256 << 20;
 
 /// Beside the limit of free space, the log keeps some of its own for deletes on a full disk.
 const LOG_RESERVE_BYTES_MAX: u64 = 4 << 20;
+
+/// A segment is no more than this part of a disk, unless it is small.
+const DISK_PARTS: u64 = 32;
+const SMALL_SEGMENT_BYTES: u64 = 1 << 20;
 
 /// A record must fit a segment with its headers.
 const SEGMENT_BYTES_BESIDE_BODY: u64 = 4 << 10;
@@ -83,7 +92,12 @@ impl<D: Io> Broker<D> {
         sink: Arc<dyn JobSink>,
     ) -> Result<Opened<D>, BrokerError> {
         let index = checkpoint::folder(folder);
-        let (replay, opened) = recover(&io, &config, folder, &index)?;
+        let log = log_config(&io, &config, folder);
+        let behind_bytes = match usize::try_from(log.reserve_bytes) {
+            Ok(reserve) if reserve > 0 => reserve.min(BEHIND_BYTES_MAX),
+            _ => BEHIND_BYTES_MAX,
+        };
+        let (replay, opened) = recover(&io, &config, &log, &index)?;
         let mut engine = replay.engine;
         // Each lost record may have given out an id.
         let lost: u64 =
@@ -101,6 +115,9 @@ impl<D: Io> Broker<D> {
             awaiting: Vec::new(),
             resumed: Vec::new(),
             intake: Intake::default(),
+            disk_room: DiskRoom::default(),
+            behind_bytes,
+            segment_bytes_max: log.segment_bytes_max,
             failed: None,
             tokens,
             events: Events::new(sink),
@@ -123,22 +140,38 @@ impl<D: Io> Broker<D> {
     }
 }
 
-fn log_config(config: &Config, folder: &Path) -> wal::Config {
+/// The log as the configuration and the disk have it. A segment can only go when what lives in it has been copied, so it
+/// is no more than a part of the disk, and no more than is kept free for that.
+fn log_config<D: Io>(io: &D, config: &Config, folder: &Path) -> wal::Config {
+    let folder = folder.join(LOG);
+    let room = io.free_bytes(&folder).map_or(u64::MAX, |free| free.saturating_add(bytes_of(io, &folder)));
+    let part = (room / DISK_PARTS).min(match config.disk_reserve_bytes {
+        0 => u64::MAX,
+        reserve => reserve / 2,
+    });
     let segment_bytes_least = u64::from(config.job_bytes_max) + SEGMENT_BYTES_BESIDE_BODY;
+    let segment_bytes_max = config.segment_bytes_max.min(part.max(SMALL_SEGMENT_BYTES)).max(segment_bytes_least);
     wal::Config {
-        segment_bytes_max: config.segment_bytes_max.max(segment_bytes_least),
+        segment_bytes_max,
         batch_bytes_max: BATCH_BYTES_MAX,
         pending_bytes_max: PENDING_BYTES_MAX,
         reserve_bytes: (config.disk_reserve_bytes / 4).min(LOG_RESERVE_BYTES_MAX),
-        ..wal::Config::new(folder.join(LOG))
+        ..wal::Config::new(folder)
     }
+}
+
+/// What the files in a folder hold; what cannot be looked at counts as nothing.
+fn bytes_of<D: Io>(io: &D, folder: &Path) -> u64 {
+    let names = io.list(folder).unwrap_or_default();
+    let len = |name: &String| io.open(&folder.join(name), OpenMode::Read).and_then(|file| io.len(&file)).unwrap_or(0);
+    names.iter().map(len).sum()
 }
 
 /// Tries the checkpoints from the newest on; each that is no good is told and removed.
 fn recover<D: Io>(
     io: &D,
     config: &Config,
-    folder: &Path,
+    log: &wal::Config,
     index: &Path,
 ) -> Result<(Replay, wal::Opened<D>), BrokerError> {
     let at_index = |cause| BrokerError::Index { folder: index.to_path_buf(), cause };
@@ -146,7 +179,7 @@ fn recover<D: Io>(
     for (tried, &lsn) in checkpoints.iter().enumerate() {
         let engine = Engine::new(Limits::from(config));
         let found = match checkpoint::read(io, index, lsn, engine) {
-            Ok((replay, resume)) => replay_log(io, config, folder, replay, Some(resume))?,
+            Ok((replay, resume)) => replay_log(io, log, replay, Some(resume))?,
             Err(cause) => {
                 tracing::error!(%lsn, %cause, "a checkpoint of the queue's index is of no use");
                 None
@@ -159,7 +192,7 @@ fn recover<D: Io>(
         }
     }
     let replay = Replay::new(Engine::new(Limits::from(config)));
-    let all = replay_log(io, config, folder, replay, None)?;
+    let all = replay_log(io, log, replay, None)?;
     checkpoint::remove(io, index, &checkpoints).map_err(at_index)?;
     Ok(all.expect("without a checkpoint there is nothing that could not fit"))
 }
@@ -167,12 +200,10 @@ fn recover<D: Io>(
 /// Reads the log on from where the replay stands; `None` when the two do not fit.
 fn replay_log<D: Io>(
     io: &D,
-    config: &Config,
-    folder: &Path,
+    log: &wal::Config,
     mut replay: Replay,
     resume: Option<Resume>,
 ) -> Result<Option<(Replay, wal::Opened<D>)>, BrokerError> {
-    let log = log_config(config, folder);
     let mut told = 0;
     let mut progress = |progress: Progress| {
         if progress.bytes - told >= PROGRESS_BYTES {
@@ -180,7 +211,8 @@ fn replay_log<D: Io>(
             tracing::info!(bytes = progress.bytes, of = progress.of, "reading the queue's log");
         }
     };
-    let opened = match wal::open_after(io.clone(), log, resume, &mut progress, &mut |found| replay.visit(found)) {
+    let opened = match wal::open_after(io.clone(), log.clone(), resume, &mut progress, &mut |found| replay.visit(found))
+    {
         Ok(opened) => opened,
         Err(cause @ wal::OpenError::Elsewhere { .. }) => {
             tracing::error!(%cause, "a checkpoint of the queue's index is of no use");
@@ -189,7 +221,7 @@ fn replay_log<D: Io>(
         Err(e) => return Err(e.into()),
     };
     if let Some((lsn, kind)) = replay.failed {
-        return Err(BrokerError::Record { folder: folder.join(LOG), lsn, kind });
+        return Err(BrokerError::Record { folder: log.folder.clone(), lsn, kind });
     }
     let oldest = opened.reader.segments().first().map_or(0, |segment| segment.number);
     let fits = replay.forget_below(oldest);

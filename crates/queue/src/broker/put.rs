@@ -31,6 +31,7 @@ impl<D: Io> Broker<D> {
             return self.tell_state(client, Reply::Inserted(id));
         }
         let ix = self.engine.client(client).used;
+        self.look_again_if_much_was_written();
         if let Err(reply) = self.may_put(ix, aside.terms.as_deref(), body) {
             if reply == Reply::Draining {
                 self.engine.skip_id();

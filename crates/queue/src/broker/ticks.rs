@@ -17,10 +17,10 @@ impl<D: Io> Broker<D> {
         self.engine.now = now;
         let space = self.space_of(client);
         let asked: BTreeSet<&String> = names.iter().collect();
+        let wall_ms = self.wall_clock(now).millis();
         let known = &self.engine.space(space).ticks;
         let gone = known.keys().filter(|name| !asked.contains(name)).map(|name| (name.clone(), 0));
-        let new =
-            asked.iter().filter(|name| !known.contains_key(**name)).map(|name| ((*name).clone(), now.wall.millis()));
+        let new = asked.iter().filter(|name| !known.contains_key(**name)).map(|name| ((*name).clone(), wall_ms));
         for (name, tick_ms) in gone.chain(new).collect::<Vec<_>>() {
             if let Err(cause) = self.set_tick(client, &name, tick_ms) {
                 self.not_appended(client, &cause);

@@ -13,7 +13,7 @@ impl Engine {
         if is_released {
             self.count_release(tube);
         }
-        let Some(facts) = self.facts_mut(id) else { return };
+        let Some(mut facts) = self.facts_mut(id) else { return };
         facts.counts.releases += u32::from(is_released);
         let reserves = facts.counts.reserves;
         let more = facts.more.get_or_insert_default();
@@ -21,6 +21,7 @@ impl Engine {
         // In the other tube it begins anew.
         more.forgiven = if to.is_some() { reserves } else { more.forgiven };
         let unique = more.terms.unique.clone();
+        drop(facts);
         if let Some(key) = unique {
             self.keys.let_go(space, &key, id);
         }
@@ -35,7 +36,7 @@ impl Engine {
         if !self.dead.remove(&id) {
             return;
         }
-        if let Some(facts) = self.facts_mut(id) {
+        if let Some(mut facts) = self.facts_mut(id) {
             let reserves = facts.counts.reserves;
             let more = facts.more.get_or_insert_default();
             more.dead = None;

@@ -7,6 +7,7 @@
 mod by_hand;
 mod client;
 mod death;
+mod facts;
 mod flow;
 mod groups;
 mod hand_out;
@@ -20,6 +21,7 @@ mod row;
 mod runs;
 mod space;
 mod table;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -36,6 +38,7 @@ use wal::Lsn;
 pub use by_hand::StateName;
 use client::Client;
 pub(crate) use client::{ClientId, WaitEnd};
+use facts::FactsMut;
 use groups::Groups;
 pub(crate) use hand_out::Asked;
 pub(crate) use job::{Counts, Facts, Job, JobState};
@@ -55,7 +58,7 @@ pub(crate) use tube::{Figures, Pause, ReadyKey, Totals, TubeIx};
 
 use crate::names::{JobId, Namespace, TubeName};
 
-/// Both clocks, read once per wake.
+/// Both clocks, read once per wake; the wall clock without its jumps ([`crate::steady`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Now {
     pub(crate) mono: Mono,
@@ -108,6 +111,8 @@ pub(crate) struct Engine {
     events: VecDeque<Event>,
     /// The time of the wake that is being served: leases that begin by themselves count from it.
     pub(crate) now: Now,
+    /// The wall clock is so much ahead of [`Now::wall`], since it was set.
+    pub(crate) clock_ahead_ms: i64,
     bytes: u64,
     next_id: u64,
     next_turn: u64,
@@ -134,6 +139,7 @@ impl Engine {
             dead: BTreeSet::new(),
             events: VecDeque::new(),
             now: Now::default(),
+            clock_ahead_ms: 0,
             bytes: 0,
             next_id: 1,
             next_turn: 1,
@@ -161,7 +167,7 @@ impl Engine {
     }
 
     /// The same, to be changed; `None` when there is no such job.
-    pub(crate) fn facts_mut(&mut self, id: JobId) -> Option<&mut Facts> {
+    pub(crate) fn facts_mut(&mut self, id: JobId) -> Option<FactsMut<'_>> {
         self.jobs.facts_mut(id)
     }
 

@@ -1,9 +1,9 @@
-//! One job in fifty bytes.
+//! One job in forty-one bytes.
 
 use wal::{Lsn, Position};
 
-use super::TubeIx;
 use super::job::{Job, JobState, Lease};
+use super::terms::Terms;
 use crate::names::JobId;
 
 /// How far an id may be from its chunk's base.
@@ -32,10 +32,9 @@ pub(super) struct Row {
     /// Bytes of the record before the body.
     head_len: [u8; 3],
     body_len: [u8; 4],
-    pri: [u8; 4],
-    ttr_s: [u8; 4],
     delay_s: [u8; 4],
-    tube: [u8; 3],
+    /// The place of what neighbours have, too ([`super::terms`]).
+    terms: [u8; 2],
     /// The due time of a delayed job, the turn of a buried one.
     when: [u8; 6],
 }
@@ -43,7 +42,7 @@ pub(super) struct Row {
 impl Row {
     /// # Panics
     /// When a number is beyond what a row can hold: each has a limit that comes earlier.
-    pub(super) fn pack(&mut self, job: &Job, delta: u32) {
+    pub(super) fn pack(&mut self, job: &Job, delta: u32, terms: u16) {
         let (state, when) = match job.state {
             JobState::Ready => (READY, 0),
             JobState::Delayed { until_ms } => (DELAYED, until_ms),
@@ -61,15 +60,13 @@ impl Row {
             offset: low(job.at.offset),
             head_len: low(head_len),
             body_len: low(job.body_len),
-            pri: low(job.pri),
-            ttr_s: low(job.ttr_s),
             delay_s: low(job.delay_s),
-            tube: low(job.tube.0),
+            terms: terms.to_le_bytes(),
             when: long(when),
         };
     }
 
-    pub(super) fn unpack(&self, id: JobId, newest: Lsn, lease: Option<Lease>) -> Job {
+    pub(super) fn unpack(&self, id: JobId, newest: Lsn, lease: Option<Lease>, terms: Terms) -> Job {
         let when = from_long(self.when);
         let state = match (self.flags & STATE, lease) {
             (DELAYED, _) => JobState::Delayed { until_ms: when },
@@ -89,12 +86,20 @@ impl Row {
                 len: from(self.head_len) + body_len,
             },
             body_len,
-            pri: from(self.pri),
-            ttr_s: from(self.ttr_s),
+            pri: terms.pri,
+            ttr_s: terms.ttr_s,
             delay_s: from(self.delay_s),
-            tube: TubeIx(from(self.tube)),
+            tube: terms.tube,
             state,
         }
+    }
+
+    pub(super) fn terms(&self) -> u16 {
+        u16::from_le_bytes(self.terms)
+    }
+
+    pub(super) fn terms_mut(&mut self) -> &mut [u8; 2] {
+        &mut self.terms
     }
 
     pub(super) fn delta(&self) -> u32 {
@@ -164,8 +169,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_fifty_bytes() {
-        assert_eq!(size_of::<Row>(), 50);
+    fn a_row_has_forty_one_bytes() {
+        assert_eq!(size_of::<Row>(), 41);
     }
 
     #[test]

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use wal::Lsn;
 
+use super::facts::FactsMut;
 use super::job::{Facts, Job};
 use super::row::{DELTA_MAX, Row};
+use super::terms::{Terms, TermsTable};
 use crate::names::JobId;
 
 /// Rows of one chunk.
@@ -30,6 +32,7 @@ pub(crate) struct Chunk {
     /// By id; some are of jobs that are gone.
     rows: Vec<Row>,
     gone: usize,
+    terms: TermsTable,
     /// By the job's distance from `base`.
     facts: BTreeMap<u32, Facts>,
 }
@@ -42,6 +45,10 @@ pub(crate) struct Jobs {
     chunks: VecDeque<Arc<Chunk>>,
     len: usize,
     facts: usize,
+    /// What facts have allocated beside them, in bytes.
+    beside: u64,
+    /// Entries of all chunks.
+    terms: usize,
     /// The newest record that a row tells of; rows keep the low half of theirs.
     newest: Lsn,
 }
@@ -53,7 +60,8 @@ impl Jobs {
 
     /// What the table has allocated, in bytes and rather too much than too little.
     pub(crate) fn bytes(&self) -> u64 {
-        self.chunks.len() as u64 * CHUNK_BYTES + self.facts as u64 * FACTS_BYTES
+        let terms = 2 * self.terms * size_of::<Terms>();
+        self.chunks.len() as u64 * CHUNK_BYTES + self.facts as u64 * FACTS_BYTES + self.beside + terms as u64
     }
 
     pub(crate) fn get(&self, id: JobId) -> Option<Job> {
@@ -70,7 +78,7 @@ impl Jobs {
     }
 
     /// The same, to be changed; made if there is nothing yet. `None` when there is no such job.
-    pub(crate) fn facts_mut(&mut self, id: JobId) -> Option<&mut Facts> {
+    pub(crate) fn facts_mut(&mut self, id: JobId) -> Option<FactsMut<'_>> {
         let ix = self.chunk_of(id)?;
         let at = self.chunks[ix].find(id)?;
         let chunk = Arc::make_mut(&mut self.chunks[ix]);
@@ -79,7 +87,7 @@ impl Jobs {
             row.set_facts(true);
             self.facts += 1;
         }
-        Some(chunk.facts.entry(row.delta()).or_default())
+        Some(FactsMut::new(chunk.facts.entry(row.delta()).or_default(), &mut self.beside))
     }
 
     /// Changes a job's row.
@@ -91,7 +99,11 @@ impl Jobs {
         let mut job = chunk.unpack(&row, newest);
         change(&mut job);
         assert_eq!(job.id, id, "a job keeps its id");
-        row.pack(&job, row.delta());
+        let known = chunk.terms.len();
+        let terms = chunk.place_terms(&job, Some(row.terms()));
+        row = chunk.rows[at];
+        row.pack(&job, row.delta(), terms);
+        self.terms = self.terms + chunk.terms.len() - known;
         if let Some(lease) = job.state.lease() {
             // A lease is a fact.
             if !row.has_facts() {
@@ -119,9 +131,12 @@ impl Jobs {
         };
         let chunk = Arc::make_mut(&mut self.chunks[ix]);
         let delta = (id - chunk.base) as u32;
+        let known = chunk.terms.len();
         let mut row = Row::default();
-        row.pack(job, delta);
+        row.pack(job, delta, chunk.place_terms(job, None));
+        self.terms = self.terms + chunk.terms.len() - known;
         if let Some(facts) = facts {
+            self.beside += facts.bytes_beside();
             row.set_facts(true);
             chunk.facts.insert(delta, facts);
             self.facts += 1;
@@ -147,6 +162,7 @@ impl Jobs {
         chunk.rows[at].set_gone();
         chunk.gone += 1;
         self.facts -= usize::from(row.has_facts());
+        self.beside -= facts.as_ref().map_or(0, Facts::bytes_beside);
         self.len -= 1;
         self.tidy(ix);
         Some((job, facts.unwrap_or_default()))
@@ -201,7 +217,8 @@ impl Jobs {
         let facts = lower.facts.split_off(&from);
         lower.gone = lower.rows.iter().filter(|row| row.is_gone()).count();
         let gone = rows.iter().filter(|row| row.is_gone()).count();
-        let mut upper = Chunk { base: lower.base, rows, gone, facts };
+        let mut upper = Chunk { base: lower.base, rows, gone, terms: lower.terms.clone(), facts };
+        self.terms += upper.terms.len();
         upper.count_from(upper.base + u64::from(from));
         let base = upper.base;
         self.bases.insert(ix + 1, base);
@@ -237,7 +254,7 @@ impl Jobs {
                 Some(last) => last.drop_gone_keeping_space(),
                 None => {
                     self.bases.remove(ix);
-                    self.chunks.remove(ix);
+                    self.terms -= self.chunks.remove(ix).map_or(0, |chunk| chunk.terms.len());
                 }
             }
         } else if chunk.gone >= 64 && live < rows / 2 {
@@ -260,6 +277,14 @@ impl Jobs {
         let lower = Arc::make_mut(&mut self.chunks[ix]);
         let upper = Arc::make_mut(&mut upper);
         upper.count_from_lower(lower.base);
+        let known = lower.terms.len() + upper.terms.len();
+        // So that there is room for all: a place that was given must stay.
+        lower.terms.renew(lower.rows.iter_mut().map(Row::terms_mut));
+        for row in &mut upper.rows {
+            let terms = lower.place_of(upper.terms.of(row.terms()));
+            *row.terms_mut() = terms.to_le_bytes();
+        }
+        self.terms = self.terms + lower.terms.len() - known;
         lower.rows.append(&mut upper.rows);
         lower.facts.append(&mut upper.facts);
         lower.gone += upper.gone;
@@ -279,7 +304,24 @@ impl Chunk {
 
     fn unpack(&self, row: &Row, newest: Lsn) -> Job {
         let lease = if row.is_reserved() { self.facts.get(&row.delta()).and_then(|facts| facts.lease) } else { None };
-        row.unpack(JobId(self.base + u64::from(row.delta())), newest, lease)
+        row.unpack(JobId(self.base + u64::from(row.delta())), newest, lease, self.terms.of(row.terms()))
+    }
+
+    /// Where the job's terms stand; mostly where they stood before.
+    fn place_terms(&mut self, job: &Job, before: Option<u16>) -> u16 {
+        let terms = Terms { pri: job.pri, ttr_s: job.ttr_s, tube: job.tube };
+        match before {
+            Some(place) if self.terms.of(place) == terms => place,
+            _ => self.place_of(terms),
+        }
+    }
+
+    fn place_of(&mut self, terms: Terms) -> u16 {
+        if let Some(place) = self.terms.place(terms) {
+            return place;
+        }
+        self.terms.renew(self.rows.iter_mut().map(Row::terms_mut));
+        self.terms.place(terms).expect("there is room for more than a chunk's rows")
     }
 
     fn find(&self, id: JobId) -> Option<usize> {
@@ -333,104 +375,4 @@ impl Chunk {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-    use wal::Position;
-
-    use super::*;
-    use crate::engine::{JobState, TubeIx};
-
-    fn job(id: u64, pri: u32) -> Job {
-        Job {
-            id: JobId(id),
-            created_ms: 1_800_000_000_000 + id,
-            lsn: Lsn(1),
-            at: Position { segment: 7, offset: 9, len: 60 },
-            body_len: 11,
-            pri,
-            ttr_s: 60,
-            delay_s: 3,
-            tube: TubeIx(70_000),
-            state: JobState::Ready,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn it_is_the_map_that_std_has(
-            steps in proptest::collection::vec((0..8u8, 0..60_000u64, 0..1000u32), 1..2500),
-        ) {
-            let (mut jobs, mut map) = (Jobs::default(), BTreeMap::new());
-            let mut next = 30_000;
-            for (what, id, pri) in steps {
-                // Ids up to far beyond what one chunk reaches.
-                let id = if what % 2 == 0 { id } else { id * 70_000 };
-                match what {
-                    0..=3 => {
-                        next += 1 + u64::from(pri > 990) * 40_000_000;
-                        let with = (pri % 3 == 0).then(|| Facts { reserved_lsn: Lsn(next), ..Facts::default() });
-                        jobs.insert(&job(next, pri), with.clone());
-                        map.insert(next, (pri, with));
-                    }
-                    4 | 5 if !map.contains_key(&id) => {
-                        jobs.insert(&job(id, pri), None);
-                        map.insert(id, (pri, None));
-                        next = next.max(id);
-                    }
-                    6 => {
-                        let id = map.range(id..).next().map_or(id, |(id, _)| *id);
-                        let facts = jobs.remove(JobId(id)).map(|(job, facts)| (job.pri, facts));
-                        prop_assert_eq!(facts, map.remove(&id).map(|(pri, facts)| (pri, facts.unwrap_or_default())));
-                    }
-                    _ => {
-                        let id = map.range(..=id).next_back().map_or(id, |(id, _)| *id);
-                        prop_assert_eq!(jobs.get(JobId(id)).map(|job| job.pri), map.get(&id).map(|(pri, _)| *pri));
-                        if let Some(facts) = jobs.facts_mut(JobId(id)) {
-                            facts.reserved_lsn = Lsn(3);
-                            let known = map.get_mut(&id).unwrap();
-                            known.1 = Some(Facts { reserved_lsn: Lsn(3), ..Facts::default() });
-                        }
-                    }
-                }
-                prop_assert_eq!(jobs.len(), map.len());
-            }
-            for (&id, (pri, facts)) in &map {
-                prop_assert_eq!(jobs.get(JobId(id)), Some(job(id, *pri)));
-                prop_assert_eq!(jobs.facts(JobId(id)), facts.as_ref());
-            }
-            let all = jobs.share();
-            prop_assert!(all.iter().flat_map(|chunk| chunk.jobs(Lsn(1))).map(|(job, _)| job.id.0).eq(map.keys().copied()));
-        }
-    }
-
-    #[test]
-    fn what_is_shared_stays_as_it_was() {
-        let mut jobs = Jobs::default();
-        for id in 1..=2000 {
-            jobs.insert(&job(id, 1), None);
-        }
-        let before = jobs.share();
-        for id in 1..=2000 {
-            jobs.update(JobId(id), |job| job.pri = 2);
-        }
-        jobs.remove(JobId(5));
-        let seen: Vec<u32> = before.iter().flat_map(|chunk| chunk.jobs(Lsn(1))).map(|(job, _)| job.pri).collect();
-        assert_eq!(seen, vec![1; 2000]);
-        assert_eq!(jobs.get(JobId(7)).map(|job| job.pri), Some(2));
-    }
-
-    #[test]
-    fn survivors_far_apart_are_kept_together() {
-        let mut jobs = Jobs::default();
-        for id in 1..=200_000 {
-            jobs.insert(&job(id, 1), None);
-        }
-        for id in (1..=200_000).filter(|id| id % 1000 != 0) {
-            jobs.remove(JobId(id));
-        }
-        assert_eq!(jobs.len(), 200);
-        assert!(jobs.chunks.len() <= 3, "{} chunks", jobs.chunks.len());
-    }
-}
+mod tests;

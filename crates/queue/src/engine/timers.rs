@@ -66,8 +66,10 @@ impl Engine {
     }
 
     fn lease_over(&mut self, id: JobId, now: Now) {
-        let (Some(job), Some(facts)) = (self.jobs.get(id), self.jobs.facts_mut(id)) else { return };
-        facts.counts.timeouts += 1;
+        let Some(job) = self.jobs.get(id) else { return };
+        if let Some(mut facts) = self.jobs.facts_mut(id) {
+            facts.counts.timeouts += 1;
+        }
         let (tube, lease) = (job.tube, job.state.lease());
         self.count_timeout(tube);
         let after = self.after_attempt(id, tube, now);

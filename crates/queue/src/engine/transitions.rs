@@ -20,7 +20,7 @@ impl Engine {
             job.at = at;
             job.body_len = 0;
         });
-        if let Some(facts) = self.jobs.facts_mut(id) {
+        if let Some(mut facts) = self.jobs.facts_mut(id) {
             facts.is_damaged = true;
         }
     }
@@ -152,7 +152,7 @@ impl Engine {
         let deadline = lease_end(now.mono, self.known(id).ttr_s);
         self.detach(id);
         self.attach(id, JobState::Reserved { by: client, deadline });
-        if let Some(facts) = self.jobs.facts_mut(id) {
+        if let Some(mut facts) = self.jobs.facts_mut(id) {
             facts.counts.reserves += 1;
         }
         self.count_hand_out(self.known(id).tube);

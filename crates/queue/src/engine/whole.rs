@@ -14,6 +14,14 @@ impl Engine {
         jobs.filter(|(job, _)| job.at.segment == segment).filter_map(|(job, _)| self.jobs.get(job.id)).collect()
     }
 
+    /// All jobs, by id.
+    pub(crate) fn all_jobs(&self) -> impl Iterator<Item = Job> {
+        let all = self.jobs.share();
+        let ids =
+            all.into_iter().flat_map(|chunk| chunk.jobs(Lsn(u64::MAX >> 1)).map(|(job, _)| job.id).collect::<Vec<_>>());
+        ids.filter_map(|id| self.jobs.get(id))
+    }
+
     /// All jobs as they are now; what changes from here on is copied first.
     pub(crate) fn share_jobs(&self) -> Vec<Arc<Chunk>> {
         self.jobs.share()

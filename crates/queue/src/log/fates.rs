@@ -18,8 +18,9 @@ impl Replay {
                 if attempt.end == AttemptEnd::Failed {
                     self.engine.count_failure(tube);
                 }
-                let Some(facts) = self.engine.facts_mut(id) else { return Ok(()) };
+                let Some(mut facts) = self.engine.facts_mut(id) else { return Ok(()) };
                 facts.more.get_or_insert_default().note(attempt);
+                drop(facts);
                 match after {
                     None => {}
                     Some(After::Ready) => self.engine.make_ready(id),

@@ -173,6 +173,13 @@ impl Journal {
         self.segments.get(&segment).is_some_and(|used| used.live_jobs > 0)
     }
 
+    /// No segment with a lower number is part of the log once all that was appended so far is on disk; nobody's body may be in
+    /// one.
+    pub(crate) fn remove_below(&mut self, segment: u64) {
+        assert!(self.oldest_segment() >= segment, "a segment below {segment} is still needed");
+        self.writer.remove_segments_below(segment);
+    }
+
     /// The oldest segment is not needed any more; it goes once all that was appended so far is on disk.
     pub(crate) fn drop_oldest(&mut self) {
         if let Some((number, used)) = self.segments.pop_first() {

@@ -85,11 +85,11 @@ impl Replay {
                 self.engine.tube_mut(tube).totals = totals;
             }
             Record::SpaceTotals { space, totals } => {
-                let space = self.space(space)?;
-                self.engine.space_mut(space).totals = totals;
+                self.space(space).map(|space| self.engine.space_mut(space).totals = totals)?;
             }
             Record::Ticked(tick) => self.tick(&tick)?,
             Record::NextId { id } => self.ids_below(id),
+            Record::ClockSet { ahead_ms } => self.engine.clock_ahead_ms = ahead_ms,
             Record::Fate(fate) => self.fate(found.lsn, fate)?,
         }
         Ok(())
@@ -193,7 +193,7 @@ impl Replay {
     }
 
     fn count(&mut self, id: JobId, count: impl FnOnce(&mut Counts)) {
-        if let Some(facts) = self.engine.facts_mut(id) {
+        if let Some(mut facts) = self.engine.facts_mut(id) {
             count(&mut facts.counts);
         }
     }

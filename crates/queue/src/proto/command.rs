@@ -2,10 +2,11 @@
 
 use stdx::trace::TraceContext;
 
+use super::args::Args;
 use super::leased::Then;
 use super::put_with::PutWith;
 use crate::door::BATCH_JOBS_MAX;
-use crate::names::{JobId, TubeName, is_name_byte};
+use crate::names::{JobId, TubeName};
 
 /// A command as it was sent, without the body of `put`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,131 +267,5 @@ fn read(verb: Verb, rest: &[u8]) -> Option<Command<'_>> {
     args.0.is_empty().then_some(command)
 }
 
-/// What is left of the line.
-pub(super) struct Args<'a>(pub(super) &'a [u8]);
-
-impl<'a> Args<'a> {
-    /// Spaces, then digits; nothing else may stand before them.
-    fn u64(&mut self) -> Option<u64> {
-        let text = self.0.trim_ascii_start_spaces();
-        let len = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-        let (digits, rest) = text.split_at(len);
-        if digits.is_empty() {
-            return None;
-        }
-        let number = digits
-            .iter()
-            .try_fold(0u64, |number, &digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
-        self.0 = rest;
-        Some(number)
-    }
-
-    pub(super) fn u32(&mut self) -> Option<u32> {
-        self.u64().and_then(|number| u32::try_from(number).ok())
-    }
-
-    fn id(&mut self) -> Option<JobId> {
-        self.u64().map(JobId)
-    }
-
-    /// A tube's name up to the first byte that cannot be in one.
-    fn tube(&mut self) -> Option<&'a str> {
-        let text = self.0.trim_ascii_start_spaces();
-        let len = text.iter().position(|&byte| !is_name_byte(byte)).unwrap_or(text.len());
-        let (name, rest) = text.split_at(len);
-        self.0 = rest;
-        TubeName::check(name)
-    }
-
-    /// As C's `strtoul`, which beanstalkd reads the argument of `kick` with: white space and a sign before the digits are
-    /// fine, so is anything behind them, and a negative number wraps around.
-    fn strtoul(&mut self) -> Option<u64> {
-        let text = self.0.trim_ascii_start();
-        let (negative, digits) = match text.split_first() {
-            Some((b'-', rest)) => (true, rest),
-            Some((b'+', rest)) => (false, rest),
-            _ => (false, text),
-        };
-        if !digits.first()?.is_ascii_digit() {
-            return None;
-        }
-        let number = Args(digits).u64()?;
-        Some(if negative { number.wrapping_neg() } else { number })
-    }
-}
-
-trait TrimSpaces {
-    fn trim_ascii_start_spaces(&self) -> &Self;
-}
-
-impl TrimSpaces for [u8] {
-    /// Without the spaces in front; other white space counts.
-    fn trim_ascii_start_spaces(&self) -> &[u8] {
-        let start = self.iter().position(|&byte| byte != b' ').unwrap_or(self.len());
-        &self[start..]
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::Command::*;
-    use super::*;
-
-    const BAD: Result<Command<'_>, Refusal> = Err(Refusal::BadFormat);
-    const UNKNOWN: Result<Command<'_>, Refusal> = Err(Refusal::UnknownCommand);
-
-    #[test]
-    fn the_lines_of_the_specification_are_read() {
-        let put = super::Put { pri: 1, delay_s: 2, ttr_s: 3, bytes: 4, has_trailer: false };
-        assert_eq!(parse(b"put 1 2 3 4"), Ok(Put(put)));
-        assert_eq!(parse(b"put   1  2 3    4"), Ok(Put(put)), "several spaces are fine");
-        assert_eq!(parse(b"reserve-with-timeout 7"), Ok(ReserveWithTimeout { timeout_s: 7 }));
-        assert_eq!(parse(b"release 1 2 3"), Ok(Release { id: JobId(1), pri: 2, delay_s: 3 }));
-        assert_eq!(parse(b"pause-tube t 9"), Ok(PauseTube { tube: "t", delay_s: 9 }));
-        assert_eq!(parse(b"kick-job 18446744073709551615"), Ok(KickJob { id: JobId(u64::MAX) }));
-        assert_eq!(parse(b"list-tube-used"), Ok(ListTubeUsed));
-        assert_eq!(parse(b"list-tubes-watched"), Ok(ListTubesWatched));
-        assert_eq!(parse(b"auth s3cret"), Ok(Auth { token: "s3cret" }));
-    }
-
-    #[test]
-    fn the_quirks_of_beanstalkd_are_kept() {
-        assert_eq!(parse(b"quitx"), Ok(Quit));
-        assert_eq!(parse(b"statsfoo"), BAD);
-        assert_eq!(parse(b"reserve "), BAD);
-        assert_eq!(parse(b"reserve-with-timeout 0 "), Ok(ReserveWithTimeout { timeout_s: 0 }));
-        assert_eq!(parse(b"reserve-with-timeout -1"), BAD, "1.13, not 1.12");
-        assert_eq!(parse(b"reserve-with-timeout 2147483648"), BAD);
-        assert_eq!(parse(b"kick 1x"), Ok(Kick { jobs_max: 1 }));
-        assert_eq!(parse(b"kick -1"), Ok(Kick { jobs_max: u32::MAX }));
-        assert_eq!(parse(b"kick \t+7"), Ok(Kick { jobs_max: 7 }));
-        assert_eq!(parse(b"kick x"), BAD);
-        assert_eq!(parse(b"kick 99999999999999999999"), BAD);
-        assert_eq!(parse(b"delete 1x"), BAD);
-        assert_eq!(parse(b"delete 1 "), BAD);
-        assert_eq!(parse(b"delete +1"), BAD);
-        assert_eq!(parse(b"put 1 2 3 4294967296"), BAD);
-        assert!(matches!(parse(b"put 1 2 3 4 "), Ok(Put(put)) if put.has_trailer));
-        assert_eq!(parse(b"pause-tubet 1"), Ok(PauseTube { tube: "t", delay_s: 1 }));
-        assert_eq!(parse(b"use -x"), BAD);
-        assert_eq!(parse(b"use a b"), BAD);
-        assert_eq!(parse(b"PUT 1 2 3 4"), UNKNOWN);
-        assert_eq!(parse(b"put"), UNKNOWN);
-        assert_eq!(parse(b""), UNKNOWN);
-        assert_eq!(parse(b"sta\0ts"), BAD);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_line_is_a_command_or_refused(verb in 0..VERBS.len() + 1, rest: Vec<u8>, numbers: Vec<u64>) {
-            let mut line = VERBS.get(verb).map_or_else(Vec::new, |(word, _)| word.as_bytes().to_vec());
-            for number in numbers {
-                line.extend_from_slice(format!("{number} ").as_bytes());
-            }
-            line.extend_from_slice(&rest);
-            if let Ok(Use { tube } | Watch { tube } | StatsTube { tube } | PauseTube { tube, .. }) = parse(&line) {
-                proptest::prop_assert!(TubeName::new(tube.as_bytes()).is_some());
-            }
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! `leased LEASE COMMAND`: a command of a job's holder that counts only for one reservation; and `ID:LEASE` in lists.
 
-use super::command::{Args, Command, parse};
+use super::args::Args;
+use super::command::{Command, parse};
 use crate::names::JobId;
 
 /// What its holder does with a job.

@@ -2,6 +2,7 @@
 //! behaviour of version 1.13, quirks included; `docs/protocols/beanstalkd.md` lists them.
 
 pub(crate) mod answer;
+mod args;
 pub(crate) mod command;
 pub(crate) mod input;
 pub(crate) mod leased;

@@ -2,7 +2,8 @@
 
 use stdx::trace::TraceContext;
 
-use super::command::{Args, Command, Put};
+use super::args::Args;
+use super::command::{Command, Put};
 
 /// Bytes of a key.
 const KEY_BYTES_MAX: usize = 100;

@@ -18,6 +18,7 @@ use super::stream::Stream;
 use crate::broker::Broker;
 use crate::engine::{ClientId, Now};
 use crate::names::Namespace;
+use crate::steady::Steady;
 use crate::tls::Tls;
 
 /// What the committer's thread reports.
@@ -33,6 +34,9 @@ const FINISH_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Shell<D: Io> {
     pub(super) broker: RefCell<Broker<D>>,
     pub(super) clock: SharedClock,
+    steady: Cell<Steady>,
+    /// The wall clock was set, and nobody has noted it yet.
+    clock_was_set: Cell<bool>,
     pub(super) status: PlaneStatus,
     pub(super) tls: Option<Arc<Tls>>,
     peers: RefCell<Vec<Option<Peer>>>,
@@ -94,11 +98,15 @@ impl<D: Io> Shell<D> {
                 tracing::debug!("a batch was committed after the queue's thread had ended");
             }
         })?;
-        broker.started(Now { mono: clock.mono(), wall: clock.wall() });
+        let mut steady = Steady::new(&*clock, broker.clock_ahead_ms());
+        let (mono, wall, _) = steady.look(&*clock);
+        broker.started(Now { mono, wall });
         let receiving_max = broker.config().input_bytes_max;
         let shell = Rc::new(Shell {
             broker: RefCell::new(broker),
             clock,
+            steady: Cell::new(steady),
+            clock_was_set: Cell::new(false),
             status,
             tls,
             peers: RefCell::new(Vec::new()),
@@ -119,7 +127,18 @@ impl<D: Io> Shell<D> {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now { mono: self.clock.mono(), wall: self.clock.wall() }
+        let mut steady = self.steady.get();
+        let (mono, wall, jumped) = steady.look(&*self.clock);
+        self.steady.set(steady);
+        if jumped {
+            self.clock_was_set.set(true);
+        }
+        Now { mono, wall }
+    }
+
+    /// How far the wall clock is ahead, if it was set since the last call.
+    pub(super) fn take_clock_set(&self) -> Option<i64> {
+        self.clock_was_set.take().then(|| self.steady.get().ahead_ms())
     }
 
     /// A new connection takes its place.

@@ -16,6 +16,9 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>) {
     loop {
         let now = shell.now();
+        if let Some(ahead_ms) = shell.take_clock_set() {
+            shell.broker.borrow_mut().clock_was_set(ahead_ms);
+        }
         let more = shell.broker.borrow_mut().tick(now);
         let idle = shell.broker.borrow().idle_for(now).unwrap_or(LOOK_MAX).min(LOOK_MAX);
         shell.timer_at.set(if more { Mono(0) } else { now.mono + idle });
@@ -35,6 +38,7 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>) {
 pub(super) async fn keep_house<D: Io>(shell: Rc<Shell<D>>) {
     loop {
         look_at_the_disk(&shell);
+        make_room(&shell).await;
         if shell.committer_idle.get() {
             let batch = shell.broker.borrow_mut().next_batch_now();
             if let Some(batch) = batch {
@@ -42,6 +46,19 @@ pub(super) async fn keep_house<D: Io>(shell: Rc<Shell<D>>) {
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Where space is short and nothing is committed that would bring the next step, compaction goes on by itself.
+async fn make_room<D: Io>(shell: &Rc<Shell<D>>) {
+    const STEPS_MAX: usize = 256;
+    for _ in 0..STEPS_MAX {
+        let goes_on = shell.broker.borrow_mut().compact_if_tight();
+        shell.after_change();
+        if !goes_on {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }
 

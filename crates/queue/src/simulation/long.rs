@@ -25,10 +25,14 @@ struct Life {
 
 impl Life {
     fn begin(disk: FakeDisk) -> Life {
+        Life::with_segments(disk, SEGMENT)
+    }
+
+    fn with_segments(disk: FakeDisk, segment_bytes_max: u64) -> Life {
         let config = Config {
-            segment_bytes_max: SEGMENT,
-            job_bytes_max: 1000,
-            checkpoint_log_bytes: SEGMENT,
+            segment_bytes_max,
+            job_bytes_max: 4000,
+            checkpoint_log_bytes: segment_bytes_max,
             body_cache_bytes_max: 0,
             disk_reserve_bytes: 0,
             ..Config::default()
@@ -112,6 +116,59 @@ fn one_old_job_and_endless_churn_take_no_more_than_twice_what_lives() {
     life.disk.power_cut();
     let mut life = Life::begin(life.disk);
     assert!(life.say(&Command::Peek { id: JobId(1) }).ends_with("the old one\r\n"));
+}
+
+fn inserted(answer: &str) -> JobId {
+    JobId(answer.trim().strip_prefix("INSERTED ").unwrap().parse().unwrap())
+}
+
+/// A fault of 2026-11-23: compaction looked for its place in a segment that was gone, and rested for a minute, again and
+/// again, while the log grew.
+#[test]
+fn a_segment_that_empties_itself_before_its_end_was_read_does_not_stop_compaction() {
+    // A step reads a quarter of it.
+    const SEGMENT: u64 = 1 << 20;
+    let mut life = Life::with_segments(FakeDisk::new(1), SEGMENT);
+    for round in 0..8 {
+        let mut stay: Vec<JobId> = (0..20).map(|_| inserted(&life.put(0, &[b's'; 4000]))).collect();
+        // Churn until compaction has begun to move those.
+        let before = life.opened.broker.moved();
+        let mut puts = 0;
+        while life.opened.broker.moved() == before {
+            let id = inserted(&life.put(0, &[b'c'; 4000]));
+            assert_eq!(life.say(&Command::Delete { id }), "DELETED\r\n");
+            puts += 1;
+            assert!(puts < 3_000, "compaction never began in round {round}");
+        }
+        for id in stay.drain(..) {
+            assert_eq!(life.say(&Command::Delete { id }), "DELETED\r\n");
+        }
+        assert_eq!(life.opened.broker.why_not_compacted(), None, "round {round}");
+    }
+    assert!(life.disk.used() <= 4 * SEGMENT, "{} bytes", life.disk.used());
+}
+
+#[test]
+fn churn_of_which_one_in_a_hundred_stays_takes_no_more_than_twice_what_lives_and_two_segments() {
+    const SEGMENT: u64 = 512 << 10;
+    let mut life = Life::with_segments(FakeDisk::new(1), SEGMENT);
+    let (mut live, mut most) = (0u64, 0);
+    for n in 0..40_000u64 {
+        let len = 1_000 + (n % 7) * 300;
+        let id = inserted(&life.put(0, &vec![b'c'; len as usize]));
+        if n % 100 == 0 {
+            live += len + 100;
+        } else {
+            assert_eq!(life.say(&Command::Delete { id }), "DELETED\r\n");
+        }
+        most = most.max(life.disk.used().saturating_sub(2 * live));
+        assert_eq!(life.opened.broker.why_not_compacted(), None);
+    }
+    assert!(most <= 2 * SEGMENT, "{most} bytes beyond twice what lives");
+    assert!(life.opened.broker.moved() > 0);
+    life.disk.power_cut();
+    let mut life = Life::with_segments(life.disk, SEGMENT);
+    assert!(life.say(&Command::StatsTube { tube: "default" }).contains("current-jobs-ready: 400\n"));
 }
 
 fn reserved(answer: &str) -> Option<JobId> {

@@ -10,11 +10,12 @@ mod long;
 pub(crate) mod memory;
 mod world;
 
+use std::io::Write;
 use std::panic::catch_unwind;
 
 use bugs::Bug;
 use testkit::{FakeDisk, Plant, Planted};
-use world::{Faults, World};
+use world::{Done, Faults, World};
 
 use crate::serve::payload_text;
 
@@ -28,6 +29,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// Runs the seeds of one kind of faults and prints what they covered.
 fn run(faults: Faults, base: u64) {
     if let Some(seed) = number("FOREBAY_SEED") {
         World::new(seed, faults).run();
@@ -35,14 +37,19 @@ fn run(faults: Faults, base: u64) {
     }
     let base = base + number("FOREBAY_SEEDS_FROM").unwrap_or(0);
     let seeds = number("FOREBAY_SEEDS").unwrap_or(SEEDS);
-    let mut moved = 0;
+    let mut all = Done::default();
     for seed in base..base + seeds {
         match catch_unwind(|| World::new(seed, faults).run()) {
-            Ok(jobs) => moved += jobs,
+            Ok(done) => {
+                all.moved += done.moved;
+                all.filled += done.filled;
+            }
             Err(panic) => panic!("failed with FOREBAY_SEED={seed}: {}", payload_text(&*panic)),
         }
     }
-    assert!(moved > 0 || seeds < 50, "the runs are to go through compaction, too");
+    writeln!(std::io::stderr(), "{faults:?}: seeds {base} to {}, {all:?}", base + seeds - 1).unwrap();
+    assert!(all.moved > 0 || seeds < 50, "the runs are to go through compaction, too");
+    assert!(all.filled > 0 || seeds < 50 || faults != Faults::FullDisk, "and to the last byte of a disk");
 }
 
 #[test]
@@ -61,7 +68,7 @@ fn promises_are_kept_when_the_disk_is_full() {
 }
 
 /// The first seed that finds a bug.
-fn found(world: impl Fn(u64) -> u64 + std::panic::RefUnwindSafe) -> Option<u64> {
+fn found(world: impl Fn(u64) -> Done + std::panic::RefUnwindSafe) -> Option<u64> {
     (0..SEEDS_PER_BUG).find(|&seed| catch_unwind(|| world(seed)).is_err())
 }
 

@@ -1,6 +1,7 @@
 //! Disk, broker, committer and clients, one step after the other.
 
 mod crash;
+mod faults;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use stdx::clock::Clock;
 use stdx::io::Io;
 use stdx::rng::Rng;
-use testkit::{Call, FakeClock, FakeDisk};
+use testkit::{FakeClock, FakeDisk};
 use wal::{Batch, CommitError, Committed, Committer, Reserve};
 
 use super::bugs::Bug;
@@ -56,8 +57,19 @@ pub(super) struct World<D: Io> {
     /// Jobs come faster than they go, or the other way round.
     fills: bool,
     moved: u64,
+    /// How often the disk was filled to its last byte.
+    filled: u64,
     /// The power may be off already, so that bodies cannot be read.
     may_be_dark: bool,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Done {
+    /// Jobs that compaction has moved.
+    pub(super) moved: u64,
+    /// Times that the disk was filled to its last byte, and deletes went on.
+    pub(super) filled: u64,
 }
 
 /// One life of the queue.
@@ -104,6 +116,7 @@ impl<D: Io> World<D> {
             puts: 0,
             fills: true,
             moved: 0,
+            filled: 0,
             may_be_dark: false,
         }
     }
@@ -112,8 +125,8 @@ impl<D: Io> World<D> {
         World { bug: Some(bug), ..self }
     }
 
-    /// Returns how many jobs compaction has moved.
-    pub(super) fn run(mut self) -> u64 {
+    /// Returns what it came to.
+    pub(super) fn run(mut self) -> Done {
         for step in 0..STEPS {
             self.fills = step / 200 % 2 == 0;
             match self.rng.u32(..100) {
@@ -125,6 +138,8 @@ impl<D: Io> World<D> {
                 97 => self.plan_a_fault(),
                 99 => self.checkpoint(),
                 98 if self.faults == Faults::PowerCuts && self.rng.u32(..4) == 0 => self.crash(),
+                98 if self.faults == Faults::FullDisk && self.rng.u32(..4) == 0 => self.fill_to_the_last_byte(),
+                98 if self.faults == Faults::FullDisk => self.keep_house(),
                 _ => {}
             }
             self.listen();
@@ -133,7 +148,7 @@ impl<D: Io> World<D> {
             }
         }
         self.crash();
-        self.moved
+        Done { moved: self.moved, filled: self.filled }
     }
 
     fn now(&self) -> Now {
@@ -270,25 +285,6 @@ impl<D: Io> World<D> {
             job.holder = None;
         }
         self.clients[who] = SimClient::new(self.queue.broker.connect(), who);
-    }
-
-    fn plan_a_fault(&mut self) {
-        let nth = self.rng.u32(1..6);
-        match (self.faults, self.rng.u32(..8)) {
-            (Faults::PowerCuts, 0) => {
-                self.disk.power_off_after(self.rng.u64(..20));
-                self.may_be_dark = true;
-            }
-            (Faults::PowerCuts, 1) => self.disk.short_writes(),
-            (Faults::Errors, 0) => self.disk.fail(Call::Sync, nth),
-            (Faults::Errors, 1) => self.disk.fail(Call::Write, nth),
-            (Faults::Errors, 2) => {
-                self.disk.fail([Call::SyncDir, Call::Rename, Call::Create, Call::Unlink][nth as usize % 4], 1)
-            }
-            (Faults::FullDisk, 0..=2) => self.disk.set_capacity(Some(self.disk.used() + self.rng.u64(..8000))),
-            (Faults::FullDisk, 3) => self.disk.set_capacity(None),
-            _ => {}
-        }
     }
 
     /// Clients take what may leave, and remember it.

@@ -27,14 +27,30 @@ impl Clock for SetClock {
     }
 }
 
+impl SetClock {
+    fn new() -> Arc<SetClock> {
+        Arc::new(SetClock { machine: SystemClock::shared(), ahead_ns: AtomicI64::new(0) })
+    }
+}
+
+fn start(folder: &std::path::Path, clock: &Arc<SetClock>) -> queue::Handle {
+    let deps = Deps { clock: Arc::clone(clock) as SharedClock, tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
+    queue::start(config(), folder.join("queue"), deps).unwrap()
+}
+
+/// `time-left` of a job, in seconds.
+fn time_left(client: &mut Client, id: u64) -> u64 {
+    let stats = client.ask_all(&format!("stats-job {id}"));
+    let line = stats.lines().find_map(|line| line.strip_prefix("time-left: ")).unwrap();
+    line.parse().unwrap()
+}
+
 #[test]
 fn a_jump_of_the_wall_clock_neither_frees_nor_freezes_what_is_reserved() {
     for jump_ns in [DAY_NS, -DAY_NS] {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(SetClock { machine: SystemClock::shared(), ahead_ns: AtomicI64::new(0) });
-        let deps =
-            Deps { clock: Arc::clone(&clock) as SharedClock, tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
-        let handle = queue::start(config(), folder.path().join("queue"), deps).unwrap();
+        let clock = SetClock::new();
+        let handle = start(folder.path(), &clock);
         let connect = || Client::connect(handle.bound()[0]);
         let (mut holder, mut other) = (connect(), connect());
         let (long, short) = (holder.put("0 0 100", "long"), holder.put("1 0 2", "short"));
@@ -51,6 +67,41 @@ fn a_jump_of_the_wall_clock_neither_frees_nor_freezes_what_is_reserved() {
         // What is put after the jump is due by the clock as it now is.
         let delayed = other.put("0 1 60", "delayed");
         assert_eq!(holder.ask_all("reserve-with-timeout 30"), format!("RESERVED {delayed} 7\ndelayed"));
+        block_on(handle.stop());
+    }
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_neither_frees_nor_freezes_what_is_delayed_or_paused() {
+    for jump_ns in [DAY_NS, -DAY_NS] {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = SetClock::new();
+        let handle = start(folder.path(), &clock);
+        let mut client = Client::connect(handle.bound()[0]);
+        let began = Instant::now();
+        let soon = client.put("0 3 60", "soon");
+        let late = client.put("0 3000 60", "late");
+        client.ask("use paused");
+        let paused = client.put("1 0 60", "paused");
+        client.ask("watch paused");
+        assert_eq!(client.ask("pause-tube paused 4"), "PAUSED");
+        clock.ahead_ns.store(jump_ns, Ordering::SeqCst);
+        assert_eq!(client.ask_all("reserve-with-timeout 30"), format!("RESERVED {soon} 4\nsoon"));
+        assert!(began.elapsed() >= Duration::from_secs(3), "not before its time: {:?}", began.elapsed());
+        assert_eq!(client.ask_all("reserve-with-timeout 30"), format!("RESERVED {paused} 6\npaused"));
+        assert!(began.elapsed() >= Duration::from_secs(4), "not before the pause is over: {:?}", began.elapsed());
+        let left = time_left(&mut client, late);
+        assert!((2_900..3_000).contains(&left), "{left}");
+        block_on(handle.stop());
+
+        // A start knows of it, and a second jump, back to where the clock was, is left out as well.
+        let handle = start(folder.path(), &clock);
+        let mut client = Client::connect(handle.bound()[0]);
+        let left = time_left(&mut client, late);
+        assert!((2_900..3_000).contains(&left), "{left} after a restart");
+        clock.ahead_ns.store(0, Ordering::SeqCst);
+        let left = time_left(&mut client, late);
+        assert!((2_900..3_000).contains(&left), "{left} after it was set again");
         block_on(handle.stop());
     }
 }

@@ -21,6 +21,7 @@ mod mutations;
 mod namespaces;
 mod pressure;
 mod push;
+mod repair;
 mod restart;
 mod retries;
 mod rig;

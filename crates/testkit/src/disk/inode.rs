@@ -40,6 +40,7 @@ impl Inode {
 
     pub(super) fn set_len(&mut self, len: usize) {
         self.seen.resize(len, 0);
+        self.reserved = self.reserved.min(len as u64);
         self.unsynced.push(Change::SetLen(len));
     }
 

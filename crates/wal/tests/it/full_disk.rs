@@ -100,3 +100,60 @@ fn removing_segments_on_a_full_disk_makes_room() {
     assert!(log.opened.reader.free_bytes().unwrap() > 4096);
     log.add(&payloads(1));
 }
+
+#[test]
+fn what_is_set_aside_is_nobody_elses() {
+    let disk = FakeDisk::new(1);
+    let config = Config { segment_bytes_max: 64 << 10, ..with_reserve() };
+    let mut log = open_with(&disk, config).unwrap();
+    log.add(&payloads(2));
+    log.opened.committer.clean_up().unwrap();
+    // Somebody else takes all there is.
+    disk.set_capacity(Some(disk.used()));
+    assert_eq!(log.opened.reader.free_bytes().unwrap(), 0);
+    let mut states = Vec::new();
+    let mut taken = 0;
+    let refused = loop {
+        log.opened.writer.append(2, &[&[7; 500]]).unwrap();
+        let batch = log.opened.writer.take_batch().unwrap();
+        match log.opened.committer.commit(batch) {
+            Ok(committed) => states.push(committed.reserve),
+            Err(cause) => break cause,
+        }
+        taken += 1;
+    };
+    assert!(matches!(refused, CommitError::DiskFull { .. }), "{refused:?}");
+    // Twice the reserve, and half of one that was asked for beforehand; each batch has its header.
+    let bytes = taken * (500 + 17 + 40);
+    assert!(bytes > 2 * RESERVE && bytes < 3 * RESERVE, "{bytes}");
+    assert_eq!((states[0], states[states.len() - 1]), (Reserve::Kept, Reserve::Spent));
+    disk.power_cut();
+    assert_eq!(Log::open(&disk).found.len() as u64, 2 + taken);
+}
+
+#[test]
+fn the_reserve_becomes_the_next_segment() {
+    for seed in 0..60 {
+        let disk = FakeDisk::new(seed);
+        let mut log = open_with(&disk, with_reserve()).unwrap();
+        log.add(&payloads(30));
+        log.opened.committer.clean_up().unwrap();
+        let segment = log.opened.writer.segment();
+        disk.set_capacity(Some(disk.used()));
+        disk.power_off_after(seed);
+        let mut acknowledged = 30;
+        while let Ok((lsn, _)) = log.opened.writer.append(2, &[&[7; 100]]) {
+            let batch = log.opened.writer.take_batch().unwrap();
+            match log.opened.committer.commit(batch) {
+                Ok(_) => acknowledged = lsn.0,
+                Err(_) => break,
+            }
+        }
+        assert!(seed < 50 || log.opened.writer.segment() > segment, "seed {seed}");
+        disk.power_cut();
+        let lsns = open_with(&disk, with_reserve()).unwrap().lsns();
+        assert!(lsns.len() as u64 >= acknowledged, "seed {seed}: {} of {acknowledged}", lsns.len());
+        // And once more, over what the first open left.
+        assert_eq!(open_with(&disk, with_reserve()).unwrap().lsns(), lsns, "seed {seed}");
+    }
+}

@@ -14,7 +14,7 @@ pub(super) async fn snapshot(global: &Global, args: &SnapshotArgs) -> Done {
     let ask = serde_json::json!({ "to": to }).to_string();
     let copied: Copied = super::super::client(global)?.json(Method::POST, "/v1/queue/snapshot", body(ask)).await?;
     if global.json {
-        return Ok(output::json_line(&copied)?);
+        return super::tell_json(&copied);
     }
     Ok(output::line(&format!("{} segments, {} bytes in {}", copied.segments, copied.bytes, to.display()))?)
 }

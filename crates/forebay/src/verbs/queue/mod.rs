@@ -7,11 +7,14 @@ mod import;
 mod ls;
 mod peek;
 mod put;
+mod repair;
 mod serve;
 mod show;
 
+use serde::Serialize;
+
 use crate::args::{Global, QueueVerb};
-use crate::output::Done;
+use crate::output::{self, Done};
 
 pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
     match verb {
@@ -29,10 +32,23 @@ pub(super) async fn run(global: &Global, verb: QueueVerb) -> Done {
         QueueVerb::Resume(args) => change::resume(global, &args).await,
         QueueVerb::Snapshot(args) => backup::snapshot(global, &args).await,
         QueueVerb::Verify(args) => backup::verify(global, args),
+        QueueVerb::Repair(args) => repair::run(global, args),
         QueueVerb::Restore(args) => backup::restore(global, &args),
         QueueVerb::Import(args) => import::run(global, &args).await,
         QueueVerb::Serve(args) => serve::run(global, args).await,
     }
+}
+
+/// One thing as `--json` tells it: with the version of the listing in front.
+#[derive(Debug, Serialize)]
+struct Told<'a, T> {
+    schema: u32,
+    #[serde(flatten)]
+    what: &'a T,
+}
+
+fn tell_json<T: Serialize>(what: &T) -> Done {
+    Ok(output::json_line(&Told { schema: 1, what })?)
 }
 
 /// A name as one segment of a path: tubes may have slashes in theirs.

@@ -6,7 +6,7 @@ use control::error::{ApiError, Kind};
 use control::wire::{JobRow, Listing};
 use stdx::base64;
 
-use super::segment;
+use super::{segment, tell_json};
 use crate::args::{Global, PeekArgs};
 use crate::output::{self, Done};
 
@@ -23,7 +23,7 @@ pub(super) async fn run(global: &Global, args: &PeekArgs) -> Done {
         (None, None) => return Ok(()),
     };
     if global.json {
-        return Ok(output::json_line(&row)?);
+        return tell_json(&row);
     }
     output::progress(&format!(
         "job {} of {}: {}, pri {}, {} bytes, reserved {} times",

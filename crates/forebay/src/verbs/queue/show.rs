@@ -4,7 +4,7 @@ use control::wire::{JobRow, LatencyRow, Listing, QueueRow, QueueStatus};
 use serde::{Deserialize, Serialize};
 use stdx::clock::{Clock, SystemClock};
 
-use super::{ls, or_dash, segment};
+use super::{ls, or_dash, segment, tell_json};
 use crate::args::{Global, ShowArgs};
 use crate::output::{self, Done};
 
@@ -20,7 +20,7 @@ pub(super) async fn run(global: &Global, args: &ShowArgs) -> Done {
     let client = super::super::client(global)?;
     let Some(tube) = args.tube.as_deref() else {
         let status: QueueStatus = client.get("/v1/queue/status").await?;
-        return if global.json { Ok(output::json_line(&status)?) } else { print_status(&status) };
+        return if global.json { tell_json(&status) } else { print_status(&status) };
     };
     let path = format!("/v1/queue/tubes/{}", segment(tube));
     let row: QueueRow = client.get(&format!("{path}{}", args.scope.pairs([]))).await?;

@@ -71,6 +71,10 @@ impl State {
             return Err(Unusable::Damaged);
         }
         self.replay.ids_below(next_id);
+        if !input.0.is_empty() {
+            // The first ones did not tell of it.
+            self.replay.engine.clock_ahead_ms = input.u64()?.cast_signed();
+        }
         Ok(Resume { log, lsn })
     }
 
@@ -147,8 +151,7 @@ impl State {
     fn facts(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
         let id = input.id()?;
         let attrs = Attrs::decode(list(input)?)?;
-        let facts = self.replay.engine.facts_mut(id).ok_or(Malformed)?;
-        *facts = attrs.facts().unwrap_or_default();
+        *self.replay.engine.facts_mut(id).ok_or(Malformed)? = attrs.facts().unwrap_or_default();
         let tube = self.replay.engine.job(id).ok_or(Malformed)?.tube;
         self.replay.engine.take_up(id, tube);
         Ok(())

@@ -20,6 +20,7 @@ pub(crate) struct Checkpoint {
     /// The newest record that it knows of.
     pub(crate) lsn: Lsn,
     next_id: JobId,
+    clock_ahead_ms: i64,
     spaces: Vec<(String, Totals)>,
     tubes: Vec<Tube>,
     /// The place of each of the engine's tubes among these.
@@ -71,6 +72,7 @@ impl Checkpoint {
             log,
             lsn,
             next_id,
+            clock_ahead_ms: engine.clock_ahead_ms,
             spaces: engine.spaces().iter().map(|space| (space.text.clone(), space.totals)).collect(),
             tubes: tubes.collect(),
             numbers,
@@ -151,6 +153,7 @@ impl Checkpoint {
         out.extend_from_slice(&self.log);
         put_u64(out, self.lsn.0);
         put_u64(out, self.next_id.0);
+        put_u64(out, self.clock_ahead_ms.cast_unsigned());
     }
 
     fn write_job(&self, job: &Job, out: &mut Vec<u8>) {

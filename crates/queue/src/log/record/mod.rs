@@ -66,6 +66,7 @@ pub(crate) enum Record<'a> {
     TubeTotals { at: TubeRef<'a>, totals: Totals },
     SpaceTotals { space: &'a str, totals: Totals },
     NextId { id: JobId },
+    ClockSet { ahead_ms: i64 },
     Ticked(TickRecord<'a>),
     Fate(Fate<'a>),
 }
@@ -139,6 +140,7 @@ impl Record<'_> {
                 11
             }
             Record::NextId { id } => put_id(out, *id, 12),
+            Record::ClockSet { ahead_ms } => put_id(out, JobId(ahead_ms.cast_unsigned()), 13),
             Record::Ticked(tick) => tick.encode(out),
             Record::Fate(fate) => fate.encode(out),
         }
@@ -164,6 +166,7 @@ impl Record<'_> {
             10 => Record::TubeTotals { at: input.tube()?, totals: decode_totals(input.0)? },
             11 => Record::SpaceTotals { space: input.text()?, totals: decode_totals(input.0)? },
             12 => Record::NextId { id: input.id()? },
+            13 => Record::ClockSet { ahead_ms: input.u64()?.cast_signed() },
             40 => Record::Ticked(TickRecord::decode(&mut input)?),
             32..=35 => Record::Fate(Fate::decode(kind, &mut input)?),
             _ => return Err(Malformed),
@@ -207,7 +210,7 @@ pub(crate) fn space_from_text(text: &str) -> Result<Namespace, Malformed> {
     if text.is_empty() { Ok(Namespace::SHARED) } else { Ok(Namespace(Some(text.parse().map_err(|_| Malformed)?))) }
 }
 
-/// A record that is an id and nothing else.
+/// A record that is one number and nothing else, mostly an id.
 fn put_id(out: &mut Vec<u8>, id: JobId, kind: u8) -> u8 {
     put_u64(out, id.0);
     kind
@@ -305,6 +308,7 @@ mod tests {
         back(&Record::TubeTotals { at, totals });
         back(&Record::SpaceTotals { space: "", totals });
         back(&Record::NextId { id });
+        back(&Record::ClockSet { ahead_ms: -86_400_000 });
         back(&Record::Ticked(TickRecord { space: "shop/production", name: "report", tick_ms: due_ms }));
     }
 
