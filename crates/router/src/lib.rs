@@ -62,6 +62,7 @@ mod snapshot;
 mod spare;
 pub mod standalone;
 mod start_error;
+mod succession;
 mod suspects;
 mod sweep;
 mod tracing_context;

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use deploy::AtStop;
+use net::sockets::Sockets;
 use router::Overrides;
 use runtime::Cgroups;
 use stdx::clock::SystemClock;
@@ -169,11 +170,14 @@ async fn start_planes(
         overrides,
         health: Arc::new(verdicts.clone()),
         data: Some(data.plane("router")),
+        sockets: Sockets::default(),
+        keys_wait: false,
     };
     let router =
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
-    let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
+    let (sockets, socket) = (Sockets::default(), runtime_folder.join("admin.sock"));
+    let doors = admin::doors(&sockets, &socket, &config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
     let ports = ports_of(&router, &queue, &doors.addrs);
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
@@ -195,7 +199,7 @@ async fn start_planes(
     let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
     verdicts.connect(deploy.clone());
     let planes = Planes { logs, queue, router, deploy };
-    let admin = Admin::start(api::routes(&planes), doors, &runtime_folder.join("admin.sock"))?;
+    let admin = Admin::start(api::routes(&planes), doors);
     Ok((planes, admin, ports))
 }
 

@@ -27,4 +27,5 @@ mod signals;
 mod tls;
 mod traffic;
 mod traffic_alone;
+mod upgrade;
 mod upstreams;

@@ -155,6 +155,10 @@ pub struct Config {
     /// Time for requests in flight to finish when the router drains.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub drain_timeout_ms: u32,
+    /// Time for the new process of an upgrade, first to check its configuration and then to serve; beyond it it is ended and
+    /// the old one goes on.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub upgrade_timeout_ms: u32,
 }
 
 impl Default for Config {
@@ -197,6 +201,7 @@ impl Default for Config {
             held_max: 1_000,
             drain_idle_ms: 500,
             drain_timeout_ms: 30_000,
+            upgrade_timeout_ms: 30_000,
         }
     }
 }

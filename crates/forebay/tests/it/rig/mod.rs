@@ -5,6 +5,7 @@ mod command;
 mod http;
 mod instances;
 pub(crate) mod queue;
+pub(crate) mod steady;
 
 use std::fs;
 use std::net::SocketAddr;
