@@ -73,6 +73,8 @@ pub struct Deps {
     /// Another process has not done yet with requests that have an `Idempotency-Key`: until [`Handle::open_answers`] such
     /// requests wait, and the journal of first answers is left to it.
     pub keys_wait: bool,
+    /// Connections wait until [`Handle::open`]: what is routed is not known before.
+    pub closed: bool,
 }
 
 impl Deps {
@@ -87,6 +89,7 @@ impl Deps {
             data: None,
             sockets: Sockets::default(),
             keys_wait: false,
+            closed: false,
         }
     }
 }
@@ -120,7 +123,7 @@ pub struct RouteCounts {
 /// # Errors
 /// When an address, a trusted peer or a thread cannot be had; then nothing is left bound.
 pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
-    let Deps { source, sink, clock, overrides, health, data, sockets: opened, keys_wait } = deps;
+    let Deps { source, sink, clock, overrides, health, data, sockets: opened, keys_wait, closed } = deps;
     let trusted = TrustedPeers::parse(&config.trusted_peers)?;
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -139,7 +142,8 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     }
     let signer = Signer::open(data.as_deref()).map_err(StartError::Key)?;
     let stores = Stores { room: Room::new(&config, data.as_deref()), answers, signer };
-    let shared = Shared::new(config, trusted, workers, routing, By { overrides, health, stores, edge }, clock.mono());
+    let shared =
+        Shared::new(config, trusted, workers, routing, By { overrides, health, stores, edge, closed }, clock.mono());
     let shared = Arc::new(shared);
     let mut sockets: Vec<Vec<(TcpListener, Speaks)>> = (0..workers).map(|_| Vec::new()).collect();
     let speaking = |bound: Vec<Bound>, speaks| bound.into_iter().map(move |one| (one, speaks));
@@ -212,7 +216,7 @@ async fn work(start: Start, shared: Arc<Shared>) {
         }
     }
     // The sender lives in `shared`, so these waits end by their condition only.
-    let drains = phase.wait_for(|phase| *phase != Phase::Serving).await.is_ok();
+    let drains = phase.wait_for(|phase| *phase > Phase::Serving).await.is_ok();
     worker.phase.set(Phase::Leaving);
     for one in accepting {
         if one.await.is_err() {
@@ -325,7 +329,7 @@ impl Handle {
     }
 
     /// Goes on to a phase; never back.
-    fn enter(&self, next: Phase) {
+    pub(crate) fn enter(&self, next: Phase) {
         self.shared.phase.send_if_modified(|phase| {
             let later = *phase < next;
             *phase = next.max(*phase);

@@ -82,3 +82,4 @@ pub use live::LIVE_KEYS;
 pub use overrides::Overrides;
 pub use routing::{EndpointSource, EndpointSpec, RouteSpec, Routing, UpstreamName, UpstreamSpec};
 pub use start_error::StartError;
+pub use succession::check;

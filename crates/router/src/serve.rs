@@ -20,10 +20,14 @@ use crate::worker::Worker;
 /// Accepts on one socket until the router drains; then takes what the kernel already queued, and closes.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: Arc<TcpListener>, speaks: Speaks) {
     let mut phase = worker.shared.phase.subscribe();
+    // Its sender lives in `shared`.
+    if phase.wait_for(|phase| *phase >= Phase::Serving).await.is_err() {
+        return;
+    }
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+            _ = phase.wait_for(|phase| *phase > Phase::Serving) => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -32,7 +36,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Arc<TcpListener>, speak
                 let seat = tokio::select! {
                     seat = Arc::clone(&worker.shared.connections).acquire_owned() => seat,
                     // It has been taken out of that queue: it is served, and one too many does no harm now.
-                    _ = phase.wait_for(|phase| *phase != Phase::Serving) => {
+                    _ = phase.wait_for(|phase| *phase > Phase::Serving) => {
                         begin(&worker, stream, (peer, speaks), None);
                         break;
                     }

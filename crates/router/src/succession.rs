@@ -2,14 +2,34 @@
 
 use std::time::Duration;
 
+use crate::config::Config;
+use crate::edge::Edge;
 use crate::handle::Handle;
 use crate::idempotency::JournalError;
+use crate::peers::TrustedPeers;
 use crate::shared::Phase;
+use crate::start_error::StartError;
 
 /// How often it is looked whether the last request with a key has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Whether a router could begin with these settings, as far as that is known without binding anything. Reads files.
+///
+/// # Errors
+/// As [`start`](crate::start).
+pub fn check(config: &Config) -> Result<(), StartError> {
+    TrustedPeers::parse(&config.trusted_peers)?;
+    let proxies = TrustedPeers::parse(&config.proxy_protocol_from).map_err(StartError::Proxy)?;
+    Edge::open(config, proxies, Vec::new())?;
+    Ok(())
+}
+
 impl Handle {
+    /// Takes connections, in a router that was started with [`Deps::closed`](crate::Deps::closed).
+    pub fn open(&self) {
+        self.enter(Phase::Serving);
+    }
+
     /// From now on nothing is set by hand here, or again it may be. What is set stays in force. Waits for a change that is
     /// being written.
     pub fn seal(&self, sealed: bool) {

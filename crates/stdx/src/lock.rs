@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -14,8 +15,50 @@ use rustix::fs::{FlockOperation, flock};
 /// go of it before anybody else gets it.
 #[derive(Debug)]
 pub struct FolderLock {
-    file: File,
+    file: Arc<File>,
     who: String,
+}
+
+/// The locks of this process: each that it has, and those that the program before it left when it executed this one.
+static LOCKS: Mutex<Locks> = Mutex::new(Locks { held: Vec::new(), left: Vec::new() });
+
+struct Locks {
+    held: Vec<Weak<File>>,
+    left: Vec<OwnedFd>,
+}
+
+fn locks() -> MutexGuard<'static, Locks> {
+    LOCKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Second handles of all locks that this process has, for the program that it executes in its place. As long as one of them is
+/// open nobody else gets the lock, whatever becomes of the first.
+///
+/// # Errors
+/// When there are no descriptors left.
+pub fn held() -> io::Result<Vec<OwnedFd>> {
+    let files: Vec<Arc<File>> = locks().held.iter().filter_map(Weak::upgrade).collect();
+    files.iter().map(|file| Ok(file.try_clone()?.into())).collect()
+}
+
+/// Locks that the program before left: [`FolderLock::take`] goes on with that of its folder.
+pub fn left(handles: Vec<OwnedFd>) {
+    locks().left.extend(handles);
+}
+
+/// Lets go of what the program before left and nobody took.
+pub fn let_go_of_the_rest() {
+    locks().left.clear();
+}
+
+/// What was left for this folder.
+fn take_left(folder: &Path) -> Option<File> {
+    let at = fs::metadata(folder.join("LOCK")).ok()?;
+    let mut locks = locks();
+    let index = locks.left.iter().position(|handle| {
+        rustix::fs::fstat(handle).is_ok_and(|found| (found.st_dev, found.st_ino) == (at.dev(), at.ino()))
+    })?;
+    Some(locks.left.swap_remove(index).into())
 }
 
 /// Why a folder could not be locked.
@@ -47,14 +90,11 @@ impl FolderLock {
     pub fn take(folder: &Path, who: &str) -> Result<FolderLock, LockError> {
         let failed = |source| LockError::Io { folder: folder.to_path_buf(), source };
         make_private_dir(folder).map_err(failed)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(folder.join("LOCK"))
-            .map_err(failed)?;
+        let anew = || {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600).open(folder.join("LOCK"))
+        };
+        let file = take_left(folder).map_or_else(anew, Ok).map_err(failed)?;
         let lock = FolderLock::hold(folder, file, who)?;
         lock.sign().map_err(failed)?;
         Ok(lock)
@@ -79,7 +119,13 @@ impl FolderLock {
     fn hold(folder: &Path, mut file: File, who: &str) -> Result<FolderLock, LockError> {
         let failed = |source| LockError::Io { folder: folder.to_path_buf(), source };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(FolderLock { file, who: who.into() }),
+            Ok(()) => {
+                let file = Arc::new(file);
+                let mut locks = locks();
+                locks.held.retain(|held| held.strong_count() > 0);
+                locks.held.push(Arc::downgrade(&file));
+                Ok(FolderLock { file, who: who.into() })
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 file.rewind().and_then(|()| file.take(200).read_to_string(&mut text)).map_err(failed)?;
@@ -95,7 +141,7 @@ impl FolderLock {
     /// # Errors
     /// What the system says.
     pub fn sign(&self) -> io::Result<()> {
-        let mut file = &self.file;
+        let mut file = &*self.file;
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "pid {} ({})", std::process::id(), self.who)
@@ -144,6 +190,22 @@ mod tests {
         assert!(said.ends_with(&format!("is in use by pid {} (new)", std::process::id())), "{said}");
         drop(new);
         FolderLock::take(&folder, "third").unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_was_left_is_taken_up_by_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("queue");
+        let old = FolderLock::take(&folder, "old").unwrap();
+        let left_by_old: Vec<OwnedFd> = vec![old.to_hand_over().unwrap()];
+        assert!(!held().unwrap().is_empty());
+        drop(old);
+        assert!(matches!(FolderLock::take(&folder, "other"), Err(LockError::Held { .. })), "it is still held");
+        left(left_by_old);
+        let new = FolderLock::take(&folder, "new").unwrap();
+        assert!(matches!(FolderLock::take(&folder, "other"), Err(LockError::Held { .. })));
+        drop(new);
+        FolderLock::take(&folder, "other").unwrap();
     }
 
     #[test]

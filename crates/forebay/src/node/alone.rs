@@ -66,7 +66,7 @@ impl QueueAlone {
         let stop = StopRequest::on_signals()?;
         let (clock, sink) = (SystemClock::shared(), Arc::new(OnStderr));
         let socket = config.unix_socket.clone();
-        let handle = queue::start(config, folder, queue::Deps { clock, tokens, sink })
+        let handle = queue::start(config, folder, queue::Deps { clock, tokens, sink, sockets: Default::default() })
             .map_err(|error| errors::queue(error, &Origin::Flag(flag)))?;
         reload::drain_on_usr1(handle.clone())?;
         say_bound("queue", &handle.bound());

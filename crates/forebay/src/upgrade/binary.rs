@@ -32,7 +32,12 @@ impl Binary {
 
     /// What starts it as this process was started.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
+        self.command_of(&self.path)
+    }
+
+    /// The same of another file.
+    pub(super) fn command_of(&self, path: &Path) -> Command {
+        let mut command = Command::new(path);
         let mut words = self.words.iter();
         if let Some(first) = words.next() {
             command.arg0(first);

@@ -10,10 +10,11 @@ use std::time::Duration;
 use control::error::ApiError;
 use net::handover::Channel;
 use net::sockets::Sockets;
+use rustix::process::Pid;
 use stdx::lock::{FolderLock, LockError};
 
 use super::failure;
-use super::words::{self, Part, VARIABLE, Word};
+use super::words::{self, Kind, Part, VARIABLE, Word};
 use crate::output::Quit;
 
 /// Time for the old process to do its part; it kills this one when that takes it too long.
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(7_200);
 pub(crate) struct Heir {
     /// The way to the old process, while there is one.
     old: Option<Channel>,
+    /// It is only to say whether it could serve.
+    checks: bool,
     pub(crate) sockets: Sockets,
     locks: Vec<(String, OwnedFd)>,
 }
@@ -34,8 +37,8 @@ impl Heir {
     /// When that breaks off.
     pub(crate) fn of_what_there_is() -> Result<Heir, ApiError> {
         let broken = |error: io::Error| failure(format!("cannot take what the old process hands over: {error}"));
-        let Some(channel) = way().map_err(broken)? else {
-            return Ok(Heir { old: None, sockets: Sockets::default(), locks: Vec::new() });
+        let Some((channel, kind)) = way().map_err(broken)? else {
+            return Ok(Heir { old: None, checks: false, sockets: Sockets::default(), locks: Vec::new() });
         };
         let (mut listeners, mut locks) = (Vec::new(), Vec::new());
         for (part, descriptor) in words::take(&channel, PATIENCE).map_err(broken)? {
@@ -45,12 +48,36 @@ impl Heir {
                 Part::Other(what) => tracing::warn!(%what, "the old process hands over what this one does not know"),
             }
         }
-        Ok(Heir { old: Some(channel), sockets: Sockets::handed(listeners).map_err(broken)?, locks })
+        let sockets = Sockets::handed(listeners).map_err(broken)?;
+        let heir = Heir { old: None, checks: kind == Kind::Check, sockets, locks };
+        Ok(match kind {
+            // The old one is this process, with another program.
+            Kind::InPlace => {
+                stdx::lock::left(heir.locks.into_iter().map(|(_, handle)| handle).collect());
+                Heir { locks: Vec::new(), ..heir }
+            }
+            Kind::Overlap | Kind::Check => Heir { old: Some(channel), ..heir },
+        })
     }
 
-    /// Whether an old process still serves.
+    /// Whether an old process still serves, and this one is to take its place.
     pub(crate) fn overlaps(&self) -> bool {
         self.old.is_some()
+    }
+
+    /// Whether it is only to say whether it could take the place of the old one.
+    pub(crate) fn only_checks(&self) -> bool {
+        self.checks
+    }
+
+    /// It could.
+    ///
+    /// # Errors
+    /// When the old process does not listen.
+    pub(crate) fn could(&self) -> Result<(), ApiError> {
+        let Some(old) = &self.old else { return Ok(()) };
+        let word = Word::Prepared { version: env!("CARGO_PKG_VERSION").into() };
+        words::say(old, &word).map_err(|error| failure(format!("the old process does not listen: {error}")))
     }
 
     /// The lock of the folder that is called `name` in the data folder.
@@ -69,10 +96,9 @@ impl Heir {
     /// # Errors
     /// When the old process is gone.
     pub(crate) fn prepared(&self) -> Result<(), ApiError> {
+        self.could()?;
         let Some(old) = &self.old else { return Ok(()) };
         let gone = |what: String| failure(format!("the old process {what}"));
-        let word = Word::Prepared { version: env!("CARGO_PKG_VERSION").into() };
-        words::say(old, &word).map_err(|error| gone(format!("does not listen: {error}")))?;
         match words::hear(old, PATIENCE) {
             Ok(Some((Word::Sealed, _))) => Ok(()),
             Ok(Some((word, _))) => Err(gone(format!("said {word:?} when it was to seal"))),
@@ -129,14 +155,18 @@ async fn heard_after(old: Channel, say: Option<Word>, wanted: Word) -> Option<Ch
     }
 }
 
-/// The way to the old process, when this one was started by it: its standard input, which becomes empty.
-fn way() -> io::Result<Option<Channel>> {
+/// The way to the old process, when this one was started by it or was it: its standard input, which becomes empty.
+fn way() -> io::Result<Option<(Channel, Kind)>> {
     let told = std::env::var(VARIABLE).unwrap_or_default();
-    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
-    if told.strip_prefix("overlap ").is_none_or(|of| Some(of) != parent.as_deref()) {
-        return Ok(None);
-    }
+    let (parent, me) = (rustix::process::getppid(), Some(rustix::process::getpid()));
+    let is = |kind: Kind, of: Option<Pid>| of.is_some_and(|of| told == kind.variable(of));
+    let kind = match () {
+        () if is(Kind::Overlap, parent) => Kind::Overlap,
+        () if is(Kind::Check, parent) => Kind::Check,
+        () if is(Kind::InPlace, me) => Kind::InPlace,
+        () => return Ok(None),
+    };
     let end = io::stdin().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-    Ok(Some(Channel::from_end(end)))
+    Ok(Some((Channel::from_end(end), kind)))
 }

@@ -1,11 +1,12 @@
 //! A new binary in the place of the running one, on USR2.
 //!
 //! `binary`: which program that is. `words`: what the two processes say to each other. `overlap`: the old process of two that
-//! run side by side. `heir`: the new one. `admin`: asking for it, and what became of it, by the admin API.
+//! run side by side. `in_place`: the old program of one process. `heir`: the new one of either. `admin`: asking for it, and what became of it, by the admin API.
 
 pub(crate) mod admin;
 mod binary;
 mod heir;
+pub(crate) mod in_place;
 mod overlap;
 mod words;
 
@@ -31,6 +32,8 @@ struct Inner {
     wanted: Notify,
     state: Mutex<State>,
     began: Wall,
+    /// Why there is never one.
+    never: Option<&'static str>,
 }
 
 /// Where the last upgrade stands.
@@ -45,8 +48,18 @@ enum State {
 impl Upgrades {
     /// Listens for USR2 from now on. Runs on a `LocalSet`.
     pub(crate) fn on_usr2() -> io::Result<Upgrades> {
+        Upgrades::listen(None)
+    }
+
+    /// The same for a process that is not upgraded: whoever wants it is told why.
+    pub(crate) fn never(why: &'static str) -> io::Result<Upgrades> {
+        Upgrades::listen(Some(why))
+    }
+
+    fn listen(never: Option<&'static str>) -> io::Result<Upgrades> {
         let began = SystemClock::new().wall();
-        let upgrades = Upgrades(Arc::new(Inner { wanted: Notify::new(), state: Mutex::new(State::None), began }));
+        let upgrades =
+            Upgrades(Arc::new(Inner { wanted: Notify::new(), state: Mutex::new(State::None), began, never }));
         let mut usr2 = signal(SignalKind::user_defined2())?;
         let asked = upgrades.clone();
         tokio::task::spawn_local(async move {
@@ -64,6 +77,9 @@ impl Upgrades {
     /// # Errors
     /// When one is under way.
     pub(crate) fn ask(&self) -> Result<(), ApiError> {
+        if let Some(why) = self.0.never {
+            return Err(ApiError::new(Kind::Conflict, "upgrade_unsupported", why));
+        }
         let mut state = self.state();
         let refusal = match *state {
             State::None | State::Failed(..) => None,
@@ -121,6 +137,6 @@ impl Upgrades {
 }
 
 /// An error about an upgrade.
-fn failure(message: impl Into<String>) -> ApiError {
+pub(crate) fn failure(message: impl Into<String>) -> ApiError {
     ApiError::new(Kind::Rejected, "upgrade_failed", message)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use control::error::ApiError;
 use net::handover::Channel;
 
-use super::words::{self, Part, VARIABLE, Word};
+use super::words::{self, Kind, Part, VARIABLE, Word};
 use super::{Binary, failure};
 
 /// How long a process that has hung up gets to end, and how often that is looked at.
@@ -45,11 +45,28 @@ impl Successor {
         parts: Vec<(Part, OwnedFd)>,
         patience: Duration,
     ) -> Result<Successor, ApiError> {
+        Successor::start(binary, Kind::Overlap, parts, patience).await
+    }
+
+    /// Asks the binary whether it could take the place of this process; its version.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub(crate) async fn check(binary: &Binary, patience: Duration) -> Result<String, ApiError> {
+        Successor::start(binary, Kind::Check, Vec::new(), patience).await.map(|successor| successor.version)
+    }
+
+    async fn start(
+        binary: &Binary,
+        kind: Kind,
+        parts: Vec<(Part, OwnedFd)>,
+        patience: Duration,
+    ) -> Result<Successor, ApiError> {
         let path = binary.path().display().to_string();
         let failed = |error: io::Error| failure(format!("cannot start the new binary: {error}")).at(path.clone());
         let (near, far) = Channel::pair().map_err(failed)?;
         let mut command = binary.command();
-        command.env(VARIABLE, format!("overlap {}", std::process::id()));
+        command.env(VARIABLE, kind.variable(rustix::process::getpid()));
         // Its standard input is the way between the two: no other descriptor has to be left open.
         let child = command.stdin(Stdio::from(far.into_end())).spawn().map_err(failed)?;
         drop(command);

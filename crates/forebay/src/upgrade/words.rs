@@ -7,10 +7,34 @@ use std::time::Duration;
 
 use control::error::ApiError;
 use net::handover::{Channel, DESCRIPTORS_MAX, Message};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 /// Names the kind of handing over, and the process that it is meant for, as far as that is known beforehand.
 pub(super) const VARIABLE: &str = "FOREBAY_HANDOVER";
+
+/// How a process takes the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// As its child, beside it.
+    Overlap,
+    /// As the same process: another program is executed.
+    InPlace,
+    /// Not at all: as its child it says whether it could.
+    Check,
+}
+
+impl Kind {
+    /// What the variable says, where `of` is the process that hands over.
+    pub(super) fn variable(self, of: Pid) -> String {
+        let word = match self {
+            Kind::Overlap => "overlap",
+            Kind::InPlace => "in-place",
+            Kind::Check => "check",
+        };
+        format!("{word} {}", of.as_raw_nonzero())
+    }
+}
 
 /// What a descriptor is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,4 +28,5 @@ mod tls;
 mod traffic;
 mod traffic_alone;
 mod upgrade;
+mod upgrade_node;
 mod upstreams;

@@ -42,7 +42,7 @@ fn write_tls_config(home: &Home, endpoint: SocketAddr, workers: u16) {
 }
 
 /// Upgrades; the process ids of before and after.
-fn upgrade(home: &Home) -> (u32, u32) {
+pub(crate) fn upgrade(home: &Home) -> (u32, u32) {
     let ran = home.forebay(&["upgrade", "--json"]).ok();
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     let pid = |which: &str| u32::try_from(told[which]["pid"].as_u64().unwrap()).unwrap();
@@ -51,7 +51,7 @@ fn upgrade(home: &Home) -> (u32, u32) {
 }
 
 /// Puts another file in the place of the binary, as an installation does.
-fn install(home: &Home, content: &[u8]) {
+pub(crate) fn install(home: &Home, content: &[u8]) {
     let new = home.path("forebay.new");
     fs::write(&new, content).unwrap();
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();

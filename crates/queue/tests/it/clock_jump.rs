@@ -32,8 +32,12 @@ fn a_jump_of_the_wall_clock_neither_frees_nor_freezes_what_is_reserved() {
     for jump_ns in [DAY_NS, -DAY_NS] {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(SetClock { machine: SystemClock::shared(), ahead_ns: AtomicI64::new(0) });
-        let deps =
-            Deps { clock: Arc::clone(&clock) as SharedClock, tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
+        let deps = Deps {
+            clock: Arc::clone(&clock) as SharedClock,
+            tokens: Arc::new(NoTokens),
+            sink: Arc::new(NoSink),
+            sockets: Default::default(),
+        };
         let handle = queue::start(config(), folder.path().join("queue"), deps).unwrap();
         let connect = || Client::connect(handle.bound()[0]);
         let (mut holder, mut other) = (connect(), connect());

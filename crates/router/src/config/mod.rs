@@ -159,6 +159,9 @@ pub struct Config {
     /// the old one goes on.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub upgrade_timeout_ms: u32,
+    /// Time for requests in flight to finish when a node upgrades in its place; new connections wait meanwhile.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub upgrade_drain_ms: u32,
 }
 
 impl Default for Config {
@@ -202,6 +205,7 @@ impl Default for Config {
             drain_idle_ms: 500,
             drain_timeout_ms: 30_000,
             upgrade_timeout_ms: 30_000,
+            upgrade_drain_ms: 5_000,
         }
     }
 }

@@ -34,7 +34,7 @@ impl Serving {
     }
 
     fn parts(&self) -> std::io::Result<Vec<(Part, OwnedFd)>> {
-        let listeners = self.sockets.to_hand_over()?.into_iter();
+        let listeners = self.control.sockets.to_hand_over()?.into_iter();
         let mut parts: Vec<_> = listeners.map(|(name, socket)| (Part::Listener(name.into()), socket)).collect();
         if let Some(folder) = &self.folder {
             parts.push((Part::Lock(LOCK.into()), folder.lock.to_hand_over()?));

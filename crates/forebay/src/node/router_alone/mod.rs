@@ -14,7 +14,6 @@ use config::RouterFile;
 use config::node::Origin;
 use control::error::{ApiError, Kind};
 use control::plane::PlaneStatus;
-use net::sockets::Sockets;
 use router::AccessSink;
 use router::standalone::{Alone, Driving};
 use stdx::clock::SystemClock;
@@ -27,8 +26,7 @@ use super::access_file::{self, Reopen};
 use super::admin::Admin;
 use super::alone::{end_of, failed, say_bound};
 use super::connectors::Connectors;
-use super::stop::StopRequest;
-use super::{api, certificates, errors};
+use super::{Control, api, certificates, errors};
 use crate::args::{AccessLogFormat, Global, RouterServeArgs};
 use crate::output::{self, Done, Quit};
 use crate::self_log::SelfLog;
@@ -41,19 +39,14 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     if let Err(error) = runtime::raise_nofile() {
         output::progress(&format!("note: {error}"));
     }
-    let control = Control { stop: StopRequest::on_signals()?, upgrades: Upgrades::on_usr2()? };
     let binary = Binary::of_this_process()?;
+    let upgrades = Upgrades::on_usr2()?;
     let mut heir = Heir::of_what_there_is()?;
+    let control = Control::new(upgrades, heir.sockets.clone())?;
     let started = Serving::start(global, args, binary, control, &mut heir);
     let serving = started.inspect_err(|quit| heir.fails(quit))?;
     serving.take_over(heir).await?;
     serving.until_its_end().await
-}
-
-/// Who tells the process what to do.
-struct Control {
-    stop: StopRequest,
-    upgrades: Upgrades,
 }
 
 /// A router that serves.
@@ -62,7 +55,6 @@ struct Serving {
     driving: Rc<Driving>,
     admin: Option<Admin>,
     folder: Option<Folder>,
-    sockets: Sockets,
     binary: Binary,
     control: Control,
 }
@@ -97,15 +89,15 @@ impl Serving {
         let plan = plan_of(&file, &connectors)?;
         heir.prepared()?;
 
-        let (reopen, clock, sockets) = (Reopen::default(), SystemClock::shared(), heir.sockets.clone());
+        let (reopen, clock) = (Reopen::default(), SystemClock::shared());
         let memory = folder.as_ref().map(|folder| folder.data.plane("router").join("health.json"));
         let alone = Alone::new(plan, file.dns.clone(), memory, clock.clone())
             .map_err(|error| ApiError::new(Kind::Failed, "name_servers_unreadable", error.to_string()))?;
         let origin = Origin::File { name: args.config.display().to_string(), line: 1 };
         let mut deps = router::Deps::new(alone.source(), sink_of(&args, &reopen)?, clock);
         deps.health = alone.health();
-        (deps.sockets, deps.keys_wait) = (sockets.clone(), heir.overlaps());
-        let doors = folder.as_ref().map(|folder| folder.doors(&sockets, &args.admin)).transpose()?;
+        (deps.sockets, deps.keys_wait) = (control.sockets.clone(), heir.overlaps());
+        let doors = folder.as_ref().map(|folder| folder.doors(&control.sockets, &args.admin)).transpose()?;
         if let Some(folder) = &folder {
             deps.overrides = folder.overrides()?;
             deps.data = Some(folder.data.plane("router"));
@@ -127,7 +119,7 @@ impl Serving {
         reload_on_hup(reload, router.clone(), reopen)?;
         certificates::follow_router(&router);
         certificates::follow_upstreams(connectors);
-        Ok(Serving { router, driving, admin, folder, sockets, binary, control })
+        Ok(Serving { router, driving, admin, folder, binary, control })
     }
 
     /// Says where it serves. Where another process did so before, it ends.
