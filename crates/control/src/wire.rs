@@ -94,6 +94,32 @@ pub struct PlaneRow {
     pub reason: Option<String>,
 }
 
+/// The process that answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessRow {
+    /// Its process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Nanoseconds since the epoch at which it began.
+    pub started_ns: u64,
+    /// The last upgrade that somebody wanted of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeRow>,
+}
+
+/// An upgrade of a process to a new binary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpgradeRow {
+    /// `under_way`, `failed`, or `done`: another process serves, and this one ends.
+    pub state: String,
+    /// Nanoseconds since the epoch at which that began.
+    pub since_ns: u64,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<crate::error::ApiError>,
+}
+
 /// One row of `forebay releases`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseRow {

@@ -4,6 +4,7 @@ mod by_hand;
 mod dead;
 mod queue;
 mod router;
+mod upgrade;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub(crate) use queue::{
     ScopeFlags, ShowArgs, SnapshotArgs, TubeArgs, TubesOf, VerifyArgs,
 };
 pub(crate) use router::{AccessLogFormat, LiveArgs, RouterServeArgs, RouterVerb, WhyArgs};
+pub(crate) use upgrade::UpgradeArgs;
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
@@ -94,6 +96,8 @@ pub(crate) enum Verb {
     Routes(LiveArgs),
     /// The router's endpoints: state, rate, latency, failures
     Upstreams(LiveArgs),
+    /// Put the binary that is there now in the place of the running one, and wait until it serves
+    Upgrade(UpgradeArgs),
     /// The queue: look at tubes and jobs, put, kick, pause; or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),

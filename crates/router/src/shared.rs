@@ -30,6 +30,8 @@ use crate::upstream::States;
 /// How far the router's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
+    /// Connections wait in the kernel's queue: the routing is not known yet.
+    Closed,
     Serving,
     /// No new connections. A request on an old one is answered, and the answer is the connection's last.
     Leaving,
@@ -83,6 +85,8 @@ pub(crate) struct By {
     pub(crate) health: Arc<dyn HealthSource>,
     pub(crate) stores: Stores,
     pub(crate) edge: Edge,
+    /// It does not accept yet.
+    pub(crate) closed: bool,
 }
 
 /// What the router keeps beyond one request.
@@ -111,7 +115,7 @@ impl Shared {
         by: By,
         now: Mono,
     ) -> Shared {
-        let By { overrides, health, stores, edge } = by;
+        let By { overrides, health, stores, edge, closed } = by;
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
@@ -121,7 +125,7 @@ impl Shared {
             edge: Arc::new(edge),
             status: PlaneStatus::running("router"),
             workers: (0..workers).map(|_| WorkerCell::default()).collect(),
-            phase: watch::Sender::new(Phase::Serving),
+            phase: watch::Sender::new(if closed { Phase::Closed } else { Phase::Serving }),
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             http2_connections: Semaphore::new(config.http2.connections_max as usize),
             http2_requests: Arc::new(Semaphore::new(config.http2.requests_max as usize)),
@@ -275,7 +279,7 @@ pub(crate) struct LastWords {
 
 impl Drop for LastWords {
     fn drop(&mut self) {
-        if *self.shared.phase.borrow() == Phase::Serving {
+        if *self.shared.phase.borrow() <= Phase::Serving {
             self.shared.status.fail(format!("worker {} ended", self.worker));
         }
         // Nobody waits for a routing to reach a worker that is gone.

@@ -95,7 +95,7 @@ fn slips_are_told() {
     let text = "schema = 1\n[upstreams.a]\nendpoints = [\"localhost:80\"]\n[upstreams.b]\nendpoints = []\n[upstreams.c]\n[[routes]]\nbackend = \"a\"\n";
     let error = RouterFile::parse("router.toml", text).unwrap_err().to_string();
     let (told, known) = error.split_once("\nhint: known here: ").unwrap();
-    assert!(known.starts_with("body_bytes_max, ") && known.ends_with(", upstream"), "{known}");
+    assert!(known.starts_with("basic_auth, ") && known.ends_with(", upstream"), "{known}");
     insta::assert_snapshot!(told, @r#"
     `endpoints` is "localhost:80": expected ADDRESS:PORT, such as 127.0.0.1:9000 or [::1]:9000
       at upstreams.a.endpoints[0] (router.toml:3:14)

@@ -21,6 +21,7 @@ mod schema;
 mod secrets;
 mod trace;
 mod up;
+mod upgrade;
 mod why;
 
 use control::client::Client;
@@ -47,6 +48,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Why(args) => why::run(&global, args).await,
         Verb::Routes(args) => figures::routes(&global, args).await,
         Verb::Upstreams(args) => figures::upstreams(&global, args).await,
+        Verb::Upgrade(args) => upgrade::run(&global, args).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,

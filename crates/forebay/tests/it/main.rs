@@ -27,4 +27,6 @@ mod signals;
 mod tls;
 mod traffic;
 mod traffic_alone;
+mod upgrade;
+mod upgrade_node;
 mod upstreams;

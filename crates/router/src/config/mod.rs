@@ -162,6 +162,13 @@ pub struct Config {
     /// Time for requests in flight to finish when the router drains.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub drain_timeout_ms: u32,
+    /// Time for the new process of an upgrade, first to check its configuration and then to serve; beyond it it is ended and
+    /// the old one goes on.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub upgrade_timeout_ms: u32,
+    /// Time for requests in flight to finish when a node upgrades in its place; new connections wait meanwhile.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub upgrade_drain_ms: u32,
 }
 
 impl Default for Config {
@@ -206,6 +213,8 @@ impl Default for Config {
             held_max: 1_000,
             drain_idle_ms: 500,
             drain_timeout_ms: 30_000,
+            upgrade_timeout_ms: 30_000,
+            upgrade_drain_ms: 5_000,
         }
     }
 }

@@ -44,6 +44,16 @@ pub(crate) enum Speaks {
     Tls,
 }
 
+impl Speaks {
+    /// What a listener of this kind is for, as the next process knows it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Speaks::Plain => "http",
+            Speaks::Tls => "https",
+        }
+    }
+}
+
 /// What the edge needs, the same for all workers.
 #[derive(Debug)]
 pub(crate) struct Edge {

@@ -45,6 +45,9 @@ pub enum OverrideError {
     /// As many stand as may.
     #[error("{OVERRIDES_MAX} overrides stand already")]
     TooMany,
+    /// Another process is about to take the place of this one, and has read the overrides.
+    #[error("an upgrade is under way")]
+    Sealed,
     /// It could not be written down, so that it was not done.
     #[error("cannot write the overrides: {0}")]
     NotSaved(std::io::Error),
