@@ -12,7 +12,7 @@ use crate::routing::Routing;
 use crate::worker::Worker;
 
 /// The keys that [`Handle::reconfigure`] applies, certificates [`Handle::replace_certificates`]; the others count at a start.
-pub const LIVE_KEYS: [&str; 13] = [
+pub const LIVE_KEYS: [&str; 15] = [
     "header_timeout_ms",
     "body_timeout_ms",
     "write_timeout_ms",
@@ -26,6 +26,8 @@ pub const LIVE_KEYS: [&str; 13] = [
     "drain_idle_ms",
     "drain_timeout_ms",
     "tls.certificates",
+    "tls.acme.hosts",
+    "tls.acme.hosts_of_routes",
 ];
 
 impl Handle {

@@ -40,6 +40,7 @@ pub(crate) struct Node {
     planes: Planes,
     admin: Admin,
     stop: StopRequest,
+    _asking: Option<acme::Running>,
     _router_lock: FolderLock,
 }
 
@@ -84,7 +85,8 @@ impl Node {
             admin = ports.admin,
             "the node is ready"
         );
-        let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
+        let asking = certificates::obtain(&planes.router)?;
+        let node = Node { settings, ports, planes, admin, stop, _asking: asking, _router_lock: router_lock };
         reload::drain_on_usr1(node.planes.queue.clone())?;
         reload::reload_on_hup(node.settings.flags.clone(), written, node.planes.clone())?;
         certificates::follow_files(&node.planes.router, &node.planes.queue);

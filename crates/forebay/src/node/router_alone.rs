@@ -73,6 +73,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     };
     reload_on_hup(reload, router.clone(), reopen)?;
     certificates::follow_router(&router);
+    let _asking = certificates::obtain(&router)?;
     certificates::follow_upstreams(connectors);
     say_bound("http", &router.bound());
     say_bound("https", &router.bound_tls());

@@ -1,6 +1,7 @@
 //! The node from outside, as somebody has it who types commands and sends requests: what the README promises, run against
 //! the real binary, real processes and `examples/shop`.
 
+mod acme;
 mod backlog;
 mod bad_input;
 mod beanstalkd;

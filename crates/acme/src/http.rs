@@ -1,0 +1,109 @@
+//! How the authority is reached: HTTPS, a connection for each request, everything within limits.
+
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use ::http::{Request, Response, StatusCode, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use net::tls::{ConnectConfig, Connector, TlsError};
+use tokio::net::TcpStream;
+
+use crate::config::AcmeConfig;
+
+/// Time for one request, from the look-up of its host to the end of its answer.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// Bytes of one answer: a chain of certificates takes less than 10 KiB.
+const ANSWER_BYTES_MAX: usize = 256 << 10;
+
+/// Reaches the authority. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    connector: Arc<Connector>,
+    /// What the authority asked for when it last turned a request away.
+    retry_after: Arc<Mutex<Option<Duration>>>,
+}
+
+impl Reach {
+    pub(crate) fn new(config: &AcmeConfig) -> Result<Reach, TlsError> {
+        let written = ConnectConfig { ca: config.ca_file.clone(), ..ConnectConfig::default() };
+        Ok(Reach { connector: Arc::new(Connector::new(&written)?), retry_after: Arc::default() })
+    }
+
+    /// How long to wait, when the authority has said so since this was last asked.
+    pub(crate) fn take_retry_after(&self) -> Option<Duration> {
+        self.retry_after.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<Response<Bytes>, BoxError> {
+        let (mut head, body) = request.into_parts();
+        let Ok(body) = body.collect().await;
+        let uri = std::mem::take(&mut head.uri);
+        let (host, port) = authority(&uri)?;
+        head.uri = uri.path_and_query().map_or_else(|| Uri::from_static("/"), |target| target.clone().into());
+        let named = if port == 443 { host.clone() } else { format!("{host}:{port}") };
+        head.headers.insert(HOST, HeaderValue::try_from(named)?);
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        head.headers.insert(USER_AGENT, HeaderValue::from_static(concat!("forebay/", env!("CARGO_PKG_VERSION"))));
+        let tcp = TcpStream::connect((host.as_str(), port)).await?;
+        tcp.set_nodelay(true)?;
+        let tls = self.connector.connect_to(&host, tcp).await?;
+        let (mut sender, connection) = handshake(TokioIo::new(tls)).await?;
+        let answer = async {
+            let answer = sender.send_request(Request::from_parts(head, Full::new(body.to_bytes()))).await?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?;
+            Ok::<_, BoxError>(Response::from_parts(head, body.to_bytes()))
+        };
+        tokio::select! {
+            answer = answer => answer,
+            Err(error) = connection => Err(error.into()),
+        }
+    }
+
+    /// Notes how long the authority wants to be left alone, and turns what is no problem document into an error that says so.
+    fn judge(&self, answer: Response<Bytes>) -> Result<Response<Bytes>, BoxError> {
+        let status = answer.status();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner) = seconds.map(Duration::from_secs);
+        }
+        let is_problem = |value: &HeaderValue| value.as_bytes().starts_with(b"application/problem+json");
+        if status.as_u16() >= 400 && !answer.headers().get(CONTENT_TYPE).is_some_and(is_problem) {
+            return Err(format!("it answered {status}").into());
+        }
+        Ok(answer)
+    }
+}
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Host and port of an address of the authority's.
+fn authority(uri: &Uri) -> Result<(String, u16), BoxError> {
+    match (uri.scheme_str(), uri.host()) {
+        (Some("https"), Some(host)) => Ok((host.trim_matches(['[', ']']).to_string(), uri.port_u16().unwrap_or(443))),
+        _ => Err(format!("`{uri}` is no address with https").into()),
+    }
+}
+
+impl HttpClient for Reach {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let reach = self.clone();
+        Box::pin(async move {
+            let late = |_| BoxError::from(io::Error::from(io::ErrorKind::TimedOut));
+            let answer = tokio::time::timeout(REQUEST_TIME, reach.send(request)).await.map_err(late).flatten();
+            let answer = answer.and_then(|answer| reach.judge(answer)).map_err(Error::Other)?;
+            Ok(answer.map(Full::new).into())
+        })
+    }
+}
