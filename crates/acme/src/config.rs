@@ -16,14 +16,14 @@ pub struct AcmeConfig {
     pub directory: String,
     /// Whether you agree to the authority's terms; without that it gives nothing.
     pub terms_agreed: bool,
-    /// Addresses for mail about the account.
+    /// Addresses for mail about the account, told when it is made.
     #[schemars(length(max = 10))]
     pub contact: Vec<String>,
     /// The file of the authorities that vouch for the directory's own certificate, in PEM form. Absent: those of the system.
     pub ca_file: Option<PathBuf>,
     /// How the authority makes sure that a host is yours.
     pub challenge: ChallengeKind,
-    /// Hosts that certificates are asked for, beside those of routes.
+    /// Hosts that certificates are asked for, beside those of routes; not those that a certificate of a file is for.
     #[schemars(length(max = 1_000))]
     pub hosts: Vec<String>,
     /// Whether certificates are asked for the hosts of routes that have `https`, too. Nobody else's host is ever asked for,

@@ -1,5 +1,6 @@
 //! What listeners and operators see of it: answers to challenges, and how each host stands.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use net::tls::{TlsChallenges, TlsError, Validity};
@@ -14,6 +15,10 @@ pub struct Desk {
     pub answers: Answers,
     /// What handshakes are answered.
     pub challenges: TlsChallenges,
+    /// Orders that came to a certificate, since the start.
+    pub obtained: AtomicU64,
+    /// Orders that failed, since the start.
+    pub failed: AtomicU64,
     rows: Mutex<Arc<[HostRow]>>,
 }
 
@@ -26,8 +31,8 @@ pub struct HostRow {
     pub validity: Option<Validity>,
     /// An order is under way.
     pub is_ordering: bool,
-    /// When the next order begins, in milliseconds since 1970.
-    pub next_ms: u64,
+    /// When the next order begins, in milliseconds since 1970; `None`: the host is not wanted any more.
+    pub next_ms: Option<u64>,
     /// Orders that failed since the last one that did not.
     pub failures: u32,
     /// Why the last one failed.
@@ -53,7 +58,13 @@ impl Desk {
     /// When rustls refuses the settings.
     pub fn new() -> Result<Desk, TlsError> {
         let rows = Mutex::new(Arc::from([]));
-        Ok(Desk { answers: Answers::default(), challenges: TlsChallenges::new()?, rows })
+        Ok(Desk {
+            answers: Answers::default(),
+            challenges: TlsChallenges::new()?,
+            obtained: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            rows,
+        })
     }
 
     /// How each host stands, by name.
@@ -127,7 +138,7 @@ mod tests {
             host: "a.example".into(),
             validity,
             is_ordering: false,
-            next_ms: 0,
+            next_ms: Some(0),
             failures,
             last_error: None,
         };

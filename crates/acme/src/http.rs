@@ -107,3 +107,51 @@ impl HttpClient for Reach {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach() -> Reach {
+        let ca = rcgen::generate_simple_self_signed(vec!["ca.example".into()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, ca.cert.pem()).unwrap();
+        Reach::new(&AcmeConfig { ca_file: Some(path), ..AcmeConfig::default() }).unwrap()
+    }
+
+    fn answer(status: u16, kind: &str, retry_after: Option<&str>) -> Response<Bytes> {
+        let mut answer = Response::builder().status(status).header(CONTENT_TYPE, kind);
+        if let Some(seconds) = retry_after {
+            answer = answer.header(RETRY_AFTER, seconds);
+        }
+        answer.body(Bytes::new()).unwrap()
+    }
+
+    #[test]
+    fn how_long_the_authority_wants_to_be_left_alone_is_asked_once() {
+        let reach = reach();
+        reach.judge(answer(429, "application/problem+json; charset=utf-8", Some("3600"))).unwrap();
+        assert_eq!(reach.take_retry_after(), Some(Duration::from_secs(3_600)));
+        assert_eq!(reach.take_retry_after(), None);
+        reach.judge(answer(200, "application/json", Some("3"))).unwrap();
+        assert_eq!(reach.take_retry_after(), None, "that is how often to look at an order");
+    }
+
+    #[test]
+    fn what_is_no_problem_document_is_told_by_its_status() {
+        let reach = reach();
+        let error = reach.judge(answer(503, "text/html", Some("60"))).unwrap_err();
+        assert_eq!(error.to_string(), "it answered 503 Service Unavailable");
+        assert_eq!(reach.take_retry_after(), Some(Duration::from_secs(60)));
+        assert!(reach.judge(answer(400, "application/problem+json", None)).is_ok());
+    }
+
+    #[test]
+    fn only_https_is_spoken() {
+        let of = |text: &'static str| authority(&Uri::from_static(text)).map_err(|error| error.to_string());
+        assert_eq!(of("https://ca.example/dir"), Ok(("ca.example".into(), 443)));
+        assert_eq!(of("https://[::1]:14000/dir"), Ok(("::1".into(), 14_000)));
+        assert!(of("http://ca.example/dir").is_err() && of("/dir").is_err());
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use net::tls::Certificate;
@@ -19,7 +20,7 @@ use crate::error::AcmeError;
 use crate::folder::Folder;
 use crate::http::Reach;
 use crate::order::Orders;
-use crate::plan::{Failure, Plan, Remembered};
+use crate::plan::{Failure, Plan, Remembered, Wanted};
 
 /// How often it is looked which hosts are wanted, and which are due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -172,12 +173,14 @@ impl<F: Front> Runner<F> {
         let now = self.clock.wall();
         match outcome {
             Ok(certificate) => {
+                self.orders.desk.obtained.fetch_add(1, Relaxed);
                 self.plan.obtained(&host, certificate.validity());
                 tracing::info!(host, until_s = certificate.validity().until_s, "a certificate was obtained");
                 self.certificates.insert(host, certificate);
                 self.serve();
             }
             Err((is_limit, reason)) => {
+                self.orders.desk.failed.fetch_add(1, Relaxed);
                 let retry_after = self.reach.take_retry_after();
                 let now_s = now.millis() / 1_000;
                 self.plan.failed(&host, Failure { reason: reason.clone(), is_limit, retry_after }, now);
@@ -208,16 +211,20 @@ impl<F: Front> Runner<F> {
         self.remembered = remembered;
     }
 
+    /// The hosts that are wanted, and those that are not and have a certificate still, by name.
     fn rows(&self) -> Vec<HostRow> {
-        let row = |(host, wanted): (&str, &crate::plan::Wanted)| HostRow {
+        let row = |host: &str, wanted: Option<&Wanted>| HostRow {
             host: host.to_string(),
             validity: self.certificates.get(host).map(Certificate::validity),
-            is_ordering: wanted.under_way,
-            next_ms: self.plan.next_ms(wanted),
-            failures: wanted.failures,
-            last_error: wanted.reason.clone(),
+            is_ordering: wanted.is_some_and(|wanted| wanted.under_way),
+            next_ms: wanted.map(|wanted| self.plan.next_ms(wanted)),
+            failures: wanted.map_or(0, |wanted| wanted.failures),
+            last_error: wanted.and_then(|wanted| wanted.reason.clone()),
         };
-        self.plan.hosts().map(row).collect()
+        let kept = self.certificates.keys().map(|host| (host.as_str(), row(host, None)));
+        let mut rows: BTreeMap<&str, HostRow> = kept.collect();
+        rows.extend(self.plan.hosts().map(|(host, wanted)| (host, row(host, Some(wanted)))));
+        rows.into_values().collect()
     }
 
     fn show(&self) {

@@ -92,6 +92,9 @@ pub(crate) enum Verb {
     Routes(LiveArgs),
     /// The router's endpoints: state, rate, latency, failures
     Upstreams(LiveArgs),
+    /// The certificates of HTTPS: names, source, end, next attempt, last error
+    #[command(after_help = "Example:\n  forebay certs --json")]
+    Certs,
     /// The queue: look at tubes and jobs, put, kick, pause; or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),

@@ -40,7 +40,7 @@ pub(crate) struct Node {
     planes: Planes,
     admin: Admin,
     stop: StopRequest,
-    _asking: Option<acme::Running>,
+    asking: Option<acme::Running>,
     _router_lock: FolderLock,
 }
 
@@ -86,7 +86,7 @@ impl Node {
             "the node is ready"
         );
         let asking = certificates::obtain(&planes.router)?;
-        let node = Node { settings, ports, planes, admin, stop, _asking: asking, _router_lock: router_lock };
+        let node = Node { settings, ports, planes, admin, stop, asking, _router_lock: router_lock };
         reload::drain_on_usr1(node.planes.queue.clone())?;
         reload::reload_on_hup(node.settings.flags.clone(), written, node.planes.clone())?;
         certificates::follow_files(&node.planes.router, &node.planes.queue);
@@ -129,6 +129,7 @@ impl Node {
         self.stop.asked().await;
         crate::notify::notify("STOPPING=1");
         ports::withdraw(&self.settings.data.ports_json())?;
+        drop(self.asking);
         let router = &self.planes.router;
         router.drain(router.drain_limit()).await;
         self.planes.deploy.stop(instances).await;

@@ -73,7 +73,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
     };
     reload_on_hup(reload, router.clone(), reopen)?;
     certificates::follow_router(&router);
-    let _asking = certificates::obtain(&router)?;
+    let asking = certificates::obtain(&router)?;
     certificates::follow_upstreams(connectors);
     say_bound("http", &router.bound());
     say_bound("https", &router.bound_tls());
@@ -84,6 +84,7 @@ pub(crate) async fn serve(global: &Global, args: RouterServeArgs) -> Done {
         () = failed(&status) => {}
     }
     crate::notify::notify("STOPPING=1");
+    drop(asking);
     router.drain(router.drain_limit()).await;
     driving.stop().await;
     if let Some(admin) = admin {

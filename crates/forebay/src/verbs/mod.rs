@@ -3,6 +3,7 @@
 pub(crate) mod beanstalkd;
 mod breaker;
 mod by_hand;
+mod certs;
 mod completion;
 mod degrade;
 mod deploy;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Why(args) => why::run(&global, args).await,
         Verb::Routes(args) => figures::routes(&global, args).await,
         Verb::Upstreams(args) => figures::upstreams(&global, args).await,
+        Verb::Certs => certs::run(&global).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,

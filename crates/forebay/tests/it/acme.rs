@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::rig::alone::{Alone, endpoint};
 use crate::rig::pebble::{CUSTOMER, Manner, Pebble, free};
-use crate::rig::{Home, eventually};
+use crate::rig::{Home, Node, eventually};
 use crate::tls::Authority;
 
 /// An authority, and a router that asks it.
@@ -41,18 +42,9 @@ impl Rig {
         Some(Rig { alone, pebble, https })
     }
 
-    /// What curl gets of `https://HOST/`, by the authority's root; it shows a certificate of its own.
+    /// What curl gets of `https://HOST/`, by the authority's root.
     fn get(&self, host: &str, root: &Path) -> Result<String, String> {
-        let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--max-time", "20", "--cacert"]).arg(root);
-        let home = &self.alone.home;
-        command.arg("--cert").arg(home.path("client.pem")).arg("--key").arg(home.path("client.key"));
-        command.args(["--resolve", &format!("{host}:{}:127.0.0.1", self.https)]);
-        let out = command.arg(format!("https://{host}:{}/", self.https)).output().unwrap();
-        match out.status.success() {
-            true => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
-            false => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
-        }
+        get(&self.alone.home, self.https, host, root)
     }
 
     /// A file of the authority's folder.
@@ -71,10 +63,30 @@ impl Rig {
         self.kept(&format!("hosts/{host}/order.json"))
     }
 
+    /// What `forebay certs` lists.
+    fn certs(&self) -> Vec<Value> {
+        let said = self.alone.home.forebay(&["certs", "--json"]).ok().stdout;
+        let mut said: Value = serde_json::from_str(&said).unwrap();
+        said["items"].take().as_array().unwrap().clone()
+    }
+
     fn again(mut self) -> Rig {
         let data = self.alone.home.data();
         self.alone = self.alone.again(&["--data", data.to_str().unwrap()]);
         self
+    }
+}
+
+/// What curl gets of `https://HOST/`, by the authority's root; it shows a certificate of its own.
+fn get(home: &Home, https: u16, host: &str, root: &Path) -> Result<String, String> {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--max-time", "20", "--cacert"]).arg(root);
+    command.arg("--cert").arg(home.path("client.pem")).arg("--key").arg(home.path("client.key"));
+    command.args(["--resolve", &format!("{host}:{https}:127.0.0.1")]);
+    let out = command.arg(format!("https://{host}:{https}/")).output().unwrap();
+    match out.status.success() {
+        true => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
+        false => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
     }
 }
 
@@ -93,6 +105,11 @@ fn http_01_gives_each_host_a_certificate_and_a_restart_asks_for_nothing() {
     // The certificate is good; there is only no route.
     assert!(rig.get("other.example", &root).unwrap().contains("404"));
     assert!(rig.get("stranger.example", &root).unwrap_err().contains("stranger.example"), "nobody asks for it");
+    let listed = rig.certs();
+    let names: Vec<_> = listed.iter().map(|row| (row["names"][0].as_str().unwrap(), row["state"].as_str())).collect();
+    assert_eq!(names, [("other.example", Some("good")), ("shop.example", Some("good"))]);
+    let next = listed[0]["next_attempt_ms"].as_u64().unwrap();
+    assert!(next < listed[0]["not_after_ms"].as_u64().unwrap() && listed[0]["source"] == "acme", "{listed:?}");
     let mode = std::fs::metadata(rig.alone.home.data().join("router/acme")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     let orders = rig.pebble.said("/order-plz");
@@ -142,6 +159,9 @@ fn certificates_are_renewed_and_the_old_one_serves_while_the_authority_is_away()
     eventually("the renewal fails", || rig.kept("failing.json").filter(|text| text.contains("shop.example")));
     assert_eq!(rig.get("shop.example", &root).as_deref(), Ok("hello"), "the old one serves on");
     assert_eq!(rig.certificate("shop.example").unwrap(), second);
+    let row = rig.certs().remove(0);
+    assert!(row["failures"].as_u64() > Some(0), "{row}");
+    assert!(row["last_error"].as_str().unwrap().contains("cannot be asked"), "{row}");
     // It has forgotten the account as well.
     rig.pebble.again();
     let root = rig.pebble.root();
@@ -156,4 +176,28 @@ fn an_authority_that_wants_to_know_its_customers() {
     // The file is read when the account is made, so this comes in time or is tried again.
     rig.alone.home.write("eab.key", CUSTOMER[1]);
     eventually("a certificate", || rig.certificate("shop.example"));
+}
+
+#[test]
+fn a_node_asks_for_the_hosts_of_what_is_deployed_and_no_others() {
+    let home = Home::new();
+    let https = free();
+    let Some(pebble) = Pebble::start(&home, &Manner { looks_at: [free(), https], ..manner() }) else { return };
+    Authority::new(&home, "client").issue(&home, "client");
+    let node_toml = std::fs::read_to_string(home.path("node.toml")).unwrap();
+    home.write("node.toml", &format!("{node_toml}{}", pebble.config()));
+    let node = Node::start_in(home, &["node", "--https", &format!("127.0.0.1:{https}")]);
+    let root = pebble.root();
+    assert!(get(&node.home, https, "shop.example", &root).is_err(), "there is no certificate yet");
+    let manifest = "schema = 1\napp = \"shop\"\n\
+        [processes.web]\ncommand = \"python3 -m http.server $PORT --bind 127.0.0.1\"\n\
+        [[routes]]\nhost = \"shop.example\"\nprocess = \"web\"\nhttps = {}\n\
+        [[routes]]\nhost = \"plain.example\"\nprocess = \"web\"\n";
+    node.home.write("shop/forebay.toml", manifest);
+    node.home.write("shop/index.html", "good day");
+    node.home.forebay(&["deploy".as_ref(), node.home.path("shop").as_os_str()]).ok();
+    let served = || get(&node.home, https, "shop.example", &root).ok().filter(|body| body == "good day");
+    eventually("the application is served with TLS", served);
+    let names: Vec<String> = node.items(&["certs"]).iter().map(|row| row["names"].to_string()).collect();
+    assert_eq!(names, ["[\"shop.example\"]"]);
 }

@@ -10,6 +10,7 @@ mod crash;
 mod dependencies;
 mod first_steps;
 mod metrics;
+mod ocsp;
 mod output;
 mod planes;
 mod procfile;

@@ -137,6 +137,20 @@ mod tests {
         assert_eq!(beside(Path::new("/etc/site.pem")), Path::new("/etc/site.pem.ocsp"));
     }
 
+    #[test]
+    fn a_file_is_read_within_its_limits_and_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.pem.ocsp");
+        let at = |s: u64| read(&path, Wall::from_millis(s * 1_000));
+        assert!(matches!(at(0), Ok(None)));
+        std::fs::write(&path, response(0, &["20260108000000Z"])).unwrap();
+        assert!(matches!(at(1_767_830_399), Ok(Some(_))) && matches!(at(1_767_830_400), Err(StapleError::Stale)));
+        std::fs::write(&path, "no").unwrap();
+        assert!(matches!(at(0), Err(StapleError::Malformed)));
+        std::fs::write(&path, vec![0x30; (BYTES_MAX + 1) as usize]).unwrap();
+        assert!(matches!(at(0), Err(StapleError::TooLong)));
+    }
+
     proptest! {
         #[test]
         fn garbage_never_panics(at in 0..200_usize, bytes in prop::collection::vec(any::<u8>(), 1..8)) {

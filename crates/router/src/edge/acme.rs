@@ -38,7 +38,14 @@ impl Handle {
     /// # Errors
     /// When a file of it cannot be used.
     pub fn obtain_certificates(&self) -> Result<Option<Running>, AcmeError> {
-        let Some(of) = &self.shared.edge.acme else { return Ok(None) };
+        let Some(of) = &self.shared.edge.acme else {
+            if self.shared.config.tls.acme.is_some() {
+                tracing::warn!(
+                    "no certificates are asked for: tls.acme is set, and there is no address to serve HTTPS on"
+                );
+            }
+            return Ok(None);
+        };
         let (config, clock) = (of.config.clone(), Arc::clone(&self.clock));
         acme::run(config, &of.folder, Arc::clone(&of.desk), Hosts(self.clone()), clock).map(Some)
     }

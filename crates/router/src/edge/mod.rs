@@ -5,6 +5,7 @@
 mod acme;
 mod handle;
 mod https;
+mod rows;
 mod secured;
 
 use std::net::{IpAddr, SocketAddr};

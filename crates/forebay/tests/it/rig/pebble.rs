@@ -103,9 +103,10 @@ impl Pebble {
     /// What `[router.tls.acme]` says about it.
     pub(crate) fn config(&self) -> String {
         format!(
-            "[router.tls.acme]\ndirectory = \"https://localhost:{}/dir\"\nca_file = \"pebble-ca.pem\"\n\
+            "[router.tls.acme]\ndirectory = \"https://localhost:{}/dir\"\nca_file = \"{}\"\n\
              terms_agreed = true\ncontact = [\"ops@shop.example\"]\nretry_min_ms = 1000\nretry_max_ms = 2000\n",
-            self.port
+            self.port,
+            self.folder.join("pebble-ca.pem").display()
         )
     }
 
