@@ -27,19 +27,27 @@ const ANSWER_BYTES_MAX: usize = 256 << 10;
 #[derive(Clone)]
 pub(crate) struct Reach {
     connector: Arc<Connector>,
-    /// What the authority asked for when it last turned a request away.
-    retry_after: Arc<Mutex<Option<Duration>>>,
+    turned_away: Arc<Mutex<Option<TurnedAway>>>,
+}
+
+/// The authority has turned a request away for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TurnedAway {
+    /// Because there were too many: that holds for all requests.
+    pub(crate) is_limit: bool,
+    /// For how long, when it says so.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Reach {
     pub(crate) fn new(config: &AcmeConfig) -> Result<Reach, TlsError> {
         let written = ConnectConfig { ca: config.ca_file.clone(), ..ConnectConfig::default() };
-        Ok(Reach { connector: Arc::new(Connector::new(&written)?), retry_after: Arc::default() })
+        Ok(Reach { connector: Arc::new(Connector::new(&written)?), turned_away: Arc::default() })
     }
 
-    /// How long to wait, when the authority has said so since this was last asked.
-    pub(crate) fn take_retry_after(&self) -> Option<Duration> {
-        self.retry_after.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Whether the authority has turned a request away since this was last asked.
+    pub(crate) fn take_turned_away(&self) -> Option<TurnedAway> {
+        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<Response<Bytes>, BoxError> {
@@ -73,7 +81,9 @@ impl Reach {
         let status = answer.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            *self.retry_after.lock().unwrap_or_else(PoisonError::into_inner) = seconds.map(Duration::from_secs);
+            let is_limit = status == StatusCode::TOO_MANY_REQUESTS;
+            let away = TurnedAway { is_limit, retry_after: seconds.map(Duration::from_secs) };
+            *self.turned_away.lock().unwrap_or_else(PoisonError::into_inner) = Some(away);
         }
         let is_problem = |value: &HeaderValue| value.as_bytes().starts_with(b"application/problem+json");
         if status.as_u16() >= 400 && !answer.headers().get(CONTENT_TYPE).is_some_and(is_problem) {
@@ -132,10 +142,11 @@ mod tests {
     fn how_long_the_authority_wants_to_be_left_alone_is_asked_once() {
         let reach = reach();
         reach.judge(answer(429, "application/problem+json; charset=utf-8", Some("3600"))).unwrap();
-        assert_eq!(reach.take_retry_after(), Some(Duration::from_secs(3_600)));
-        assert_eq!(reach.take_retry_after(), None);
+        let hour = Some(Duration::from_secs(3_600));
+        assert_eq!(reach.take_turned_away(), Some(TurnedAway { is_limit: true, retry_after: hour }));
+        assert_eq!(reach.take_turned_away(), None);
         reach.judge(answer(200, "application/json", Some("3"))).unwrap();
-        assert_eq!(reach.take_retry_after(), None, "that is how often to look at an order");
+        assert_eq!(reach.take_turned_away(), None, "that is how often to look at an order");
     }
 
     #[test]
@@ -143,7 +154,8 @@ mod tests {
         let reach = reach();
         let error = reach.judge(answer(503, "text/html", Some("60"))).unwrap_err();
         assert_eq!(error.to_string(), "it answered 503 Service Unavailable");
-        assert_eq!(reach.take_retry_after(), Some(Duration::from_secs(60)));
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(reach.take_turned_away(), Some(TurnedAway { is_limit: false, retry_after: minute }));
         assert!(reach.judge(answer(400, "application/problem+json", None)).is_ok());
     }
 

@@ -181,7 +181,9 @@ impl<F: Front> Runner<F> {
             }
             Err((is_limit, reason)) => {
                 self.orders.desk.failed.fetch_add(1, Relaxed);
-                let retry_after = self.reach.take_retry_after();
+                let away = self.reach.take_turned_away();
+                let is_limit = is_limit || away.is_some_and(|away| away.is_limit);
+                let retry_after = away.and_then(|away| away.retry_after);
                 let now_s = now.millis() / 1_000;
                 self.plan.failed(&host, Failure { reason: reason.clone(), is_limit, retry_after }, now);
                 let in_trouble = self.rows().iter().any(|row| row.host == host && row.is_in_trouble(now_s));

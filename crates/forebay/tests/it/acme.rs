@@ -201,3 +201,18 @@ fn a_node_asks_for_the_hosts_of_what_is_deployed_and_no_others() {
     let names: Vec<String> = node.items(&["certs"]).iter().map(|row| row["names"].to_string()).collect();
     assert_eq!(names, ["[\"shop.example\"]"]);
 }
+
+#[test]
+fn without_a_folder_nothing_can_be_kept_and_that_is_said() {
+    let home = Home::new();
+    home.write(
+        "router.toml",
+        "schema = 1\nroutes = []\n[router]\nlisten = [\"127.0.0.1:0\"]\n[router.tls]\nlisten = [\"127.0.0.1:0\"]\n\
+         [router.tls.acme]\nterms_agreed = true\nhosts = [\"shop.example\"]\n",
+    );
+    let config = home.path("router.toml");
+    let mut command = std::process::Command::new(home.path("forebay"));
+    let out = command.args(["router", "serve", "--config"]).arg(&config).env_remove("FOREBAY_DATA").output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("router_acme_nowhere") && said.contains("--data"), "{said}");
+}

@@ -1,0 +1,3 @@
+//! An authority that turns everybody away, as pebble never does.
+
+mod limited;
