@@ -7,8 +7,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Certificates that an authority gives by itself (ACME, RFC 8555), one for each host; renewed after two thirds of their
-/// time. Without this table none are asked for.
+/// Certificates that an authority gives by itself (ACME, RFC 8555), one for each host; renewed when it advises (ARI, RFC 9773),
+/// else after two thirds of their time. Without this table none are asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AcmeConfig {

@@ -3,9 +3,10 @@
 //! `plan.rs`: when each host's certificate is asked for, and again after a failure (pure). `order.rs`: one order, from the
 //! account to the certificate, which goes on where a process before it stopped. `folder.rs`: what is kept on disk.
 //! `runner.rs`: the task that carries the plan out. `desk.rs`: what listeners see of it: answers to challenges, and how each
-//! host stands. `http.rs`: how the authority is reached.
+//! host stands. `advice.rs`: when the authority wants to be asked. `http.rs`: how the authority is reached.
 
 mod account;
+mod advice;
 mod answers;
 mod config;
 mod desk;

@@ -13,6 +13,10 @@ use crate::config::AcmeConfig;
 /// The longest wait that an authority's `Retry-After` is believed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// How long a certificate that was just obtained is left alone, whatever the authority advises. Authorities date it back by up
+/// to as much again.
+const LEFT_ALONE_MS: u64 = 3_600_000;
+
 /// Why there is no certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -52,6 +56,10 @@ pub(crate) struct Wanted {
     pub(crate) failures: u32,
     pub(crate) under_way: bool,
     pub(crate) reason: Option<String>,
+    /// The authority's advice that `due_ms` follows.
+    window_ms: Option<(u64, u64)>,
+    /// No advice counts for a moment before this one: an authority that is wrong about the time would be asked again and again.
+    advised_from_ms: u64,
 }
 
 /// The certificates that are wanted, and when each is due.
@@ -83,6 +91,7 @@ impl Plan {
             let mut wanted = Wanted::default();
             if let Some(validity) = has(host) {
                 wanted.due_ms = renewal_ms(validity, &mut self.rng);
+                wanted.advised_from_ms = validity.from_s.saturating_mul(1_000).saturating_add(2 * LEFT_ALONE_MS);
             }
             if let Some(failing) = self.remembered.remove(host) {
                 wanted.failures = failing.failures;
@@ -111,10 +120,11 @@ impl Plan {
     }
 
     /// The certificate was obtained. It is renewed after two thirds of its time.
-    pub(crate) fn obtained(&mut self, host: &str, validity: Validity) {
+    pub(crate) fn obtained(&mut self, host: &str, validity: Validity, now: Wall) {
         let due_ms = renewal_ms(validity, &mut self.rng);
+        let advised_from_ms = now.millis().saturating_add(LEFT_ALONE_MS);
         if let Some(wanted) = self.hosts.get_mut(host) {
-            *wanted = Wanted { due_ms, ..Wanted::default() };
+            *wanted = Wanted { due_ms, advised_from_ms, ..Wanted::default() };
         }
     }
 
@@ -133,6 +143,17 @@ impl Plan {
         wanted.due_ms = now.millis() + wait_ms.max(asked_ms);
         wanted.under_way = false;
         wanted.reason = Some(failure.reason);
+    }
+
+    /// The authority advises to renew within a window: at a moment of it that is picked once. A host whose orders fail waits as
+    /// it does.
+    pub(crate) fn advised(&mut self, host: &str, window_ms: (u64, u64)) {
+        let Some(wanted) = self.hosts.get_mut(host) else { return };
+        if wanted.failures == 0 && !wanted.under_way && wanted.window_ms != Some(window_ms) {
+            wanted.window_ms = Some(window_ms);
+            let picked_ms = self.rng.u64(window_ms.0..=window_ms.1.max(window_ms.0));
+            wanted.due_ms = picked_ms.max(wanted.advised_from_ms);
+        }
     }
 
     /// When each host is looked at next.
@@ -213,7 +234,7 @@ mod tests {
         assert_eq!(begun(&mut plan, 0).as_deref(), Some("b.example"));
         assert_eq!(begun(&mut plan, 0), None, "two orders at once");
         plan.want(&set(&["c.example"]), at(0), |_| None);
-        plan.obtained("a.example", Validity { from_s: 0, until_s: 90 * 86_400 });
+        plan.obtained("a.example", Validity { from_s: 0, until_s: 90 * 86_400 }, at(0));
         assert_eq!(begun(&mut plan, 0).as_deref(), Some("c.example"));
         assert_eq!(begun(&mut plan, 0), None);
     }
@@ -233,7 +254,7 @@ mod tests {
         assert!(waits.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0]).all(|(wait, minutes)| around(wait, minutes)), "{waits:?}");
         assert!(waits[9..].iter().all(|wait| around(wait, 360.0)), "{waits:?}");
         assert!(plan.begin(at(now)).is_some());
-        plan.obtained("a.example", Validity { from_s: now / 1_000, until_s: (now + 90 * DAY_MS) / 1_000 });
+        plan.obtained("a.example", Validity { from_s: now / 1_000, until_s: (now + 90 * DAY_MS) / 1_000 }, at(now));
         assert_eq!(plan.to_remember(), Remembered::default());
     }
 
@@ -258,6 +279,27 @@ mod tests {
         plan.failed("a.example", failure(false, Some(DAY_MS)), at(0));
         assert_eq!(begun(&mut plan, 0).as_deref(), Some("b.example"));
         assert_eq!(next(&plan, "a.example"), DAY_MS);
+    }
+
+    #[test]
+    fn an_advice_is_followed_at_a_moment_that_stays() {
+        let mut plan = plan(&["a.example", "b.example"]);
+        let validity = Validity { from_s: 0, until_s: 90 * 86_400 };
+        plan.begin(at(0));
+        plan.obtained("a.example", validity, at(0));
+        plan.advised("a.example", (10 * DAY_MS, 20 * DAY_MS));
+        let picked = next(&plan, "a.example");
+        assert!((10 * DAY_MS..=20 * DAY_MS).contains(&picked));
+        plan.advised("a.example", (10 * DAY_MS, 20 * DAY_MS));
+        assert_eq!(next(&plan, "a.example"), picked);
+        plan.advised("a.example", (DAY_MS, DAY_MS));
+        assert_eq!(next(&plan, "a.example"), DAY_MS, "it has to revoke");
+        plan.advised("a.example", (0, 0));
+        assert_eq!(next(&plan, "a.example"), HOUR_MS, "an authority that is always late is not asked without end");
+        plan.begin(at(0));
+        plan.failed("b.example", failure(false, Some(DAY_MS)), at(0));
+        plan.advised("b.example", (1, 1));
+        assert_eq!(next(&plan, "b.example"), DAY_MS, "advice does not shorten the wait after a failure");
     }
 
     #[test]
@@ -322,7 +364,7 @@ mod tests {
                     }
                     _ if !under_way.is_empty() => {
                         let host = under_way.swap_remove(rng.usize(0..under_way.len()));
-                        plan.obtained(&host, Validity { from_s: now / 1_000, until_s: now / 1_000 + 86_400 });
+                        plan.obtained(&host, Validity { from_s: now / 1_000, until_s: now / 1_000 + 86_400 }, at(now));
                     }
                     _ => {}
                 }

@@ -14,6 +14,7 @@ use stdx::rng;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 
 use crate::account::Accounts;
+use crate::advice::Advice;
 use crate::config::{AcmeConfig, is_host};
 use crate::desk::{Desk, HostRow};
 use crate::error::AcmeError;
@@ -106,6 +107,10 @@ struct Runner<F> {
     certificates: BTreeMap<String, Certificate>,
     under_way: JoinSet<Result<Certificate, AcmeError>>,
     hosts_of: HashMap<Id, String>,
+    /// Questions under way about when to renew.
+    advising: JoinSet<(String, Advice)>,
+    /// When each host's next one is due, in milliseconds since 1970.
+    advice_due_ms: BTreeMap<String, u64>,
     remembered: Remembered,
     left_out: usize,
 }
@@ -127,6 +132,8 @@ impl<F: Front> Runner<F> {
             certificates,
             under_way: JoinSet::new(),
             hosts_of: HashMap::new(),
+            advising: JoinSet::new(),
+            advice_due_ms: BTreeMap::new(),
             remembered,
             left_out: 0,
         };
@@ -137,11 +144,46 @@ impl<F: Front> Runner<F> {
     async fn run(mut self) {
         loop {
             self.begin();
+            self.ask_for_advice();
             self.show();
             tokio::select! {
                 Some(ended) = self.under_way.join_next_with_id() => self.end(ended),
+                Some(told) = self.advising.join_next() => self.advised(told),
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
+        }
+    }
+
+    /// Asks when to renew what there is, one host at a time.
+    fn ask_for_advice(&mut self) {
+        let now_ms = self.clock.wall().millis();
+        self.advice_due_ms.retain(|host, _| self.certificates.contains_key(host));
+        let is_due = |host: &str| self.advice_due_ms.get(host).is_none_or(|due_ms| *due_ms <= now_ms);
+        let due =
+            self.plan.hosts().map(|(host, _)| host).find(|host| is_due(host) && self.certificates.contains_key(*host));
+        let Some((host, certificate)) = due.and_then(|host| self.certificates.get_key_value(host)) else { return };
+        if !self.advising.is_empty() {
+            return;
+        }
+        let (orders, host, certificate) = (Rc::clone(&self.orders), host.clone(), certificate.clone());
+        self.advising.spawn_local(async move {
+            let told = orders.advice(&certificate).await.unwrap_or_else(|error| {
+                tracing::debug!(host, %error, "the authority gives no advice when to renew");
+                Advice::UNHEARD
+            });
+            (host, told)
+        });
+    }
+
+    fn advised(&mut self, told: Result<(String, Advice), JoinError>) {
+        let (host, advice) = match told {
+            Ok(told) => told,
+            Err(error) => return tracing::error!(%error, "a question about a renewal was lost"),
+        };
+        let holds_ms = u64::try_from(advice.holds.as_millis()).unwrap_or(u64::MAX);
+        self.advice_due_ms.insert(host.clone(), self.clock.wall().millis().saturating_add(holds_ms));
+        if let Some(window_ms) = advice.window_ms {
+            self.plan.advised(&host, window_ms);
         }
     }
 
@@ -174,8 +216,9 @@ impl<F: Front> Runner<F> {
         match outcome {
             Ok(certificate) => {
                 self.orders.desk.obtained.fetch_add(1, Relaxed);
-                self.plan.obtained(&host, certificate.validity());
+                self.plan.obtained(&host, certificate.validity(), now);
                 tracing::info!(host, until_s = certificate.validity().until_s, "a certificate was obtained");
+                self.advice_due_ms.remove(&host);
                 self.certificates.insert(host, certificate);
                 self.serve();
             }

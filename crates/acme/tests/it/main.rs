@@ -1,3 +1,5 @@
-//! An authority that turns everybody away, as pebble never does.
+//! An authority that says what pebble never says.
 
+mod advice;
 mod limited;
+mod rig;

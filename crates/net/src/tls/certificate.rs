@@ -118,6 +118,12 @@ impl Certificate {
         self.facts.validity
     }
 
+    /// What its authority calls it (RFC 9773, 4.1): the name of the authority's key, and the serial number.
+    #[must_use]
+    pub fn issued_as(&self) -> Option<(&[u8], &[u8])> {
+        Some((self.facts.authority_key.as_deref()?, &self.facts.serial))
+    }
+
     /// Whether clients may refuse it without an OCSP response.
     #[must_use]
     pub fn must_staple(&self) -> bool {
