@@ -1,6 +1,7 @@
 //! The rows of the admin API, which are also what `--json` prints. Internal types are converted into these at the edge;
 //! a field may be added, none may change its meaning.
 
+pub mod certificates;
 pub mod figures;
 mod queue;
 pub mod router;

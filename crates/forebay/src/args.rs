@@ -98,6 +98,9 @@ pub(crate) enum Verb {
     Upstreams(LiveArgs),
     /// Put the binary that is there now in the place of the running one, and wait until it serves
     Upgrade(UpgradeArgs),
+    /// The certificates of HTTPS: names, source, end, next attempt, last error
+    #[command(after_help = "Example:\n  forebay certs --json")]
+    Certs,
     /// The queue: look at tubes and jobs, put, kick, pause; or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),

@@ -23,7 +23,7 @@ use crate::own_writes;
 use crate::passwords;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
-use crate::reserved::{self, Reserved};
+use crate::reserved::Reserved;
 use crate::route::Routed;
 use crate::treatment::Treatment;
 use crate::tries::{Destination, Via};
@@ -39,8 +39,8 @@ pub(crate) async fn answer(
     content: Option<Content>,
 ) -> Response<ReplyBody> {
     let mut exchange = Exchange::begin(worker, conn, &head, set);
-    let reserved = Reserved::of(&head);
-    match (pass(&mut exchange, head, set, content).await, reserved) {
+    let reserved = Reserved::of(worker, &head);
+    match (pass(&mut exchange, head, set, content, reserved.is_some()).await, reserved) {
         (Ok(reply), _) => reply::of(exchange, reply),
         (Err(Failure::Reserved), Some(reserved)) => reserved.reply(exchange),
         (Err(failure), _) => reply::of_router(exchange, failure),
@@ -53,6 +53,7 @@ async fn pass(
     mut head: Parts,
     set: FieldSet,
     content: Option<Content>,
+    is_reserved: bool,
 ) -> Result<Reply, Failure> {
     let (worker, conn) = (Rc::clone(&exchange.worker), Rc::clone(&exchange.conn));
     if content.is_some() {
@@ -60,10 +61,10 @@ async fn pass(
         exchange.meter = Rc::default();
     }
     let admitted = gate::admit(&head, set, &worker.limits)?;
-    let path = head.uri.path();
-    if reserved::is(path) {
+    if is_reserved {
         return Err(Failure::Reserved);
     }
+    let path = head.uri.path();
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
     let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
     exchange.routed(&admitted.host, &routed, asked);

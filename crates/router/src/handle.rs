@@ -45,7 +45,7 @@ pub struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: SharedClock,
     bound: Arc<[SocketAddr]>,
-    source: watch::Receiver<Arc<Routing>>,
+    pub(crate) source: watch::Receiver<Arc<Routing>>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -133,7 +133,8 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let plain = opened.bind_all(Speaks::Plain.name(), &config.listen, workers)?;
     let secure = opened.bind_all(Speaks::Tls.name(), &config.tls.listen, workers).map_err(StartError::ListenTls)?;
     let bound = plain.iter().map(|one| one.addr).collect();
-    let edge = Edge::open(&config, proxies, secure.iter().map(|one| one.addr).collect())?;
+    let bound_tls = secure.iter().map(|one| one.addr).collect();
+    let edge = Edge::open(&config, proxies, bound_tls, data.as_deref(), &clock)?;
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
     let answers = Answers::new(&config, data.as_deref());

@@ -28,6 +28,8 @@ pub const LIVE_KEYS: [&str; 15] = [
     "upgrade_timeout_ms",
     "upgrade_drain_ms",
     "tls.certificates",
+    "tls.acme.hosts",
+    "tls.acme.hosts_of_routes",
 ];
 
 impl Handle {

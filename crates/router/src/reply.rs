@@ -204,12 +204,20 @@ pub(crate) fn text(rescue: &Rescue, trace: TraceId) -> String {
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The router's own reply to a question about itself: JSON that nobody may keep.
-pub(crate) fn of_itself(mut exchange: Exchange, status: StatusCode, said: &impl Serialize) -> Response<ReplyBody> {
+pub(crate) fn of_itself(exchange: Exchange, status: StatusCode, said: &impl Serialize) -> Response<ReplyBody> {
+    own(exchange, status, "application/json", serde_json::to_vec(said).unwrap_or_default())
+}
+
+/// The router's own reply to an authority's question.
+pub(crate) fn of_text(exchange: Exchange, said: &str) -> Response<ReplyBody> {
+    own(exchange, StatusCode::OK, "application/octet-stream", said.into())
+}
+
+fn own(mut exchange: Exchange, status: StatusCode, kind: &'static str, text: Vec<u8>) -> Response<ReplyBody> {
     exchange.replies(status, None);
     exchange.ends();
-    let text = serde_json::to_vec(said).unwrap_or_default();
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let is_last = finish_head(&mut headers, &exchange, false);
     let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange, is_last, coder: None });

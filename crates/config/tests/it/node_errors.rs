@@ -144,6 +144,34 @@ fn tls_needs_certificates_authorities_and_whole_paths() {
     hint: name the file of their authorities with `client_ca`
     "#);
     let error = of_file(
+        "schema = 1\n[router.tls]\nlisten = [\"127.0.0.1:443\"]\n[router.tls.acme]\nhosts = [\"*.shop.example\", \"10.0.0.1\"]\n\
+         folder = \"acme\"\n",
+    );
+    insta::assert_snapshot!(error, @r#"
+    an authority gives certificates to those who agree to its terms
+      at router.tls.acme.terms_agreed (/etc/forebay/node.toml:4:1)
+      4 | [router.tls.acme]
+        | ^^^^^^^^^^^^^^^^^
+    hint: read them, and write terms_agreed = true
+
+    `*.shop.example` stands for many hosts, and neither HTTP-01 nor TLS-ALPN-01 can show that they are yours
+      at router.tls.acme.hosts[0] (/etc/forebay/node.toml:5:10)
+      5 | hosts = ["*.shop.example", "10.0.0.1"]
+        |          ^^^^^^^^^^^^^^^^
+    hint: list each host by its name
+
+    `10.0.0.1` is an address; certificates are for hosts with a name
+      at router.tls.acme.hosts[1] (/etc/forebay/node.toml:5:28)
+      5 | hosts = ["*.shop.example", "10.0.0.1"]
+        |                            ^^^^^^^^^^
+    hint: such as shop.example, in lower case; others in their ASCII form (xn--)
+
+    `acme` is relative: expected an absolute path
+      at router.tls.acme.folder (/etc/forebay/node.toml:6:10)
+      6 | folder = "acme"
+        |          ^^^^^^
+    "#);
+    let error = of_file(
         "schema = 1\n[router.tls]\ncertificates = [{ cert = \"a.pem\", key = \"/a.key\" }]\nversion_min = \"1.1\"\n",
     );
     assert!(error.to_string().contains("router.tls.version_min"), "{error}");

@@ -46,6 +46,7 @@ pub(crate) struct Node {
     planes: Planes,
     admin: Admin,
     control: Control,
+    asking: Option<acme::Running>,
     _router_lock: FolderLock,
 }
 
@@ -111,7 +112,8 @@ impl Node {
             admin = ports.admin,
             "the node is ready"
         );
-        let node = Node { settings, ports, planes, admin, control, _router_lock: router_lock };
+        let asking = certificates::obtain(&planes.router)?;
+        let node = Node { settings, ports, planes, admin, control, asking, _router_lock: router_lock };
         reload::drain_on_usr1(node.planes.queue.clone())?;
         reload::reload_on_hup(node.settings.flags.clone(), written, node.planes.clone())?;
         certificates::follow_files(&node.planes.router, &node.planes.queue);
@@ -160,6 +162,7 @@ impl Node {
     /// Ends everything in the order in which work flows; requests in flight have `limit`.
     async fn seal(self, limit: Duration, instances: AtStop) -> Done {
         ports::withdraw(&self.settings.data.ports_json())?;
+        drop(self.asking);
         self.planes.router.drain(limit).await;
         self.planes.deploy.stop(instances).await;
         self.admin.stop().await;

@@ -3,6 +3,7 @@
 pub(crate) mod beanstalkd;
 mod breaker;
 mod by_hand;
+mod certs;
 mod completion;
 mod degrade;
 mod deploy;
@@ -49,6 +50,7 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Routes(args) => figures::routes(&global, args).await,
         Verb::Upstreams(args) => figures::upstreams(&global, args).await,
         Verb::Upgrade(args) => upgrade::run(&global, args).await,
+        Verb::Certs => certs::run(&global).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,

@@ -48,7 +48,7 @@ pub use policy::RoutePolicy;
 pub use rate::{KeyError, RateConfig, RequestKey};
 pub use retry::RetryConfig;
 pub use rotation::RotationConfig;
-pub use tls::{CertificateConfig, ClientCertificate, TlsConfig, TlsVersion};
+pub use tls::{AcmeConfig, CertificateConfig, ClientCertificate, TlsConfig, TlsVersion};
 pub(crate) use treatment::editable;
 pub use treatment::{ClientsConfig, FieldEdits, RedirectConfig, RewriteConfig, TreatmentFault};
 pub use upstream::{BudgetConfig, Protocol, UpstreamPolicy};

@@ -46,6 +46,8 @@ impl Serving {
     pub(super) async fn make_way(self, mut successor: Successor) {
         self.control.upgrades.done();
         successor.let_go();
+        // The authority's folder has one owner: from here on the other asks for certificates.
+        drop(self.asking);
         self.driving.leave().await;
         let answered = async {
             if let Some(admin) = self.admin {

@@ -55,6 +55,7 @@ struct Serving {
     driving: Rc<Driving>,
     admin: Option<Admin>,
     folder: Option<Folder>,
+    asking: Option<acme::Running>,
     binary: Binary,
     control: Control,
 }
@@ -118,8 +119,9 @@ impl Serving {
         };
         reload_on_hup(reload, router.clone(), reopen)?;
         certificates::follow_router(&router);
+        let asking = certificates::obtain(&router)?;
         certificates::follow_upstreams(connectors);
-        Ok(Serving { router, driving, admin, folder, binary, control })
+        Ok(Serving { router, driving, admin, folder, asking, binary, control })
     }
 
     /// Says where it serves. Where another process did so before, it ends.
@@ -175,6 +177,7 @@ impl Serving {
 
     async fn stop(self) {
         crate::notify::notify("STOPPING=1");
+        drop(self.asking);
         self.router.drain(self.router.drain_limit()).await;
         self.driving.stop().await;
         if let Some(admin) = self.admin {

@@ -4,6 +4,7 @@ pub(crate) mod alone;
 mod command;
 mod http;
 mod instances;
+pub(crate) mod pebble;
 pub(crate) mod queue;
 pub(crate) mod steady;
 
