@@ -12,7 +12,7 @@ use crate::routing::Routing;
 use crate::worker::Worker;
 
 /// The keys that [`Handle::reconfigure`] applies, certificates [`Handle::replace_certificates`]; the others count at a start.
-pub const LIVE_KEYS: [&str; 15] = [
+pub const LIVE_KEYS: [&str; 17] = [
     "header_timeout_ms",
     "body_timeout_ms",
     "write_timeout_ms",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use stdx::clock::SystemClock;
+
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::handle::Handle;
@@ -20,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub fn check(config: &Config) -> Result<(), StartError> {
     TrustedPeers::parse(&config.trusted_peers)?;
     let proxies = TrustedPeers::parse(&config.proxy_protocol_from).map_err(StartError::Proxy)?;
-    Edge::open(config, proxies, Vec::new())?;
+    Edge::open(config, proxies, Vec::new(), None, &SystemClock::shared())?;
     Ok(())
 }
 
