@@ -1,6 +1,7 @@
 //! The way of one request, whatever protocol it came by: a head and a content in, a head and a content out.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::Response;
 use http::request::Parts;
@@ -15,6 +16,7 @@ use crate::deadline;
 use crate::edge;
 use crate::exchange::Exchange;
 use crate::fields::FieldSet;
+use crate::fragments;
 use crate::gate;
 use crate::idempotency;
 use crate::outbound::Outbound;
@@ -36,7 +38,17 @@ pub(crate) async fn answer(
     set: FieldSet,
     content: Option<Content>,
 ) -> Response<ReplyBody> {
-    let mut exchange = Exchange::begin(worker, conn, &head, set);
+    let exchange = Exchange::begin(worker, conn, &head, set);
+    finish(exchange, head, set, content).await
+}
+
+/// The rest of the way.
+pub(crate) async fn finish(
+    mut exchange: Exchange,
+    head: Parts,
+    set: FieldSet,
+    content: Option<Content>,
+) -> Response<ReplyBody> {
     let reserved = Reserved::of(&head);
     match (pass(&mut exchange, head, set, content).await, reserved) {
         (Ok(reply), _) => reply::of(exchange, reply),
@@ -63,7 +75,7 @@ async fn pass(
         return Err(Failure::Reserved);
     }
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
-    let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
+    let asked = asked(exchange, &head, set);
     exchange.routed(&admitted.host, &routed, asked);
     if let Some(https) = &routed.policy.https {
         exchange.secure = edge::is_secure(&conn, &head.headers);
@@ -74,11 +86,17 @@ async fn pass(
         }
     }
     let path: Box<str> = path.into();
+    if let Some(rule) = &routed.policy.fragments {
+        fragments::prepare(exchange, rule, &head, &admitted.host);
+    }
     if let Some(treatment) = &routed.policy.treatment {
         treat(treatment, exchange, &admitted.host, &mut head)?;
     }
     if let Some(rule) = &routed.policy.compress {
         exchange.compress = Some(Box::new(Wish::of(rule, &head.method, &head.headers)));
+    }
+    if routed.policy.fragments.is_some() {
+        fragments::ask_plainly(&mut head);
     }
     let bytes_max = routed.policy.body_bytes_max;
     let content = match content {
@@ -97,6 +115,15 @@ async fn pass(
         return Box::pin(own_writes::run(exchange, destination, outbound, &rule)).await;
     }
     dispatch(exchange, destination, outbound).await
+}
+
+/// How long whoever asks wants to wait, where that counts.
+fn asked(exchange: &Exchange, head: &Parts, set: FieldSet) -> Option<Duration> {
+    match &exchange.fragment {
+        Some(slot) => Some(slot.longest),
+        None if exchange.conn.trusted => deadline::asked(&head.headers, set),
+        None => None,
+    }
 }
 
 /// Turns a request away, sends it elsewhere, or makes of it what the application is to get.

@@ -2,9 +2,9 @@
 
 use router::config::{
     BalanceConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig,
-    EjectionConfig, FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig,
-    OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig,
-    RoutePolicy, UpstreamPolicy,
+    EjectionConfig, FallbackConfig, FieldEdits, FragmentsConfig, HedgeConfig, HttpsConfig, IdempotencyConfig,
+    LimitConfig, OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig,
+    RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -59,6 +59,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     compress: Option<CompressConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    fragments: Option<FragmentsConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     https: Option<HttpsConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<ClientsConfig>,
@@ -94,6 +96,7 @@ impl Default for Policy {
             fallback: None,
             degrade: None,
             compress: None,
+            fragments: None,
             https: None,
             clients: None,
             redirect: None,
@@ -178,6 +181,7 @@ impl From<RoutePolicy> for Policy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
             redirect,
@@ -205,6 +209,7 @@ impl From<RoutePolicy> for Policy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
             redirect,
@@ -236,6 +241,7 @@ impl From<Policy> for RoutePolicy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
             redirect,
@@ -263,6 +269,7 @@ impl From<Policy> for RoutePolicy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
             redirect,
