@@ -1,6 +1,7 @@
 //! The way of one request, whatever protocol it came by: a head and a content in, a head and a content out.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::Response;
 use http::request::Parts;
@@ -15,6 +16,7 @@ use crate::deadline;
 use crate::edge;
 use crate::exchange::Exchange;
 use crate::fields::FieldSet;
+use crate::fragments;
 use crate::gate;
 use crate::idempotency;
 use crate::maintenance;
@@ -38,8 +40,18 @@ pub(crate) async fn answer(
     set: FieldSet,
     content: Option<Content>,
 ) -> Response<ReplyBody> {
-    let mut exchange = Exchange::begin(worker, conn, &head, set);
-    let reserved = Reserved::of(worker, &head);
+    let exchange = Exchange::begin(worker, conn, &head, set);
+    finish(exchange, head, set, content).await
+}
+
+/// The rest of the way.
+pub(crate) async fn finish(
+    mut exchange: Exchange,
+    head: Parts,
+    set: FieldSet,
+    content: Option<Content>,
+) -> Response<ReplyBody> {
+    let reserved = Reserved::of(&exchange.worker, &head);
     match (pass(&mut exchange, head, set, content, reserved.is_some()).await, reserved) {
         (Ok(reply), _) => reply::of(exchange, reply),
         (Err(Failure::Reserved), Some(reserved)) => reserved.reply(exchange),
@@ -66,7 +78,7 @@ async fn pass(
     }
     let path = head.uri.path();
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
-    let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
+    let asked = asked(exchange, &head, set);
     exchange.routed(&admitted.host, &routed, asked);
     if let Some(https) = &routed.policy.https {
         exchange.secure = edge::is_secure(&conn, &head.headers);
@@ -80,11 +92,17 @@ async fn pass(
         worked_on(&rule, exchange, &routed, &head)?;
     }
     let path: Box<str> = path.into();
+    if let Some(rule) = &routed.policy.fragments {
+        fragments::prepare(exchange, rule, &head, &admitted.host);
+    }
     if let Some(treatment) = &routed.policy.treatment {
         treat(treatment, exchange, &admitted.host, &mut head).await?;
     }
     if let Some(rule) = &routed.policy.compress {
         exchange.compress = Some(Box::new(Wish::of(rule, &head.method, &head.headers)));
+    }
+    if routed.policy.fragments.is_some() {
+        fragments::ask_plainly(&mut head);
     }
     let bytes_max = routed.policy.body_bytes_max;
     let content = match content {
@@ -115,6 +133,15 @@ fn worked_on(rule: &maintenance::Rule, exchange: &mut Exchange, routed: &Routed,
     }
     exchange.taken.page = rule.page().map(Box::new).or_else(|| capacity::page(routed));
     Err(Failure::Maintenance { retry_after_s: rule.retry_after_s() })
+}
+
+/// How long whoever asks wants to wait, where that counts.
+fn asked(exchange: &Exchange, head: &Parts, set: FieldSet) -> Option<Duration> {
+    match &exchange.fragment {
+        Some(slot) => Some(slot.longest),
+        None if exchange.conn.trusted => deadline::asked(&head.headers, set),
+        None => None,
+    }
 }
 
 /// Turns a request away, sends it elsewhere, or makes of it what the application is to get.

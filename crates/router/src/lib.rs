@@ -28,6 +28,7 @@ mod fault;
 mod fields;
 mod figures;
 mod forward;
+mod fragments;
 mod gate;
 mod h1;
 mod h2;

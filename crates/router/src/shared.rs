@@ -15,6 +15,7 @@ use crate::capacity::Manual;
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::endpoint::{Endpoint, EndpointKey};
+use crate::fragments;
 use crate::health_source::HealthSource;
 use crate::idempotency::Answers;
 use crate::overrides::Overrides;
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) passwords: Passwords,
     /// Room for replies that are compressed.
     pub(crate) compressions: Arc<Semaphore>,
+    /// Room for fragments, in units of [`fragments::UNIT_BYTES`].
+    pub(crate) fragments: Arc<Semaphore>,
     pub(crate) adopted: Notify,
     /// Workers whose thread has not ended.
     pub(crate) running: watch::Sender<usize>,
@@ -130,6 +133,7 @@ impl Shared {
             http2_connections: Semaphore::new(config.http2.connections_max as usize),
             http2_requests: Arc::new(Semaphore::new(config.http2.requests_max as usize)),
             passwords: Passwords::new(&config),
+            fragments: Arc::new(Semaphore::new(fragments::permits(config.fragments_bytes_max))),
             compressions: Arc::new(Semaphore::new(config.compressions_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),

@@ -97,7 +97,7 @@ fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
     let error = of_file("schema = 1\nmemory_bytes_max = 268_435_456\n[queue]\nindex_bytes_max = 16_000_000\n");
     assert_eq!(error.code(), "node_config_memory_exceeded");
     insta::assert_snapshot!(error, @r#"
-    the memory budgets add up to 2686174208 bytes, 268435456 is the limit
+    the memory budgets add up to 2719728640 bytes, 268435456 is the limit
       at memory_bytes_max (/etc/forebay/node.toml:2:20)
       2 | memory_bytes_max = 268_435_456
         |                    ^^^^^^^^^^^
@@ -112,6 +112,7 @@ fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
         62.5 MiB  router.http2.requests_max x header_bytes_max
         48.0 MiB  code, stacks, control state
         39.1 MiB  queue.connections_max x 4096
+        32.0 MiB  router.fragments_bytes_max
         32.0 MiB  router.kept_memory_bytes_max
         32.0 MiB  router.cache_bytes_max
         31.2 MiB  queue.http_connections_max x 32768
@@ -121,7 +122,7 @@ fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
         16.0 MiB  logs.pending_bytes_max x 2 (waiting, being written)
         15.6 MiB  logs.tails_max x tail_records_max x 256
         15.3 MiB  queue.index_bytes_max
-      2561.7 MiB  in all; memory_bytes_max is 256.0 MiB
+      2593.7 MiB  in all; memory_bytes_max is 256.0 MiB
     "#);
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 use stdx::clock::Wall;
 use stdx::trace::TraceContext;
 
-pub use self::event::{Event, Strike, StrikeEnd, What};
+pub use self::event::{Event, Strike, StrikeEnd, Unfit, What};
 pub use self::ring::{AccessRing, AccessSink, BoundedRing, Discard};
 pub use self::tried::{Outcome, Try, TryKind};
 pub use crate::snapshot::{RouteFacts, TargetFacts};

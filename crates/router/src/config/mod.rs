@@ -8,6 +8,7 @@ mod check;
 mod compress;
 mod dns;
 mod fallback;
+mod fragments;
 mod hedge;
 mod http2;
 mod https;
@@ -37,6 +38,7 @@ pub use check::CheckConfig;
 pub use compress::{CompressConfig, ContentCoding};
 pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
+pub use fragments::FragmentsConfig;
 pub use hedge::HedgeConfig;
 pub use http2::Http2Config;
 pub use https::HttpsConfig;
@@ -150,6 +152,8 @@ pub struct Config {
     pub password_waits_max: u16,
     /// Replies that are compressed at once, each of which takes up to 1 MiB; beyond it they go out as they are.
     pub compressions_max: u32,
+    /// Bytes of fragments in pages that are on their way, all together; beyond it fragments are left out.
+    pub fragments_bytes_max: u64,
     /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
     /// it they are cut.
     pub overtaken_max: u16,
@@ -209,6 +213,7 @@ impl Default for Config {
             password_checks_max: 2,
             password_waits_max: 64,
             compressions_max: 64,
+            fragments_bytes_max: 32 << 20,
             overtaken_max: 256,
             held_max: 1_000,
             drain_idle_ms: 500,

@@ -9,7 +9,7 @@ use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
 use super::{
     BasicAuthConfig, BreakerConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig, FallbackConfig,
-    FieldEdits, HttpsConfig, LimitConfig, PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
+    FieldEdits, FragmentsConfig, HttpsConfig, LimitConfig, PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
 };
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
@@ -66,6 +66,9 @@ pub struct RoutePolicy {
     /// Which replies are compressed on their way. Absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<CompressConfig>,
+    /// Whether its pages are put together of fragments. Absent: they go out as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fragments: Option<FragmentsConfig>,
     /// Whether its requests must come with TLS, and how long browsers remember that. Absent: as they like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https: Option<HttpsConfig>,
@@ -110,6 +113,7 @@ impl Default for RoutePolicy {
             fallback: None,
             degrade: None,
             compress: None,
+            fragments: None,
             https: None,
             clients: None,
             basic_auth: None,

@@ -19,6 +19,7 @@ use crate::capacity::Taken;
 use crate::compress::Wish;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
+use crate::fragments::{Page, Slot};
 use crate::idempotency::Hash;
 use crate::own_writes::Need;
 use crate::reply::ReplyFault;
@@ -54,6 +55,10 @@ pub(crate) struct Exchange {
     pub(crate) compress: Option<Box<Wish>>,
     /// Which of its route's users asks.
     pub(crate) user: Option<Box<HeaderValue>>,
+    /// How its page is put together, where its route asks for that.
+    pub(crate) fragments: Option<Box<Page>>,
+    /// It is no client's: a page waits for it as one of its fragments.
+    pub(crate) fragment: Option<Rc<Slot>>,
     /// Where its client is sent instead.
     pub(crate) location: Option<Box<HeaderValue>>,
     started: Mono,
@@ -86,6 +91,8 @@ impl Exchange {
             secure: false,
             compress: None,
             user: None,
+            fragments: None,
+            fragment: None,
             location: None,
             started,
             deadline: started,
@@ -216,6 +223,11 @@ impl Exchange {
     /// What is done with its replies, where the route wants something done.
     pub(crate) fn treatment(&self) -> Option<&Treatment> {
         self.route.as_ref()?.policy.treatment.as_deref()
+    }
+
+    /// Whether what its route gives may have fragments.
+    pub(crate) fn may_nest(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.policy.fragments.is_some())
     }
 
     /// Content of the reply went out.

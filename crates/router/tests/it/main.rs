@@ -10,6 +10,8 @@ mod compress;
 mod endpoint;
 mod figures;
 mod forwarded;
+mod fragments;
+mod fragments_limits;
 mod grpc;
 mod health;
 mod health_http2;

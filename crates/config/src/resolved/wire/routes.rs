@@ -2,9 +2,9 @@
 
 use router::config::{
     BalanceConfig, BasicAuthConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, CompressConfig,
-    DegradeConfig, EjectionConfig, FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig,
-    LimitConfig, OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig,
-    RouteConfig, RoutePolicy, UpstreamPolicy,
+    DegradeConfig, EjectionConfig, FallbackConfig, FieldEdits, FragmentsConfig, HedgeConfig, HttpsConfig,
+    IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig,
+    RewriteConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -59,6 +59,8 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     compress: Option<CompressConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    fragments: Option<FragmentsConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     https: Option<HttpsConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<ClientsConfig>,
@@ -96,6 +98,7 @@ impl Default for Policy {
             fallback: None,
             degrade: None,
             compress: None,
+            fragments: None,
             https: None,
             clients: None,
             basic_auth: None,
@@ -181,6 +184,7 @@ impl From<RoutePolicy> for Policy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
             basic_auth,
@@ -209,6 +213,7 @@ impl From<RoutePolicy> for Policy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
             basic_auth,
@@ -241,6 +246,7 @@ impl From<Policy> for RoutePolicy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
             basic_auth,
@@ -269,6 +275,7 @@ impl From<Policy> for RoutePolicy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
             basic_auth,
