@@ -80,17 +80,7 @@ async fn pass(
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
     let asked = asked(exchange, &head, set);
     exchange.routed(&admitted.host, &routed, asked);
-    if let Some(https) = &routed.policy.https {
-        exchange.secure = edge::is_secure(&conn, &head.headers);
-        if https.redirect && !exchange.secure {
-            let port = worker.shared.edge.https_port;
-            exchange.location = edge::location(&admitted.host, &head, port).map(Box::new);
-            return Err(Failure::Insecure);
-        }
-    }
-    if let Some(rule) = routed.state.worked.rule() {
-        worked_on(&rule, exchange, &routed, &head)?;
-    }
+    is_served(exchange, &routed, &admitted.host, &head)?;
     let path: Box<str> = path.into();
     if let Some(rule) = &routed.policy.fragments {
         fragments::prepare(exchange, rule, &head, &admitted.host);
@@ -124,6 +114,22 @@ async fn pass(
         return Box::pin(own_writes::run(exchange, destination, outbound, &rule)).await;
     }
     dispatch(exchange, destination, outbound).await
+}
+
+/// Whether the route answers at all now, and to one who came this way.
+fn is_served(exchange: &mut Exchange, routed: &Routed, host: &str, head: &Parts) -> Result<(), Failure> {
+    if let Some(https) = &routed.policy.https {
+        exchange.secure = edge::is_secure(&exchange.conn, &head.headers);
+        if https.redirect && !exchange.secure {
+            let port = exchange.worker.shared.edge.https_port;
+            exchange.location = edge::location(host, head, port).map(Box::new);
+            return Err(Failure::Insecure);
+        }
+    }
+    match routed.state.worked.rule() {
+        Some(rule) => worked_on(&rule, exchange, routed, head),
+        None => Ok(()),
+    }
 }
 
 /// Answers in the place of an application that is being worked on, except to those who are let in.

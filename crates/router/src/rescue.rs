@@ -92,17 +92,7 @@ impl Failure {
     pub(crate) fn rescue(self) -> Rescue {
         use StatusCode as S;
         let (status, sentence) = match self {
-            Failure::Head(HeadFault::Malformed | HeadFault::Target) => {
-                (S::BAD_REQUEST, "the request is malformed or ambiguous")
-            }
-            Failure::Head(HeadFault::TargetTooLong) => (S::URI_TOO_LONG, "the request target is too long"),
-            Failure::Head(HeadFault::TooLarge) => {
-                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large")
-            }
-            Failure::Head(HeadFault::Version) => {
-                (S::HTTP_VERSION_NOT_SUPPORTED, "this version of HTTP is not spoken here")
-            }
-            Failure::Head(HeadFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's head came too slowly"),
+            Failure::Head(fault) => of_head(fault),
             Failure::Refused(Refusal::Method) => (S::METHOD_NOT_ALLOWED, "this method is not allowed here"),
             Failure::Refused(Refusal::TargetTooLong) => (S::URI_TOO_LONG, "the request target is too long"),
             Failure::Refused(Refusal::FieldsTooMany) => {
@@ -135,14 +125,7 @@ impl Failure {
             Failure::NoReply(Outcome::Answered(status)) => {
                 (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
             }
-            Failure::Key(KeyFault::Malformed) => (S::BAD_REQUEST, "the idempotency key is malformed"),
-            Failure::Key(KeyFault::Taken) => {
-                (S::UNPROCESSABLE_ENTITY, "this idempotency key was used for another request")
-            }
-            Failure::Key(KeyFault::UnderWay) => (S::CONFLICT, "a request with this idempotency key is under way"),
-            Failure::Key(KeyFault::NotRecorded) => {
-                (S::CONFLICT, "this request was answered; its answer was too long to be kept")
-            }
+            Failure::Key(fault) => of_key(fault),
             Failure::NoReply(_) => (S::BAD_GATEWAY, "the application gave no valid answer"),
         };
         let retry_after_s = match self {
@@ -158,5 +141,28 @@ impl Failure {
     /// Whether the connection may carry no further request: its framing is in doubt.
     pub(crate) fn closes(self) -> bool {
         matches!(self, Failure::Head(_) | Failure::Refused(_) | Failure::Content(_))
+    }
+}
+
+/// The rows of heads that cannot be read.
+fn of_head(fault: HeadFault) -> (StatusCode, &'static str) {
+    match fault {
+        HeadFault::Malformed | HeadFault::Target => (StatusCode::BAD_REQUEST, "the request is malformed or ambiguous"),
+        HeadFault::TargetTooLong => (StatusCode::URI_TOO_LONG, "the request target is too long"),
+        HeadFault::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large"),
+        HeadFault::Version => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this version of HTTP is not spoken here"),
+        HeadFault::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the request's head came too slowly"),
+    }
+}
+
+/// The rows of idempotency keys.
+fn of_key(fault: KeyFault) -> (StatusCode, &'static str) {
+    match fault {
+        KeyFault::Malformed => (StatusCode::BAD_REQUEST, "the idempotency key is malformed"),
+        KeyFault::Taken => (StatusCode::UNPROCESSABLE_ENTITY, "this idempotency key was used for another request"),
+        KeyFault::UnderWay => (StatusCode::CONFLICT, "a request with this idempotency key is under way"),
+        KeyFault::NotRecorded => {
+            (StatusCode::CONFLICT, "this request was answered; its answer was too long to be kept")
+        }
     }
 }

@@ -28,7 +28,7 @@ const ROOT: &str = "/.forebay";
 const HEALTH: &str = "/.forebay/health";
 
 /// Whether this path is the router's own.
-fn is(path: &str) -> bool {
+pub(crate) fn is(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
