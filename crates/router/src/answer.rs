@@ -138,7 +138,7 @@ fn worked_on(rule: &maintenance::Rule, exchange: &mut Exchange, routed: &Routed,
         return Ok(());
     }
     exchange.taken.page = rule.page().map(Box::new).or_else(|| capacity::page(routed));
-    Err(Failure::Maintenance { retry_after_s: rule.retry_after_s() })
+    Err(Failure::Maintenance { retry_after_s: rule.retry_after_s(exchange.worker.wall()) })
 }
 
 /// How long whoever asks wants to wait, where that counts.

@@ -120,13 +120,17 @@ impl Ledger {
         faults.collect()
     }
 
-    /// What a route answers while it is being worked on; what is set for itself goes before what is set for its application.
-    pub(crate) fn maintenance(&self, of: &str) -> Option<&Maintenance> {
+    /// What a route answers while it is being worked on, and until when; what is set for itself goes before what is set for
+    /// its application.
+    pub(crate) fn maintenance(&self, of: &str) -> Option<(&Maintenance, Option<Wall>)> {
         let all = self.items.iter().filter_map(|row| match &row.setting {
-            Setting::Maintenance { of: subject, maintenance } if subject.covers(of) => Some((subject, maintenance)),
+            Setting::Maintenance { of: subject, maintenance } if subject.covers(of) => {
+                Some((subject, maintenance, row.until_ns.map(Wall)))
+            }
             _ => None,
         });
-        all.min_by_key(|(subject, _)| matches!(subject, Subject::App(_))).map(|(_, maintenance)| maintenance)
+        let (_, maintenance, until) = all.min_by_key(|(subject, ..)| matches!(subject, Subject::App(_)))?;
+        Some((maintenance, until))
     }
 
     fn take(&mut self, which: impl Fn(&OverrideRow) -> bool) -> Vec<OverrideRow> {
