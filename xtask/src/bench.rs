@@ -35,7 +35,7 @@ struct Bench {
 
 const BENCHES: &[Bench] = &[
     Bench { name: "node", peers: &[packages::PYTHON] },
-    Bench { name: "router", peers: &[packages::HAPROXY, packages::NGINX] },
+    Bench { name: "router", peers: &[packages::HAPROXY, packages::NGINX, packages::VARNISH, packages::H2LOAD] },
     Bench { name: "queue", peers: &[packages::BEANSTALKD, packages::REDIS, packages::RABBITMQ] },
 ];
 

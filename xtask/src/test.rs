@@ -99,6 +99,9 @@ impl Needs {
         if let Err(why) = packages::ensure(&packages::PEBBLE) {
             missing.push(format!("skipped: certificates from pebble: {why}"));
         }
+        if let Err(why) = packages::ensure(&packages::CHROMIUM) {
+            missing.push(format!("skipped: the router with a browser: {why}"));
+        }
         if let Err(why) = packages::ensure(&packages::PYTHON) {
             missing.push(format!("skipped: examples/shop from end to end: {why}"));
         }

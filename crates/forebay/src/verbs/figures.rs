@@ -158,8 +158,11 @@ impl Measured for RouteRow {
     }
 
     fn cells(&self, now: &Now) -> Vec<String> {
-        let breaker =
-            self.breaker_by_hand.as_ref().map_or_else(|| self.breaker.clone(), |set| format!("{set} by hand"));
+        let breaker = match &self.breaker_by_hand {
+            _ if self.maintenance => "maintenance".into(),
+            Some(set) => format!("{set} by hand"),
+            None => self.breaker.clone(),
+        };
         let limit = self
             .limiter
             .as_ref()

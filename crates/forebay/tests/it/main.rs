@@ -5,6 +5,7 @@ mod acme;
 mod backlog;
 mod bad_input;
 mod beanstalkd;
+mod browser;
 mod by_hand;
 mod crash;
 mod dependencies;
