@@ -86,6 +86,17 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     parse_cpu_time(&stat).with_context(|| format!("/proc/{pid}/stat is not as expected"))
 }
 
+/// The same of a process and its children that run.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_time_with_children(pid: u32) -> Result<Duration> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    // One that has ended meanwhile took what it took: it is not known any more.
+    Ok(cpu_time(pid)? + children.filter_map(|child| cpu_time(child).ok()).sum::<Duration>())
+}
+
 /// The same of each of its threads, with the thread's name (`/proc/PID/task/TID/stat`).
 ///
 /// # Errors

@@ -5,13 +5,17 @@
 //! Rounds are interleaved, so that a slow minute is everybody's.
 
 mod backend;
+mod cached;
 mod clients;
+mod cold;
 mod idempotency;
 mod idle;
 mod in_node;
 mod overload;
 mod own_writes;
+mod pages;
 mod proxies;
+mod secure;
 mod storm;
 mod syslog;
 mod tail;
@@ -67,7 +71,22 @@ struct Round {
 }
 
 /// Scenarios that are not of CPU time per request.
-const OTHERS: [&str; 8] = ["idle", "all-cores", "node", "overload", "tail", "storm", "own-writes", "idempotency"];
+const OTHERS: [&str; 14] = [
+    "idle",
+    "all-cores",
+    "node",
+    "tls",
+    "handshake",
+    "h2",
+    "cache-hit",
+    "coalesce",
+    "esi",
+    "overload",
+    "tail",
+    "storm",
+    "own-writes",
+    "idempotency",
+];
 
 /// Measures and prints; everything, or one scenario.
 ///
@@ -94,6 +113,16 @@ pub fn run(forebay: &Path, only: Option<&str>, quick: bool, format: Format) -> R
     }
     if wanted("node") {
         figures.extend(in_node::measure(forebay, &effort)?);
+    }
+    figures.extend(secure::measure(forebay, folder.path(), &effort, wanted)?);
+    if wanted("cache-hit") {
+        figures.extend(cached::measure(forebay, folder.path(), &effort)?);
+    }
+    if wanted("coalesce") {
+        figures.extend(cold::measure(forebay, folder.path(), effort.rounds)?);
+    }
+    if wanted("esi") {
+        figures.extend(pages::measure(forebay, folder.path(), effort.rounds)?);
     }
     if wanted("overload") {
         figures.extend(overload::measure(forebay, folder.path(), effort.round * 3)?);

@@ -52,7 +52,7 @@ fn start() -> Rig {
         disk_reserve_bytes: 0,
         ..Config::default()
     };
-    let deps = Deps { clock: SystemClock::shared(), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
+    let deps = Deps { clock: SystemClock::shared(), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink), sockets: Default::default() };
     let handle = queue::start_on(FakeDisk::new(1), config, folder.path().join("queue"), deps).unwrap();
     Rig { addr: handle.bound()[0], _handle: handle, _folder: folder }
 }

@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn start(disk: &FakeDisk, folder: &Path) -> Result<queue::Handle, queue::StartError> {
     let config = Config { disk_reserve_bytes: 0, segment_bytes_max: 1 << 20, unix_socket: None, ..Config::default() };
-    let deps = Deps { clock: SystemClock::shared(), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
+    let deps = Deps { clock: SystemClock::shared(), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink), sockets: Default::default() };
     queue::start_on(disk.clone(), config, folder.join("queue"), deps)
 }
 

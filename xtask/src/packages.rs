@@ -15,6 +15,7 @@ pub(crate) const HAPROXY: Program = Program { name: "haproxy", package: "haproxy
 pub(crate) const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 pub(crate) const REDIS: Program = Program { name: "redis-server", package: "redis-server" };
 pub(crate) const RABBITMQ: Program = Program { name: "rabbitmq-server", package: "rabbitmq-server" };
+pub(crate) const PEBBLE: Program = Program { name: "pebble", package: "pebble" };
 pub(crate) const PYTHON: Program = Program { name: "python3", package: "python3" };
 
 /// Makes sure of a program, installing its package when this is root on a Debian.

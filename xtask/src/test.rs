@@ -96,6 +96,9 @@ impl Needs {
         if let Err(why) = packages::ensure(&packages::BEANSTALKD) {
             missing.push(format!("skipped: the queue's transcripts against beanstalkd itself: {why}"));
         }
+        if let Err(why) = packages::ensure(&packages::PEBBLE) {
+            missing.push(format!("skipped: certificates from pebble: {why}"));
+        }
         if let Err(why) = packages::ensure(&packages::PYTHON) {
             missing.push(format!("skipped: examples/shop from end to end: {why}"));
         }

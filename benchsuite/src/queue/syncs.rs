@@ -82,7 +82,12 @@ fn to(addr: SocketAddr) -> Target<'static> {
 fn with_queue(disk: SlowDisk<Disk>, home: &Path, measured: impl FnOnce(SocketAddr) -> Result<()>) -> Result<()> {
     let listen = "127.0.0.1:0".parse().context("the address of loopback")?;
     let config = queue::config::Config { listen: vec![listen], ..queue::config::Config::default() };
-    let deps = queue::Deps { clock: SystemClock::shared(), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
+    let deps = queue::Deps {
+        clock: SystemClock::shared(),
+        tokens: Arc::new(NoTokens),
+        sink: Arc::new(NoSink),
+        sockets: Default::default(),
+    };
     // Its threads inherit the half of the machine that they are started on.
     machine::move_to(Part::Subject)?;
     let started = queue::start_on(disk, config, home.join("queue"), deps);

@@ -31,7 +31,12 @@ pub(super) enum Manner {
     Fails { percent: u64 },
     /// With what is made of the request's head; with nothing it closes.
     Answers(Answers),
+    /// The same, each after a time of its own.
+    Later(LaterAnswers),
 }
+
+/// Makes of a request's head how long it lies, and a whole reply.
+pub(super) type LaterAnswers = Arc<dyn Fn(&str) -> Option<(Duration, String)> + Send + Sync>;
 
 /// Makes a whole reply of a request's head. A request for this has no content.
 pub(super) type Answers = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -100,6 +105,13 @@ impl Serving {
             reply.extend_from_slice(answers(std::str::from_utf8(request).ok()?)?.as_bytes());
             return Some(());
         }
+        if let Manner::Later(answers) = &self.manner {
+            self.requests.fetch_add(1, Relaxed);
+            let (after, answer) = answers(std::str::from_utf8(request).ok()?)?;
+            tokio::time::sleep(after).await;
+            reply.extend_from_slice(answer.as_bytes());
+            return Some(());
+        }
         let length = wanted(request)?.min(CONTENT_BYTES_MAX);
         let status = self.work().await;
         reply.extend_from_slice(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n").as_bytes());
@@ -120,7 +132,7 @@ impl Serving {
             }
             Manner::Stalls { percent, time } if drawn(number) < *percent => tokio::time::sleep(*time).await,
             Manner::Fails { percent } if drawn(number) < *percent => return "503 Busy",
-            Manner::Stalls { .. } | Manner::Fails { .. } | Manner::Answers(_) => {}
+            Manner::Stalls { .. } | Manner::Fails { .. } | Manner::Answers(_) | Manner::Later(_) => {}
         }
         "200 OK"
     }

@@ -56,6 +56,8 @@ pub(super) enum Proxy {
     Forebay(PathBuf),
     Haproxy,
     Nginx,
+    /// A cache, which is compared as one.
+    Varnish,
 }
 
 impl Proxy {
@@ -64,6 +66,7 @@ impl Proxy {
             Proxy::Forebay(_) => crate::figures::FOREBAY,
             Proxy::Haproxy => "haproxy",
             Proxy::Nginx => "nginx",
+            Proxy::Varnish => "varnish",
         }
     }
 
@@ -73,6 +76,7 @@ impl Proxy {
             Proxy::Forebay(path) => Some(path.clone()).filter(|path| path.is_file()),
             Proxy::Haproxy => server::find("haproxy"),
             Proxy::Nginx => server::find("nginx"),
+            Proxy::Varnish => server::find("varnishd"),
         }
     }
 
@@ -88,6 +92,7 @@ impl Proxy {
             },
             Proxy::Haproxy => Told::config(haproxy(listen, backend, syslog, workers)),
             Proxy::Nginx => Told::config(nginx(listen, backend, log, home)),
+            Proxy::Varnish => Told::varnish(listen, backend, "", home),
         })
     }
 
@@ -120,6 +125,7 @@ impl Proxy {
             Proxy::Forebay(_) => command.args(["router", "serve", "--data"]).arg(&home).arg("--config").arg(&config),
             Proxy::Haproxy => command.args(["-db", "-f"]).arg(&config),
             Proxy::Nginx => command.arg("-p").arg(&home).arg("-c").arg(&config),
+            Proxy::Varnish => command.args(["-F", "-f"]).arg(&config),
         };
         command.args(words);
         Server::start_on(part, command, listen, &home.join("output")).map(Some)
@@ -136,9 +142,17 @@ impl Told {
     pub(super) fn config(config: String) -> Told {
         Told { config, words: Vec::new() }
     }
+
+    /// Varnish with its memory store, without its shared-memory log's readers; `more` is VCL.
+    pub(super) fn varnish(listen: SocketAddr, backend: SocketAddr, more: &str, home: &Path) -> Told {
+        let (host, port) = (backend.ip(), backend.port());
+        let config = format!("vcl 4.1;\nbackend back {{ .host = \"{host}\"; .port = \"{port}\"; }}\n{more}");
+        let words = ["-a", &listen.to_string(), "-s", "malloc,256m", "-n"].map(PathBuf::from).into_iter();
+        Told { config, words: words.chain([home.join("work")]).collect() }
+    }
 }
 
-fn forebay(listen: SocketAddr, backend: SocketAddr, workers: usize) -> String {
+pub(super) fn forebay(listen: SocketAddr, backend: SocketAddr, workers: usize) -> String {
     format!(
         r#"schema = 1
 [router]
@@ -152,7 +166,7 @@ upstream = "backend"
     )
 }
 
-fn haproxy(listen: SocketAddr, backend: SocketAddr, syslog: Option<SocketAddr>, workers: usize) -> String {
+pub(super) fn haproxy(listen: SocketAddr, backend: SocketAddr, syslog: Option<SocketAddr>, workers: usize) -> String {
     let (target, format) = match syslog {
         None => (String::new(), ""),
         Some(sink) => (format!("  log {sink} local0\n"), "  log global\n  option httplog\n"),
@@ -177,7 +191,7 @@ backend back
     )
 }
 
-fn nginx(listen: SocketAddr, backend: SocketAddr, log: Log, home: &Path) -> String {
+pub(super) fn nginx(listen: SocketAddr, backend: SocketAddr, log: Log, home: &Path) -> String {
     let home = home.display();
     let access_log = match log {
         Log::Off => "off".to_string(),

@@ -41,6 +41,9 @@ impl Way {
     }
 }
 
+/// What a proxy is told: its way, where it listens, the endpoints, its folder.
+type Config = fn(Way, SocketAddr, [SocketAddr; 3], &Path) -> String;
+
 /// What one round of one proxy gave.
 #[derive(Clone, Copy, Debug)]
 struct Round {
@@ -57,13 +60,15 @@ pub(super) fn measure(forebay: &Path, folder: &Path, rounds: usize, time: Durati
     let backends = [Backend::with(STALLS)?, Backend::start()?, Backend::start()?];
     let addrs = backends.each_ref().map(|backend| backend.addr);
     let mut running = Vec::new();
-    for (proxy, ways) in [
-        (Proxy::Forebay(forebay.into()), &[Way::Plain, Way::Tuned, Way::InTurn][..]),
-        (Proxy::Haproxy, &[Way::Plain, Way::Tuned]),
-        (Proxy::Nginx, &[Way::Plain, Way::Tuned]),
+    let of_forebay: Config = |way, listen, addrs, _| of_forebay(way, listen, addrs);
+    let of_haproxy: Config = |way, listen, addrs, _| of_haproxy(way, listen, addrs);
+    for (proxy, config, ways) in [
+        (Proxy::Forebay(forebay.into()), of_forebay, &[Way::Plain, Way::Tuned, Way::InTurn][..]),
+        (Proxy::Haproxy, of_haproxy, &[Way::Plain, Way::Tuned]),
+        (Proxy::Nginx, of_nginx, &[Way::Plain, Way::Tuned]),
     ] {
         for way in ways {
-            let told = |listen, home: &Path| Told::config(config(&proxy, *way, listen, addrs, home));
+            let told = |listen, home: &Path| Told::config(config(*way, listen, addrs, home));
             let name = format!("{}-tail-{}", proxy.name(), way.name());
             if let Some(server) = proxy.start_with(&name, folder, told)? {
                 running.push((proxy.name(), *way, server, Vec::new()));
@@ -132,15 +137,7 @@ fn summarise(name: &str, way: Way, rounds: &[Round]) -> [Figure; 5] {
     ]
 }
 
-fn config(proxy: &Proxy, way: Way, listen: SocketAddr, endpoints: [SocketAddr; 3], home: &Path) -> String {
-    match proxy {
-        Proxy::Forebay(_) => forebay(way, listen, endpoints),
-        Proxy::Haproxy => haproxy(way, listen, endpoints),
-        Proxy::Nginx => nginx(way, listen, endpoints, home),
-    }
-}
-
-fn forebay(way: Way, listen: SocketAddr, [a, b, c]: [SocketAddr; 3]) -> String {
+fn of_forebay(way: Way, listen: SocketAddr, [a, b, c]: [SocketAddr; 3]) -> String {
     let (balance, hedge) = match way {
         Way::Plain => ("", ""),
         Way::Tuned => ("", "hedge = {}\n"),
@@ -159,7 +156,7 @@ upstream = "backend"
     )
 }
 
-fn haproxy(way: Way, listen: SocketAddr, [a, b, c]: [SocketAddr; 3]) -> String {
+fn of_haproxy(way: Way, listen: SocketAddr, [a, b, c]: [SocketAddr; 3]) -> String {
     let (time, retry) = match way {
         Way::Plain => ("30s", ""),
         _ => ("50ms", "  retries 2\n  retry-on conn-failure response-timeout\n  option redispatch 1\n"),
@@ -186,7 +183,7 @@ backend back
     )
 }
 
-fn nginx(way: Way, listen: SocketAddr, [a, b, c]: [SocketAddr; 3], home: &Path) -> String {
+fn of_nginx(way: Way, listen: SocketAddr, [a, b, c]: [SocketAddr; 3], home: &Path) -> String {
     let home = home.display();
     let retry = match way {
         Way::Plain => "",

@@ -26,6 +26,7 @@ mod source;
 mod suggest;
 mod tls;
 mod treatment;
+mod users;
 mod work;
 
 pub use error::{Code, ConfigError, Excerpt, FileKind, Place, Problem};

@@ -84,7 +84,7 @@ fn row(what: String, count: u64, each: u64) -> Row {
     Row { what, bytes: count.saturating_mul(each) }
 }
 
-fn of_router(router: &router::config::Config) -> [Row; 9] {
+fn of_router(router: &router::config::Config) -> [Row; 10] {
     let head = u64::from(router.header_bytes_max) + u64::from(router.target_bytes_max);
     let connections = u64::from(router.connections_max);
     let http2 = &router.http2;
@@ -111,6 +111,7 @@ fn of_router(router: &router::config::Config) -> [Row; 9] {
             router.compressions_max.into(),
             COMPRESSION_BYTES,
         ),
+        row("router.fragments_bytes_max".into(), 1, router.fragments_bytes_max),
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("router.cache_bytes_max".into(), 1, router.cache_bytes_max),
         row("router.cache_arriving_bytes_max".into(), 1, router.cache_arriving_bytes_max),

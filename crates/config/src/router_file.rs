@@ -17,7 +17,7 @@ use crate::error::{ConfigError, FileKind};
 use crate::key_path::KeyPath;
 use crate::source::Source;
 use crate::suggest::nearest;
-use crate::{file, load, pages, rules, tls, treatment};
+use crate::{file, load, pages, rules, tls, treatment, users};
 
 /// What `forebay router serve --config` reads: `router.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -142,6 +142,7 @@ impl RouterFile {
             .filter_map(|one| one.tls.as_mut())
             .for_each(|one| tls::upstream_within(folder, one));
         pages::read(FileKind::Router, &name, folder, file.routes.iter_mut().map(|route| &mut route.policy))?;
+        users::read(FileKind::Router, &name, folder, file.routes.iter_mut().map(|route| &mut route.policy))?;
         Ok(file)
     }
 
@@ -185,6 +186,7 @@ fn rules_of(file: &RouterFile) -> Vec<Finding> {
         }
         pages::rules(&at, &route.policy, &mut findings);
         treatment::rules(&at, &route.policy, &mut findings);
+        users::rules(&at, &route.policy, false, &mut findings);
         if let Some(first) = seen.insert(rules::route_key(route.host.as_deref(), &route.path_prefix, &route.policy), n)
         {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));

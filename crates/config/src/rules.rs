@@ -12,6 +12,7 @@ use crate::manifest::Manifest;
 use crate::pages;
 use crate::suggest::nearest;
 use crate::treatment;
+use crate::users;
 use crate::work;
 
 /// Process names that mean something else to Forebay, now or in the release command to come.
@@ -146,6 +147,7 @@ fn routes(manifest: &Manifest, findings: &mut Vec<Finding>) {
         }
         pages::rules(&at, &route.policy, findings);
         treatment::rules(&at, &route.policy, findings);
+        users::rules(&at, &route.policy, true, findings);
         if let Some(first) = seen.insert(route_key(route.host.as_deref(), &route.path_prefix, &route.policy), n) {
             findings.push(Finding::invalid(at.clone(), format!("the route is the same as routes[{first}]")));
         }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use acme::AcmeFault;
 use net::tls::{Alpn, ConnectConfig, Verify};
-use router::config::{CertificateConfig, ClientCertificate, Protocol, TlsConfig};
+use router::config::{AcmeConfig, CertificateConfig, ClientCertificate, Protocol, TlsConfig};
 
 use crate::document::Finding;
 use crate::key_path::KeyPath;
@@ -12,8 +13,11 @@ use crate::router_file::Upstream;
 /// What does not fit together about `[router.tls]`.
 pub(crate) fn rules(tls: &TlsConfig, findings: &mut Vec<Finding>) {
     let at = KeyPath::root().key("router").key("tls");
-    if !tls.listen.is_empty() && tls.certificates.is_empty() {
+    if !tls.listen.is_empty() && tls.certificates.is_empty() && tls.acme.is_none() {
         findings.push(no_certificate(&at, "there is no certificate to serve HTTPS with"));
+    }
+    if let Some(acme) = &tls.acme {
+        of_acme(&at.key("acme"), acme, findings);
     }
     match (&tls.client_ca, tls.client_certificate) {
         (None, ClientCertificate::Optional | ClientCertificate::Required) => {
@@ -25,6 +29,26 @@ pub(crate) fn rules(tls: &TlsConfig, findings: &mut Vec<Finding>) {
             findings.push(finding.hint("set client_certificate = \"required\" or \"optional\""));
         }
         _ => {}
+    }
+}
+
+/// What no authority can be asked for.
+fn of_acme(at: &KeyPath, acme: &AcmeConfig, findings: &mut Vec<Finding>) {
+    for fault in acme.faults() {
+        let (at, hint) = match &fault {
+            AcmeFault::Directory(_) => (at.key("directory"), "such as https://acme-v02.api.letsencrypt.org/directory"),
+            AcmeFault::Terms => (at.key("terms_agreed"), "read them, and write terms_agreed = true"),
+            AcmeFault::Contact(_) => (at.key("contact"), "such as contact = [\"ops@example.com\"]"),
+            AcmeFault::Wildcard(n, _) => (at.key("hosts").index(*n), "list each host by its name"),
+            AcmeFault::Address(n, _) | AcmeFault::Host(n, _) => {
+                (at.key("hosts").index(*n), "such as shop.example, in lower case; others in their ASCII form (xn--)")
+            }
+        };
+        findings.push(Finding::invalid(at, fault.to_string()).hint(hint));
+    }
+    if acme.retry_min_ms > acme.retry_max_ms {
+        let message = format!("the first wait of {} ms is longer than the longest", acme.retry_min_ms);
+        findings.push(Finding::invalid(at.key("retry_min_ms"), message).hint("raise retry_max_ms as well"));
     }
 }
 
@@ -77,6 +101,14 @@ pub(crate) fn absolute(tls: &TlsConfig, findings: &mut Vec<Finding>) {
     if let Some(path) = &tls.client_ca {
         absolute_path(at.key("client_ca"), path, findings);
     }
+    if let Some(acme) = &tls.acme {
+        let at = at.key("acme");
+        let external = acme.external_account.as_ref().map(|one| &one.key_file);
+        let keys = [("ca_file", &acme.ca_file), ("folder", &acme.folder), ("external_account", &external.cloned())];
+        for (key, path) in keys {
+            path.iter().for_each(|path| absolute_path(at.key(key), path, findings));
+        }
+    }
 }
 
 fn absolute_certificates(at: &KeyPath, certificates: &[CertificateConfig], findings: &mut Vec<Finding>) {
@@ -102,7 +134,11 @@ pub(crate) fn upstream_within(folder: &Path, tls: &mut ConnectConfig) {
 /// Relative paths start from the folder of the file that names them.
 pub(crate) fn within(folder: &Path, tls: &mut TlsConfig) {
     let paths = tls.certificates.iter_mut().flat_map(|one| [&mut one.cert, &mut one.key]);
-    for path in paths.chain(&mut tls.client_ca) {
+    let acme = tls.acme.iter_mut().flat_map(|acme| {
+        let external = acme.external_account.as_mut().map(|one| &mut one.key_file);
+        acme.ca_file.iter_mut().chain(&mut acme.folder).chain(external)
+    });
+    for path in paths.chain(&mut tls.client_ca).chain(acme) {
         *path = PathBuf::from(folder).join(&*path);
     }
 }

@@ -14,6 +14,7 @@ pub(crate) fn rules(at: &KeyPath, policy: &RoutePolicy, findings: &mut Vec<Findi
     if let Some(fault) = policy.redirect.as_ref().and_then(|redirect| redirect.fault()) {
         found("redirect", fault);
     }
+    policy.basic_auth.iter().flat_map(|auth| auth.faults()).for_each(|fault| found("basic_auth", fault));
     for (key, edits) in [("request_headers", &policy.request_headers), ("reply_headers", &policy.reply_headers)] {
         edits.iter().flat_map(|edits| edits.faults()).for_each(|fault| found(key, fault));
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -36,12 +37,13 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What the system says, such as a path longer than 107 bytes.
-pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+pub fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -71,7 +73,7 @@ impl Server {
     }
 
     /// Serves until `stop` turns true, then lets requests in flight finish for a few seconds. Runs on a `LocalSet`.
-    pub async fn run(self, unix: UnixListener, tcp: Vec<TcpListener>, stop: watch::Receiver<bool>) {
+    pub async fn run(self, unix: Arc<UnixListener>, tcp: Vec<Arc<TcpListener>>, stop: watch::Receiver<bool>) {
         let server = Rc::new(self);
         let mut tasks = JoinSet::new();
         tasks.spawn_local(server.clone().accept_unix(unix, stop.clone()));
@@ -86,7 +88,7 @@ impl Server {
         }
     }
 
-    async fn accept_unix(self: Rc<Self>, listener: UnixListener, mut stop: watch::Receiver<bool>) {
+    async fn accept_unix(self: Rc<Self>, listener: Arc<UnixListener>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -99,7 +101,7 @@ impl Server {
         }
     }
 
-    async fn accept_tcp(self: Rc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    async fn accept_tcp(self: Rc<Self>, listener: Arc<TcpListener>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,

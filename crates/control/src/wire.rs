@@ -1,6 +1,7 @@
 //! The rows of the admin API, which are also what `--json` prints. Internal types are converted into these at the edge;
 //! a field may be added, none may change its meaning.
 
+pub mod certificates;
 pub mod figures;
 mod queue;
 pub mod router;
@@ -92,6 +93,32 @@ pub struct PlaneRow {
     /// Why, when it is full or has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// The process that answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessRow {
+    /// Its process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Nanoseconds since the epoch at which it began.
+    pub started_ns: u64,
+    /// The last upgrade that somebody wanted of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeRow>,
+}
+
+/// An upgrade of a process to a new binary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpgradeRow {
+    /// `under_way`, `failed`, or `done`: another process serves, and this one ends.
+    pub state: String,
+    /// Nanoseconds since the epoch at which that began.
+    pub since_ns: u64,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<crate::error::ApiError>,
 }
 
 /// One row of `forebay releases`.

@@ -11,7 +11,7 @@ mod parser;
 mod tag;
 mod vars;
 
-pub use page::{Failure, Fetch, FragmentId, Page, Record, Why};
+pub use page::{Failure, Fetch, FragmentId, Late, Page, Record, Why};
 pub use parser::{Include, Node, Parser};
 pub use vars::{NoVars, Vars};
 

@@ -4,19 +4,23 @@ mod by_hand;
 mod dead;
 mod queue;
 mod router;
+mod upgrade;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stdx::ids::{AppName, EnvName, ProcessName, ReleaseNo};
 
-pub(crate) use by_hand::{BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level, PurgeArgs};
+pub(crate) use by_hand::{
+    BreakerArgs, BreakerVerb, DegradeArgs, FaultArgs, FaultVerb, Level, MaintenanceArgs, MaintenanceVerb, PurgeArgs,
+};
 pub(crate) use dead::{DeadArgs, DeadFlags, ReplayArgs};
 pub(crate) use queue::{
     ImportArgs, JobArgs, KickArgs, PauseArgs, PeekArgs, PutArgs, QueueServeArgs, QueueVerb, RepairArgs, RestoreArgs,
     ScopeFlags, ShowArgs, SnapshotArgs, TubeArgs, TubesOf, VerifyArgs,
 };
 pub(crate) use router::{AccessLogFormat, LiveArgs, RouterServeArgs, RouterVerb, WhyArgs};
+pub(crate) use upgrade::UpgradeArgs;
 
 /// Forebay deploys applications, routes requests to them, queues their work and keeps their logs.
 #[derive(Debug, Parser)]
@@ -92,6 +96,11 @@ pub(crate) enum Verb {
     Routes(LiveArgs),
     /// The router's endpoints: state, rate, latency, failures
     Upstreams(LiveArgs),
+    /// Put the binary that is there now in the place of the running one, and wait until it serves
+    Upgrade(UpgradeArgs),
+    /// The certificates of HTTPS: names, source, end, next attempt, last error
+    #[command(after_help = "Example:\n  forebay certs --json")]
+    Certs,
     /// The queue: look at tubes and jobs, put, kick, pause; or serve the queue alone
     #[command(subcommand, arg_required_else_help = true)]
     Queue(QueueVerb),
@@ -104,6 +113,9 @@ pub(crate) enum Verb {
     /// Breakers of routes, by hand: trip, close, list, log
     #[command(subcommand, arg_required_else_help = true)]
     Breaker(BreakerVerb),
+    /// Let an application's routes answer for themselves while it is being worked on: on, off, list
+    #[command(subcommand, arg_required_else_help = true)]
+    Maintenance(MaintenanceVerb),
     /// Set the degrade level of an application
     Degrade(DegradeArgs),
     /// Faults on demand: add, list, remove

@@ -10,6 +10,7 @@ mod notify;
 mod output;
 mod paths;
 mod self_log;
+mod upgrade;
 mod verbs;
 mod wire;
 

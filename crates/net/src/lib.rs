@@ -2,9 +2,11 @@
 
 pub mod accept;
 pub mod dns;
+pub mod handover;
 pub mod listen;
 pub mod proxy_protocol;
 pub mod reach;
+pub mod sockets;
 pub mod stream;
 pub mod tls;
 pub mod tunnel;

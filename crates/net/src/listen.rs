@@ -133,7 +133,7 @@ impl fmt::Display for ListenAddr {
 pub struct Bound {
     /// What was bound, with the real port where 0 was asked for.
     pub addr: SocketAddr,
-    /// One listening, non-blocking, close-on-exec socket per worker.
+    /// Listening, non-blocking, close-on-exec sockets: one per worker, more where a process with more workers left them.
     pub sockets: Vec<TcpListener>,
 }
 
@@ -145,6 +145,15 @@ pub struct Bound {
 /// # Errors
 /// The first address that cannot be resolved or bound; then none stays bound.
 pub fn bind_all(addrs: &[ListenAddr], workers: usize) -> Result<Vec<Bound>, ListenError> {
+    bind_each(addrs, workers, |_| None)
+}
+
+/// The same, where some addresses are listened on already: `handed` has their sockets, and the real address.
+pub(crate) fn bind_each(
+    addrs: &[ListenAddr],
+    workers: usize,
+    handed: impl Fn(SocketAddr) -> Option<(SocketAddr, Vec<TcpListener>)>,
+) -> Result<Vec<Bound>, ListenError> {
     assert!(workers > 0, "a listener without a worker would accept nothing");
     let mut bound = Vec::new();
     for addr in addrs {
@@ -154,7 +163,11 @@ pub fn bind_all(addrs: &[ListenAddr], workers: usize) -> Result<Vec<Bound>, List
             if let (0, Some(port)) = (socket_addr.port(), shared_port) {
                 socket_addr.set_port(port);
             }
-            match bind_one(socket_addr, workers) {
+            let one = match handed(socket_addr) {
+                Some((addr, sockets)) => dealt(addr, sockets, workers),
+                None => bind_one(socket_addr, workers),
+            };
+            match one {
                 Ok(one) => {
                     shared_port.get_or_insert(one.addr.port());
                     bound.push(one);
@@ -166,6 +179,15 @@ pub fn bind_all(addrs: &[ListenAddr], workers: usize) -> Result<Vec<Bound>, List
         }
     }
     Ok(bound)
+}
+
+/// At least one socket for each worker: where there are too few, some workers accept from the same.
+fn dealt(addr: SocketAddr, mut sockets: Vec<TcpListener>, workers: usize) -> io::Result<Bound> {
+    let distinct = sockets.len();
+    for worker in distinct..workers {
+        sockets.push(sockets[worker % distinct].try_clone()?);
+    }
+    Ok(Bound { addr, sockets })
 }
 
 fn bind_one(addr: SocketAddr, workers: usize) -> io::Result<Bound> {

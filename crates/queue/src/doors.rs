@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use net::listen::{ListenAddr, bind_all};
+use net::listen::ListenAddr;
+use net::sockets::Sockets;
 
 use crate::config::Config;
-use crate::serve::stream::{Listener, TlsListener};
+use crate::serve::stream::{Listener, PLAIN, TLS, TlsListener};
 use crate::start_error::StartError;
 use crate::tls::Tls;
 
@@ -47,17 +48,22 @@ impl Doors {
     }
 
     /// Opens all of them.
-    pub(crate) fn bind(self, listen: &[ListenAddr], unix_socket: Option<PathBuf>) -> Result<Bound, StartError> {
-        let bound = bind_all(listen, 1)?;
+    pub(crate) fn bind(
+        self,
+        sockets: &Sockets,
+        listen: &[ListenAddr],
+        unix_socket: Option<PathBuf>,
+    ) -> Result<Bound, StartError> {
+        let bound = sockets.bind_all(PLAIN, listen, 1)?;
         let plain = bound.iter().map(|one| one.addr).collect();
         let mut listeners: Vec<Listener> = bound.into_iter().flat_map(|one| one.sockets).map(Listener::Tcp).collect();
         if let Some(path) = unix_socket {
-            let bound = Listener::bind_unix(&path).map_err(|source| StartError::Socket { path, source })?;
-            listeners.push(bound);
+            let bound = sockets.bind_unix(&path, Listener::bind_unix);
+            listeners.push(Listener::Unix(bound.map_err(|source| StartError::Socket { path, source })?));
         }
         let mut tls = Vec::new();
         for (addr, wants_auth) in self.with_tls {
-            for one in bind_all(&[addr], 1).map_err(StartError::ListenTls)? {
+            for one in sockets.bind_all(TLS, &[addr], 1).map_err(StartError::ListenTls)? {
                 tls.push(one.addr);
                 let sockets = one.sockets.into_iter().map(|socket| TlsListener { socket, wants_auth });
                 listeners.extend(sockets.map(Listener::Tls));

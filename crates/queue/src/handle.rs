@@ -10,7 +10,7 @@ use std::thread::Builder;
 use control::error::ApiError;
 use control::plane::{PlaneState, PlaneStatus};
 use control::wire::{AlertRow, QueueRow};
-use net::listen::bind_all;
+use net::sockets::Sockets;
 use net::tls::{CertificateConfig, TlsError};
 use stdx::clock::SharedClock;
 use stdx::format::{self, FormatError};
@@ -33,7 +33,7 @@ use crate::start_error::StartError;
 use crate::tls::Tls;
 
 /// The version of what the plane writes into its folder.
-pub(crate) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// Requests of handles that may wait for the queue's thread.
 const REQUESTS_MAX: usize = 64;
@@ -46,7 +46,12 @@ pub struct Deps {
     pub tokens: Arc<dyn TokenSource>,
     /// Takes what happened to jobs.
     pub sink: Arc<dyn JobSink>,
+    /// The process's listening sockets.
+    pub sockets: Sockets,
 }
+
+/// What the HTTP door's addresses are listened on for.
+pub(crate) const HTTP: &str = "queue-http";
 
 /// What a handle asks of the queue's thread.
 pub(crate) enum Request {
@@ -100,16 +105,19 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
     for damage in &report.damage {
         tracing::error!(%damage, "the queue's log is damaged; jobs are missing");
     }
-    let Bound { listeners, plain, tls: tls_bound, unlocks } = doors.bind(&listen, unix_socket)?;
+    let sockets = deps.sockets;
+    let Bound { listeners, plain, tls: tls_bound, unlocks } = doors.bind(&sockets, &listen, unix_socket)?;
 
-    let http = bind_all(&settings.http_listen, 1)?;
+    let http = sockets.bind_all(HTTP, &settings.http_listen, 1)?;
     let http_bound = http.iter().map(|one| one.addr).collect();
 
     let (requests, taken) = mpsc::channel(REQUESTS_MAX);
     let status = PlaneStatus::running("queue");
     let tls = unlocks.clone();
     let parts = Parts { broker, committer, listeners, tls, clock: deps.clock, status: status.clone(), requests: taken };
-    let spawned = Builder::new().name("queue".into()).spawn(move || run(parts, lock));
+    let spare: Vec<_> = parts.listeners.iter().filter_map(|listener| listener.try_clone().ok()).map(Arc::new).collect();
+    spare.iter().for_each(|listener| sockets.keep(listener.name(), listener));
+    let spawned = Builder::new().name("queue".into()).spawn(move || run(parts, spare, lock));
     spawned.map_err(StartError::Thread)?;
     let recovery = Arc::new(report);
     let inner = Handle {
@@ -125,8 +133,18 @@ pub fn start_on<D: Io>(io: D, config: Config, folder: PathBuf, deps: Deps) -> Re
         side: None,
     };
     let listeners = http.into_iter().flat_map(|one| one.sockets).collect();
-    let side = side::start(inner.clone(), &settings, listeners, tokens, sink, clock).map_err(StartError::Thread)?;
+    let doors = (listeners, sockets);
+    let side = side::start(inner.clone(), &settings, doors, tokens, sink, clock).map_err(StartError::Thread)?;
     Ok(Handle { side: Some(Arc::new(side)), ..inner })
+}
+
+/// Whether a queue could begin with these settings, as far as that is known without its folder and addresses. Reads files.
+///
+/// # Errors
+/// As [`start`].
+pub fn check(config: &Config) -> Result<(), StartError> {
+    // Whether there are tokens the folder of the node tells; those who serve with them see to it.
+    Doors::check(config, true).map(drop)
 }
 
 /// There is no older format than the first, so only `Fresh` and `Same` come.
@@ -136,9 +154,8 @@ fn open_folder<D: Io>(io: &D, folder: &Path) -> Result<(), FormatError> {
 }
 
 /// The queue's thread. If it panics, the sockets stay and every client is told INTERNAL_ERROR, until the plane is stopped.
-fn run<D: Io>(parts: Parts<D>, lock: FolderLock) {
+fn run<D: Io>(parts: Parts<D>, spare: Vec<Arc<Listener>>, lock: FolderLock) {
     let status = parts.status.clone();
-    let spare: Vec<Listener> = parts.listeners.iter().filter_map(|listener| listener.try_clone().ok()).collect();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => return status.fail(format!("the queue has no event loop: {cause}")),
@@ -152,6 +169,7 @@ fn run<D: Io>(parts: Parts<D>, lock: FolderLock) {
         End::Stopped(done) => done,
         End::Panicked(text) => {
             status.fail(format!("the queue's thread panicked: {text}"));
+            let spare = spare.into_iter().filter_map(Arc::into_inner).collect();
             requests.and_then(|requests| runtime.block_on(refuse::serve(spare, requests)))
         }
     };

@@ -39,7 +39,7 @@ pub const PROTOCOL_VERSION: &str = concat!("1.13+forebay-", env!("CARGO_PKG_VERS
 
 pub use engine::{Attempt, AttemptEnd};
 pub use event::{AlertEvent, AlertKind, JobChange, JobEvent, JobSink, NoSink, NoTokens, TokenSource};
-pub use handle::{Deps, Handle, start, start_on};
+pub use handle::{Deps, FORMAT, Handle, check, start, start_on};
 pub use names::{JobId, Namespace, TubeName};
 pub use side::Work;
 pub use start_error::StartError;

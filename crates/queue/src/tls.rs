@@ -9,6 +9,7 @@ use net::tls::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stdx::clock::SystemClock;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -52,7 +53,7 @@ impl Tls {
     /// # Errors
     /// When they cannot be used.
     pub(crate) fn open(config: &TlsConfig) -> Result<Tls, TlsError> {
-        let certificates = Certificates::open(&config.certificates, Strangers::First)?;
+        let certificates = Certificates::open(&config.certificates, None, Strangers::First, SystemClock::shared())?;
         Ok(Tls {
             config: server_config(certificates.store(), &ServerSettings::default())?,
             certificates,

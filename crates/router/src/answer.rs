@@ -1,6 +1,7 @@
 //! The way of one request, whatever protocol it came by: a head and a content in, a head and a content out.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::Response;
 use http::request::Parts;
@@ -15,13 +16,16 @@ use crate::deadline;
 use crate::edge;
 use crate::exchange::Exchange;
 use crate::fields::FieldSet;
+use crate::fragments;
 use crate::gate;
 use crate::idempotency;
+use crate::maintenance;
 use crate::outbound::Outbound;
 use crate::own_writes;
+use crate::passwords;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
-use crate::reserved::{self, Reserved};
+use crate::reserved::Reserved;
 use crate::route::Routed;
 use crate::treatment::Treatment;
 use crate::tries::{Destination, Via};
@@ -36,9 +40,19 @@ pub(crate) async fn answer(
     set: FieldSet,
     content: Option<Content>,
 ) -> Response<ReplyBody> {
-    let mut exchange = Exchange::begin(worker, conn, &head, set);
-    let reserved = Reserved::of(&head);
-    match (pass(&mut exchange, head, set, content).await, reserved) {
+    let exchange = Exchange::begin(worker, conn, &head, set);
+    finish(exchange, head, set, content).await
+}
+
+/// The rest of the way.
+pub(crate) async fn finish(
+    mut exchange: Exchange,
+    head: Parts,
+    set: FieldSet,
+    content: Option<Content>,
+) -> Response<ReplyBody> {
+    let reserved = Reserved::of(&exchange.worker, &head);
+    match (pass(&mut exchange, head, set, content, reserved.is_some()).await, reserved) {
         (Ok(reply), _) => reply::of(exchange, reply),
         (Err(Failure::Reserved), Some(reserved)) => reserved.reply(exchange),
         (Err(failure), _) => reply::of_router(exchange, failure),
@@ -51,6 +65,7 @@ async fn pass(
     mut head: Parts,
     set: FieldSet,
     content: Option<Content>,
+    is_reserved: bool,
 ) -> Result<Reply, Failure> {
     let (worker, conn) = (Rc::clone(&exchange.worker), Rc::clone(&exchange.conn));
     if content.is_some() {
@@ -58,27 +73,26 @@ async fn pass(
         exchange.meter = Rc::default();
     }
     let admitted = gate::admit(&head, set, &worker.limits)?;
-    let path = head.uri.path();
-    if reserved::is(path) {
+    if is_reserved {
         return Err(Failure::Reserved);
     }
+    let path = head.uri.path();
     let routed = Routed::find(&worker.snapshot(), &admitted.host, path).ok_or(Failure::NoRoute)?;
-    let asked = if conn.trusted { deadline::asked(&head.headers, set) } else { None };
+    let asked = asked(exchange, &head, set);
     exchange.routed(&admitted.host, &routed, asked);
-    if let Some(https) = &routed.policy.https {
-        exchange.secure = edge::is_secure(&conn, &head.headers);
-        if https.redirect && !exchange.secure {
-            let port = worker.shared.edge.https_port;
-            exchange.location = edge::location(&admitted.host, &head, port).map(Box::new);
-            return Err(Failure::Insecure);
-        }
-    }
+    is_served(exchange, &routed, &admitted.host, &head)?;
     let path: Box<str> = path.into();
+    if let Some(rule) = &routed.policy.fragments {
+        fragments::prepare(exchange, rule, &head, &admitted.host);
+    }
     if let Some(treatment) = &routed.policy.treatment {
-        treat(treatment, exchange, &admitted.host, &mut head)?;
+        treat(treatment, exchange, &admitted.host, &mut head).await?;
     }
     if let Some(rule) = &routed.policy.compress {
         exchange.compress = Some(Box::new(Wish::of(rule, &head.method, &head.headers)));
+    }
+    if routed.policy.fragments.is_some() {
+        fragments::ask_plainly(&mut head);
     }
     let bytes_max = routed.policy.body_bytes_max;
     let content = match content {
@@ -89,6 +103,9 @@ async fn pass(
     let level = routed.app.level();
     let destination = Destination { host: admitted.host, path, routed, via: Via::Route };
     let mut outbound = Outbound::new(head, content, set, exchange);
+    if let Some(user) = exchange.user.take() {
+        outbound.tell_user(*user);
+    }
     if level > 0 {
         outbound.degrade(level);
         destination.routed.app.look(worker.now());
@@ -99,13 +116,50 @@ async fn pass(
     dispatch(exchange, destination, outbound).await
 }
 
+/// Whether the route answers at all now, and to one who came this way.
+fn is_served(exchange: &mut Exchange, routed: &Routed, host: &str, head: &Parts) -> Result<(), Failure> {
+    if let Some(https) = &routed.policy.https {
+        exchange.secure = edge::is_secure(&exchange.conn, &head.headers);
+        if https.redirect && !exchange.secure {
+            let port = exchange.worker.shared.edge.https_port;
+            exchange.location = edge::location(host, head, port).map(Box::new);
+            return Err(Failure::Insecure);
+        }
+    }
+    match routed.state.worked.rule() {
+        Some(rule) => worked_on(&rule, exchange, routed, head),
+        None => Ok(()),
+    }
+}
+
+/// Answers in the place of an application that is being worked on, except to those who are let in.
+fn worked_on(rule: &maintenance::Rule, exchange: &mut Exchange, routed: &Routed, head: &Parts) -> Result<(), Failure> {
+    if rule.lets_in(capacity::client(&exchange.conn, &head.headers, &exchange.worker.shared.trusted)) {
+        return Ok(());
+    }
+    exchange.taken.page = rule.page().map(Box::new).or_else(|| capacity::page(routed));
+    Err(Failure::Maintenance { retry_after_s: rule.retry_after_s(exchange.worker.wall()) })
+}
+
+/// How long whoever asks wants to wait, where that counts.
+fn asked(exchange: &Exchange, head: &Parts, set: FieldSet) -> Option<Duration> {
+    match &exchange.fragment {
+        Some(slot) => Some(slot.longest),
+        None if exchange.conn.trusted => deadline::asked(&head.headers, set),
+        None => None,
+    }
+}
+
 /// Turns a request away, sends it elsewhere, or makes of it what the application is to get.
-fn treat(treatment: &Treatment, exchange: &mut Exchange, host: &str, head: &mut Parts) -> Result<(), Failure> {
+async fn treat(treatment: &Treatment, exchange: &mut Exchange, host: &str, head: &mut Parts) -> Result<(), Failure> {
     if let Some(clients) = &treatment.clients {
         let client = capacity::client(&exchange.conn, &head.headers, &exchange.worker.shared.trusted);
         if !clients.may_ask(client) {
             return Err(Failure::NotForThem);
         }
+    }
+    if let Some(users) = &treatment.users {
+        Box::pin(passwords::admit(exchange, users, &head.headers)).await?;
     }
     if let Some((status, location)) = treatment.elsewhere(host, &head.uri) {
         exchange.location = Some(Box::new(location));

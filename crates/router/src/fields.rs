@@ -4,6 +4,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// The degrade level of the application, from 1 to 3; absent at 0.
 pub(crate) const DEGRADE: HeaderName = HeaderName::from_static("forebay-degrade");
+/// The user whose name and password a request came with, where its route asks for them.
+pub(crate) const USER: HeaderName = HeaderName::from_static("forebay-user");
 /// The trace of a request, 32 hex digits; on every reply.
 pub(crate) const TRACE: HeaderName = HeaderName::from_static("forebay-trace");
 /// How an application says what it wrote; no client sees it.

@@ -9,7 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use control::plane::{PlaneState, PlaneStatus};
-use net::listen::{self, Bound};
+use net::listen::Bound;
+use net::sockets::Sockets;
 use stdx::clock::SharedClock;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -44,7 +45,7 @@ pub struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: SharedClock,
     bound: Arc<[SocketAddr]>,
-    source: watch::Receiver<Arc<Routing>>,
+    pub(crate) source: watch::Receiver<Arc<Routing>>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -67,12 +68,29 @@ pub struct Deps {
     pub health: Arc<dyn HealthSource>,
     /// Where it keeps what goes to disk; `None`: nowhere.
     pub data: Option<PathBuf>,
+    /// The process's listening sockets.
+    pub sockets: Sockets,
+    /// Another process has not done yet with requests that have an `Idempotency-Key`: until [`Handle::open_answers`] such
+    /// requests wait, and the journal of first answers is left to it.
+    pub keys_wait: bool,
+    /// Connections wait until [`Handle::open`]: what is routed is not known before.
+    pub closed: bool,
 }
 
 impl Deps {
     /// With nothing set by hand, nothing kept of what will be, and nobody who checks.
     pub fn new(source: Arc<dyn EndpointSource>, sink: Arc<dyn AccessSink>, clock: SharedClock) -> Deps {
-        Deps { source, sink, clock, overrides: Overrides::in_memory(), health: Arc::new(NoHealth), data: None }
+        Deps {
+            source,
+            sink,
+            clock,
+            overrides: Overrides::in_memory(),
+            health: Arc::new(NoHealth),
+            data: None,
+            sockets: Sockets::default(),
+            keys_wait: false,
+            closed: false,
+        }
     }
 }
 
@@ -105,34 +123,40 @@ pub struct RouteCounts {
 /// # Errors
 /// When an address, a trusted peer or a thread cannot be had; then nothing is left bound.
 pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
-    let Deps { source, sink, clock, overrides, health, data } = deps;
+    let Deps { source, sink, clock, overrides, health, data, sockets: opened, keys_wait, closed } = deps;
     let trusted = TrustedPeers::parse(&config.trusted_peers)?;
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         some => usize::from(some),
     };
     let proxies = TrustedPeers::parse(&config.proxy_protocol_from).map_err(StartError::Proxy)?;
-    let plain = listen::bind_all(&config.listen, workers)?;
-    let secure = listen::bind_all(&config.tls.listen, workers).map_err(StartError::ListenTls)?;
+    let plain = opened.bind_all(Speaks::Plain.name(), &config.listen, workers)?;
+    let secure = opened.bind_all(Speaks::Tls.name(), &config.tls.listen, workers).map_err(StartError::ListenTls)?;
     let bound = plain.iter().map(|one| one.addr).collect();
-    let edge = Edge::open(&config, proxies, secure.iter().map(|one| one.addr).collect())?;
+    let bound_tls = secure.iter().map(|one| one.addr).collect();
+    let edge = Edge::open(&config, proxies, bound_tls, data.as_deref(), &clock)?;
     let mut source = source.routing();
     let routing = Arc::clone(&source.borrow_and_update());
-    let answers = Answers::open(&config, data.as_deref())?;
+    let answers = Answers::new(&config, data.as_deref());
+    if !keys_wait {
+        answers.open()?;
+    }
     let signer = Signer::open(data.as_deref()).map_err(StartError::Key)?;
     let stores = Stores { room: Room::new(&config, data.as_deref()), answers, signer };
-    let shared = Shared::new(config, trusted, workers, routing, By { overrides, health, stores, edge }, clock.mono());
+    let shared =
+        Shared::new(config, trusted, workers, routing, By { overrides, health, stores, edge, closed }, clock.mono());
     let shared = Arc::new(shared);
     let mut sockets: Vec<Vec<(TcpListener, Speaks)>> = (0..workers).map(|_| Vec::new()).collect();
     let speaking = |bound: Vec<Bound>, speaks| bound.into_iter().map(move |one| (one, speaks));
     for (address, speaks) in speaking(plain, Speaks::Plain).chain(speaking(secure, Speaks::Tls)) {
-        for (worker, socket) in address.sockets.into_iter().enumerate() {
-            sockets[worker].push((socket, speaks));
+        for (turn, socket) in address.sockets.into_iter().enumerate() {
+            sockets[turn % workers].push((socket, speaks));
         }
     }
     for (index, sockets) in sockets.into_iter().enumerate() {
         let ring = sink.ring(index);
-        let start = Start { index, sockets, ring, clock: clock.clone(), source: source.clone() };
+        let start =
+            Start { index, sockets, opened: opened.clone(), ring, clock: clock.clone(), source: source.clone() };
         spawn(start, &shared)?;
     }
     Ok(Handle { shared, clock, bound, source })
@@ -142,6 +166,7 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
 struct Start {
     index: usize,
     sockets: Vec<(TcpListener, Speaks)>,
+    opened: Sockets,
     ring: Option<Box<dyn AccessRing>>,
     clock: SharedClock,
     source: watch::Receiver<Arc<Routing>>,
@@ -184,13 +209,15 @@ async fn work(start: Start, shared: Arc<Shared>) {
     for (socket, speaks) in start.sockets {
         match tokio::net::TcpListener::from_std(socket) {
             Ok(listener) => {
+                let listener = Arc::new(listener);
+                start.opened.keep(speaks.name(), &listener);
                 accepting.push(vital(&worker, "accepting", serve::accept(Rc::clone(&worker), listener, speaks)));
             }
             Err(error) => shared.status.fail(format!("worker {} cannot accept: {error}", start.index)),
         }
     }
     // The sender lives in `shared`, so these waits end by their condition only.
-    let drains = phase.wait_for(|phase| *phase != Phase::Serving).await.is_ok();
+    let drains = phase.wait_for(|phase| *phase > Phase::Serving).await.is_ok();
     worker.phase.set(Phase::Leaving);
     for one in accepting {
         if one.await.is_err() {
@@ -303,7 +330,7 @@ impl Handle {
     }
 
     /// Goes on to a phase; never back.
-    fn enter(&self, next: Phase) {
+    pub(crate) fn enter(&self, next: Phase) {
         self.shared.phase.send_if_modified(|phase| {
             let later = *phase < next;
             *phase = next.max(*phase);

@@ -12,7 +12,7 @@ use crate::routing::Routing;
 use crate::worker::Worker;
 
 /// The keys that [`Handle::reconfigure`] applies, certificates [`Handle::replace_certificates`]; the others count at a start.
-pub const LIVE_KEYS: [&str; 13] = [
+pub const LIVE_KEYS: [&str; 17] = [
     "header_timeout_ms",
     "body_timeout_ms",
     "write_timeout_ms",
@@ -25,7 +25,11 @@ pub const LIVE_KEYS: [&str; 13] = [
     "held_max",
     "drain_idle_ms",
     "drain_timeout_ms",
+    "upgrade_timeout_ms",
+    "upgrade_drain_ms",
     "tls.certificates",
+    "tls.acme.hosts",
+    "tls.acme.hosts_of_routes",
 ];
 
 impl Handle {
@@ -37,6 +41,16 @@ impl Handle {
     /// The time that requests in flight have when it drains, as it is set now.
     pub fn drain_limit(&self) -> Duration {
         Duration::from_millis(self.shared.settings().drain_timeout_ms.into())
+    }
+
+    /// The time that requests in flight have when a node upgrades in its place, as it is set now.
+    pub fn upgrade_drain_limit(&self) -> Duration {
+        Duration::from_millis(self.shared.settings().upgrade_drain_ms.into())
+    }
+
+    /// The time that a process has to take the place of this one, as it is set now.
+    pub fn upgrade_limit(&self) -> Duration {
+        Duration::from_millis(self.shared.settings().upgrade_timeout_ms.into())
     }
 }
 

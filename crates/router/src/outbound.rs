@@ -168,6 +168,11 @@ impl Outbound {
         self.head.headers.insert(fields::DEGRADE, HeaderValue::from(u16::from(level)));
     }
 
+    /// Tells the application which user asks.
+    pub(crate) fn tell_user(&mut self, user: HeaderValue) {
+        self.head.headers.insert(fields::USER, user);
+    }
+
     /// The request's fields.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.head.headers

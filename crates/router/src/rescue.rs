@@ -26,6 +26,14 @@ pub(crate) enum Failure {
     Insecure,
     #[error("the route is not for this client")]
     NotForThem,
+    #[error("no name and password of a user came with it")]
+    NoPassword,
+    #[error("the name or the password is wrong")]
+    WrongPassword,
+    #[error("too many passwords are being compared")]
+    PasswordsBusy,
+    #[error("its route is in maintenance, by hand")]
+    Maintenance { retry_after_s: u32 },
     #[error("the route sends its clients elsewhere")]
     Elsewhere(StatusCode),
     #[error("{0}")]
@@ -84,17 +92,7 @@ impl Failure {
     pub(crate) fn rescue(self) -> Rescue {
         use StatusCode as S;
         let (status, sentence) = match self {
-            Failure::Head(HeadFault::Malformed | HeadFault::Target) => {
-                (S::BAD_REQUEST, "the request is malformed or ambiguous")
-            }
-            Failure::Head(HeadFault::TargetTooLong) => (S::URI_TOO_LONG, "the request target is too long"),
-            Failure::Head(HeadFault::TooLarge) => {
-                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large")
-            }
-            Failure::Head(HeadFault::Version) => {
-                (S::HTTP_VERSION_NOT_SUPPORTED, "this version of HTTP is not spoken here")
-            }
-            Failure::Head(HeadFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's head came too slowly"),
+            Failure::Head(fault) => of_head(fault),
             Failure::Refused(Refusal::Method) => (S::METHOD_NOT_ALLOWED, "this method is not allowed here"),
             Failure::Refused(Refusal::TargetTooLong) => (S::URI_TOO_LONG, "the request target is too long"),
             Failure::Refused(Refusal::FieldsTooMany) => {
@@ -106,6 +104,9 @@ impl Failure {
             Failure::NoRoute | Failure::Reserved => (S::NOT_FOUND, "nothing is served here"),
             Failure::Insecure => (S::PERMANENT_REDIRECT, "this is served with TLS only"),
             Failure::NotForThem => (S::FORBIDDEN, "this is not for you"),
+            Failure::NoPassword | Failure::WrongPassword => (S::UNAUTHORIZED, "this is for those who say who they are"),
+            Failure::PasswordsBusy => (S::SERVICE_UNAVAILABLE, "there is too much to do right now"),
+            Failure::Maintenance { .. } => (S::SERVICE_UNAVAILABLE, "this is being worked on and will be back"),
             Failure::Elsewhere(status) => (status, "this is served elsewhere"),
             Failure::Content(ContentFault::TooLarge) => (S::PAYLOAD_TOO_LARGE, "the request's content is too large"),
             Failure::Content(ContentFault::TooSlow) => (S::REQUEST_TIMEOUT, "the request's content came too slowly"),
@@ -124,19 +125,14 @@ impl Failure {
             Failure::NoReply(Outcome::Answered(status)) => {
                 (S::from_u16(status).unwrap_or(S::BAD_GATEWAY), "a fault was set here by hand")
             }
-            Failure::Key(KeyFault::Malformed) => (S::BAD_REQUEST, "the idempotency key is malformed"),
-            Failure::Key(KeyFault::Taken) => {
-                (S::UNPROCESSABLE_ENTITY, "this idempotency key was used for another request")
-            }
-            Failure::Key(KeyFault::UnderWay) => (S::CONFLICT, "a request with this idempotency key is under way"),
-            Failure::Key(KeyFault::NotRecorded) => {
-                (S::CONFLICT, "this request was answered; its answer was too long to be kept")
-            }
+            Failure::Key(fault) => of_key(fault),
             Failure::NoReply(_) => (S::BAD_GATEWAY, "the application gave no valid answer"),
         };
         let retry_after_s = match self {
             Failure::Broken { probe_in_s } => Some(probe_in_s.max(1)),
-            Failure::Shed { retry_after_s, .. } | Failure::TooOften { retry_after_s } => Some(retry_after_s.max(1)),
+            Failure::Shed { retry_after_s, .. }
+            | Failure::TooOften { retry_after_s }
+            | Failure::Maintenance { retry_after_s } => Some(retry_after_s.max(1)),
             _ => (status == S::SERVICE_UNAVAILABLE).then_some(1),
         };
         Rescue { status, sentence, retry_after_s }
@@ -145,5 +141,28 @@ impl Failure {
     /// Whether the connection may carry no further request: its framing is in doubt.
     pub(crate) fn closes(self) -> bool {
         matches!(self, Failure::Head(_) | Failure::Refused(_) | Failure::Content(_))
+    }
+}
+
+/// The rows of heads that cannot be read.
+fn of_head(fault: HeadFault) -> (StatusCode, &'static str) {
+    match fault {
+        HeadFault::Malformed | HeadFault::Target => (StatusCode::BAD_REQUEST, "the request is malformed or ambiguous"),
+        HeadFault::TargetTooLong => (StatusCode::URI_TOO_LONG, "the request target is too long"),
+        HeadFault::TooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large"),
+        HeadFault::Version => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this version of HTTP is not spoken here"),
+        HeadFault::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the request's head came too slowly"),
+    }
+}
+
+/// The rows of idempotency keys.
+fn of_key(fault: KeyFault) -> (StatusCode, &'static str) {
+    match fault {
+        KeyFault::Malformed => (StatusCode::BAD_REQUEST, "the idempotency key is malformed"),
+        KeyFault::Taken => (StatusCode::UNPROCESSABLE_ENTITY, "this idempotency key was used for another request"),
+        KeyFault::UnderWay => (StatusCode::CONFLICT, "a request with this idempotency key is under way"),
+        KeyFault::NotRecorded => {
+            (StatusCode::CONFLICT, "this request was answered; its answer was too long to be kept")
+        }
     }
 }

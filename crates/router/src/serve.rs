@@ -18,12 +18,16 @@ use crate::sweep::Sweep;
 use crate::worker::Worker;
 
 /// Accepts on one socket until the router drains; then takes what the kernel already queued, and closes.
-pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener, speaks: Speaks) {
+pub(crate) async fn accept(worker: Rc<Worker>, listener: Arc<TcpListener>, speaks: Speaks) {
     let mut phase = worker.shared.phase.subscribe();
+    // Its sender lives in `shared`.
+    if phase.wait_for(|phase| *phase >= Phase::Serving).await.is_err() {
+        return;
+    }
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+            _ = phase.wait_for(|phase| *phase > Phase::Serving) => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -31,10 +35,14 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener, speaks: Sp
                 // With all seats taken the next client waits here, and those after it in the kernel's queue.
                 let seat = tokio::select! {
                     seat = Arc::clone(&worker.shared.connections).acquire_owned() => seat,
-                    _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+                    // It has been taken out of that queue: it is served, and one too many does no harm now.
+                    _ = phase.wait_for(|phase| *phase > Phase::Serving) => {
+                        begin(&worker, stream, (peer, speaks), None);
+                        break;
+                    }
                 };
                 let Ok(seat) = seat else { break };
-                begin(&worker, stream, (peer, speaks), seat);
+                begin(&worker, stream, (peer, speaks), Some(seat));
             }
             Err(error) => net::accept::rest(&error).await,
         }
@@ -42,26 +50,27 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: TcpListener, speaks: Sp
     take_queued(&worker, &listener, speaks).await;
 }
 
-/// A connection that the kernel accepted for us would be reset by closing the listener.
+/// A connection that the kernel accepted for us would be reset by closing the listener, unless another process has it too.
 async fn take_queued(worker: &Rc<Worker>, listener: &TcpListener, speaks: Speaks) {
-    loop {
+    while let Ok(seat) = Arc::clone(&worker.shared.connections).try_acquire_owned() {
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
             () = std::future::ready(()) => return,
         };
-        let seat = Arc::clone(&worker.shared.connections).try_acquire_owned();
-        let (Ok((stream, peer)), Ok(seat)) = (accepted, seat) else { return };
-        begin(worker, stream, (peer, speaks), seat);
+        let Ok((stream, peer)) = accepted else { return };
+        begin(worker, stream, (peer, speaks), Some(seat));
     }
 }
 
 /// A connection is a task of its own: a panic in it ends it and nothing else.
-fn begin(worker: &Rc<Worker>, stream: TcpStream, from: (SocketAddr, Speaks), seat: OwnedSemaphorePermit) {
+fn begin(worker: &Rc<Worker>, stream: TcpStream, from: (SocketAddr, Speaks), seat: Option<OwnedSemaphorePermit>) {
+    // From here on the worker does not end without it, though its task has not begun.
+    let begun = Sweep::begin(worker);
     let worker = Rc::clone(worker);
     spawn_local(async move {
         connection(&worker, stream, from).await;
-        drop(seat);
+        drop((seat, begun));
     });
 }
 

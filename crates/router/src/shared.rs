@@ -15,10 +15,12 @@ use crate::capacity::Manual;
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::endpoint::{Endpoint, EndpointKey};
+use crate::fragments;
 use crate::health_source::HealthSource;
 use crate::idempotency::Answers;
 use crate::overrides::Overrides;
 use crate::own_writes::Signer;
+use crate::passwords::Passwords;
 use crate::peers::TrustedPeers;
 use crate::room::Room;
 use crate::routing::Routing;
@@ -29,6 +31,8 @@ use crate::upstream::States;
 /// How far the router's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
+    /// Connections wait in the kernel's queue: the routing is not known yet.
+    Closed,
     Serving,
     /// No new connections. A request on an old one is answered, and the answer is the connection's last.
     Leaving,
@@ -51,8 +55,12 @@ pub(crate) struct Shared {
     /// Seats for connections with HTTP/2, and for requests on them.
     pub(crate) http2_connections: Semaphore,
     pub(crate) http2_requests: Arc<Semaphore>,
+    /// Passwords of routes' users.
+    pub(crate) passwords: Passwords,
     /// Room for replies that are compressed.
     pub(crate) compressions: Arc<Semaphore>,
+    /// Room for fragments, in units of [`fragments::UNIT_BYTES`].
+    pub(crate) fragments: Arc<Semaphore>,
     pub(crate) adopted: Notify,
     /// Workers whose thread has not ended.
     pub(crate) running: watch::Sender<usize>,
@@ -80,6 +88,8 @@ pub(crate) struct By {
     pub(crate) health: Arc<dyn HealthSource>,
     pub(crate) stores: Stores,
     pub(crate) edge: Edge,
+    /// It does not accept yet.
+    pub(crate) closed: bool,
 }
 
 /// What the router keeps beyond one request.
@@ -108,7 +118,7 @@ impl Shared {
         by: By,
         now: Mono,
     ) -> Shared {
-        let By { overrides, health, stores, edge } = by;
+        let By { overrides, health, stores, edge, closed } = by;
         let endpoints = Mutex::default();
         let states = States::default();
         let first = compile(&endpoints, &states, routing, 1, &config, now);
@@ -118,10 +128,12 @@ impl Shared {
             edge: Arc::new(edge),
             status: PlaneStatus::running("router"),
             workers: (0..workers).map(|_| WorkerCell::default()).collect(),
-            phase: watch::Sender::new(Phase::Serving),
+            phase: watch::Sender::new(if closed { Phase::Closed } else { Phase::Serving }),
             connections: Arc::new(Semaphore::new(config.connections_max as usize)),
             http2_connections: Semaphore::new(config.http2.connections_max as usize),
             http2_requests: Arc::new(Semaphore::new(config.http2.requests_max as usize)),
+            passwords: Passwords::new(&config),
+            fragments: Arc::new(Semaphore::new(fragments::permits(config.fragments_bytes_max))),
             compressions: Arc::new(Semaphore::new(config.compressions_max as usize)),
             adopted: Notify::new(),
             running: watch::Sender::new(workers),
@@ -271,7 +283,7 @@ pub(crate) struct LastWords {
 
 impl Drop for LastWords {
     fn drop(&mut self) {
-        if *self.shared.phase.borrow() == Phase::Serving {
+        if *self.shared.phase.borrow() <= Phase::Serving {
             self.shared.status.fail(format!("worker {} ended", self.worker));
         }
         // Nobody waits for a routing to reach a worker that is gone.

@@ -12,7 +12,7 @@ use stdx::ids::{ReleaseNo, Scope};
 use crate::balance::{self, Balance, Choice};
 use crate::capacity::{AppState, RequestLimit, Rules};
 use crate::config::{
-    BalanceConfig, BreakerConfig, CompressConfig, Config, IdempotencyConfig, Protocol, UpstreamPolicy,
+    BalanceConfig, BreakerConfig, CompressConfig, Config, FragmentsConfig, IdempotencyConfig, Protocol, UpstreamPolicy,
 };
 use crate::edge::Https;
 use crate::endpoint::{Endpoint, EndpointKey};
@@ -121,6 +121,7 @@ pub(crate) struct Policy {
     pub(crate) own_writes: Option<Arc<OwnWrites>>,
     pub(crate) https: Option<Arc<Https>>,
     pub(crate) compress: Option<Arc<CompressConfig>>,
+    pub(crate) fragments: Option<Arc<FragmentsConfig>>,
     pub(crate) treatment: Option<Arc<Treatment>>,
 }
 
@@ -278,6 +279,7 @@ fn route(spec: &RouteSpec, upstream: Arc<Upstream>, states: &States, config: &Co
             server_timing: spec.policy.server_timing,
             own_writes: OwnWrites::of(spec),
             compress: spec.policy.compress.clone().map(Arc::new),
+            fragments: spec.policy.fragments.clone().map(Arc::new),
             https: spec.policy.https.as_ref().map(|https| Arc::new(Https::of(https))),
             treatment: Treatment::of(&spec.policy, &spec.path_prefix),
         },

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use acme::AcmeError;
 use net::listen::ListenError;
 use net::tls::TlsError;
 
@@ -26,6 +27,12 @@ pub enum StartError {
     /// Certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Certificates from an authority cannot be kept.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
+    /// There is no folder for certificates from an authority.
+    #[error("tls.acme has no folder for the account and the certificates")]
+    AcmeNowhere,
     /// First answers of an earlier run cannot be read.
     #[error(transparent)]
     Answers(#[from] JournalError),
@@ -44,6 +51,8 @@ impl StartError {
             StartError::Listen(error) | StartError::ListenTls(error) => error.code(),
             StartError::Peer(_) | StartError::Proxy(_) => "trusted_peer_malformed",
             StartError::Tls(error) => error.code(),
+            StartError::Acme(_) => "router_acme_failed",
+            StartError::AcmeNowhere => "router_acme_nowhere",
             StartError::Answers(_) => "router_answers_failed",
             StartError::Key(_) => "router_key_failed",
             StartError::Worker(_) => "router_worker_failed",

@@ -30,6 +30,8 @@ pub(crate) struct Sweep {
     /// Deadlines that are far away.
     pub(crate) alarms: RefCell<Alarms>,
     awake: Notify,
+    /// Connections that were accepted and have not ended.
+    begun: Cell<usize>,
     empty: Notify,
 }
 
@@ -52,6 +54,7 @@ impl Sweep {
             conns: RefCell::default(),
             alarms: RefCell::default(),
             awake: Notify::new(),
+            begun: Cell::new(0),
             empty: Notify::new(),
         }
     }
@@ -88,9 +91,15 @@ impl Sweep {
         self.conns.borrow().len()
     }
 
+    /// Counts a connection from when it was accepted until the guard is dropped.
+    pub(crate) fn begin(worker: &Rc<Worker>) -> Begun {
+        worker.sweep.begun.update(|begun| begun + 1);
+        Begun(Rc::clone(worker))
+    }
+
     /// Waits until no connection is open.
     pub(crate) async fn emptied(&self) {
-        while self.len() > 0 {
+        while self.begun.get() > 0 {
             self.empty.notified().await;
         }
     }
@@ -154,9 +163,19 @@ pub(crate) struct Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let sweep = &self.worker.sweep;
-        sweep.conns.borrow_mut().remove(self.key);
-        if sweep.len() == 0 {
+        self.worker.sweep.conns.borrow_mut().remove(self.key);
+    }
+}
+
+/// A connection that has not ended.
+#[derive(Debug)]
+pub(crate) struct Begun(Rc<Worker>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let sweep = &self.0.sweep;
+        sweep.begun.update(|begun| begun - 1);
+        if sweep.begun.get() == 0 {
             sweep.empty.notify_one();
         }
     }

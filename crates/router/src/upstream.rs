@@ -14,6 +14,7 @@ use crate::capacity::{AppState, Breaker, Limiter, RateTable};
 use crate::fault::Faults;
 use crate::figures::RouteFigures;
 use crate::latency::Latency;
+use crate::maintenance::Worked;
 use crate::routing::{UpstreamName, UpstreamSpec};
 
 /// The shared state of one upstream.
@@ -70,6 +71,7 @@ pub(crate) struct RouteState {
     pub(crate) limiter: OnceLock<Arc<Limiter>>,
     rates: Mutex<Option<Arc<RateTable>>>,
     pub(crate) faults: Faults,
+    pub(crate) worked: Worked,
     pub(crate) figures: RouteFigures,
     latency: OnceLock<Box<Latency>>,
 }

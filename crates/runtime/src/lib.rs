@@ -15,6 +15,7 @@
 mod cgroup;
 mod cutter;
 mod exit;
+mod ignored;
 pub mod init;
 mod isolation;
 mod node;
@@ -27,11 +28,12 @@ mod spool;
 mod ticket;
 
 pub use exit::{End, Ended, Exit};
+pub use ignored::ignore_until_handled;
 pub use isolation::Isolation;
 pub use node::{
     AdoptError, Control, Event, Instance, Orphan, StartError, Unclaimed, adopt, adopt_at, put_down, put_down_at, start,
 };
-pub use nofile::{NofileError, raise_nofile};
+pub use nofile::{NofileError, raise_nofile, restore_nofile};
 pub use output::{Dropped, Line, Output, Stream};
 pub use protocol::{Failure, LinkError, Stage, StoreState};
 pub use spec::{Cgroups, Limits, Spec, SpecError};

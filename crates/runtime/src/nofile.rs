@@ -35,3 +35,14 @@ pub fn raise_nofile() -> Result<Option<u64>, NofileError> {
 pub(crate) fn original_nofile() -> Option<u64> {
     *ORIGINAL.get_or_init(|| getrlimit(Resource::Nofile).current)
 }
+
+/// Takes the soft limit back to what it was before [`raise_nofile`], for a program that is executed in the place of this one
+/// and will raise it itself. What is open stays open.
+///
+/// # Errors
+/// When the system refuses.
+pub fn restore_nofile() -> Result<(), NofileError> {
+    let (wanted, maximum) = (original_nofile(), getrlimit(Resource::Nofile).maximum);
+    setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum })
+        .map_err(|errno| NofileError { wanted, source: errno.into() })
+}

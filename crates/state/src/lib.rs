@@ -21,5 +21,6 @@ pub mod tokens;
 pub mod uids;
 
 pub use error::StateError;
+pub use migrate::FORMAT;
 pub use seal::Sensitive;
 pub use store::Store;

@@ -7,6 +7,9 @@ use rusqlite::Connection;
 use crate::StateError;
 use crate::row::Outcome;
 
+/// The version of what the store writes into its folder.
+pub const FORMAT: u32 = MIGRATIONS.len() as u32;
+
 /// All migrations; the n-th brings the database to version n.
 pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 

@@ -13,7 +13,7 @@ use stdx::lock::FolderLock;
 use tokio::sync::oneshot;
 
 use crate::key::KeyRing;
-use crate::migrate::{self, MIGRATIONS};
+use crate::migrate::{self, FORMAT, MIGRATIONS};
 use crate::tokens::TokenIndex;
 use crate::{StateError, row::Outcome};
 
@@ -46,13 +46,12 @@ impl Store {
     /// the disk fails.
     pub fn open(folder: &Path, key_file: &Path) -> Result<Store, StateError> {
         let lock = FolderLock::take(folder, "forebay node")?;
-        let version = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-        let found = format::open(&Disk, folder, "state", version)?;
+        let found = format::open(&Disk, folder, "state", FORMAT)?;
         let path = folder.join("state.db");
         let mut conn = connect(&path)?;
         migrate::run(&mut conn, &path, MIGRATIONS)?;
         if matches!(found, format::Found::Older(_)) {
-            format::write(&Disk, folder, "state", version)?;
+            format::write(&Disk, folder, "state", FORMAT)?;
         }
         let tokens = Arc::new(RwLock::new(TokenIndex::load(&conn)?));
         let db = Db { conn, keys: KeyRing::new(key_file.to_path_buf()), tokens: tokens.clone(), _lock: lock };

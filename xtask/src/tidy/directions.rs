@@ -7,7 +7,7 @@ use crate::workspace::Package;
 const FLOORS: &[&[&str]] = &[
     &["stdx", "http-cache", "esi"],
     &["net", "state", "wal"],
-    &["control", "health", "runtime"],
+    &["acme", "control", "health", "runtime"],
     &["router", "queue", "logs", "deploy"],
     &["config"],
     &["forebay"],
@@ -17,8 +17,12 @@ const FLOORS: &[&[&str]] = &[
 const TOOLS: &[&str] = &["testkit", "benchsuite", "xtask"];
 
 /// A heavy dependency has few owners.
-const OWNERS: &[(&str, &[&str])] =
-    &[("rusqlite", &["state"]), ("rustls", &["net"]), ("clap", &["forebay", "benchsuite", "xtask"])];
+const OWNERS: &[(&str, &[&str])] = &[
+    ("rusqlite", &["state"]),
+    ("rustls", &["net"]),
+    ("instant-acme", &["acme"]),
+    ("clap", &["forebay", "benchsuite", "xtask"]),
+];
 
 /// Checks what every crate builds on.
 pub(crate) fn check(packages: &[Package]) -> Vec<Fault> {

@@ -104,6 +104,7 @@ fn the_memory_budgets_are_shown_with_what_sets_them() {
       62.5 MiB  router.http2.requests_max x header_bytes_max
       48.0 MiB  code, stacks, control state
       39.1 MiB  queue.connections_max x 4096
+      32.0 MiB  router.fragments_bytes_max
       32.0 MiB  router.kept_memory_bytes_max
       32.0 MiB  router.cache_bytes_max
       31.2 MiB  queue.http_connections_max x 32768
@@ -112,7 +113,7 @@ fn the_memory_budgets_are_shown_with_what_sets_them() {
       16.0 MiB  queue.body_cache_bytes_max
       16.0 MiB  logs.pending_bytes_max x 2 (waiting, being written)
       15.6 MiB  logs.tails_max x tail_records_max x 256
-    3314.5 MiB  in all; memory_bytes_max is 4096.0 MiB
+    3346.5 MiB  in all; memory_bytes_max is 4096.0 MiB
     "#);
 }
 

@@ -97,7 +97,7 @@ fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
     let error = of_file("schema = 1\nmemory_bytes_max = 268_435_456\n[queue]\nindex_bytes_max = 16_000_000\n");
     assert_eq!(error.code(), "node_config_memory_exceeded");
     insta::assert_snapshot!(error, @r#"
-    the memory budgets add up to 2686174208 bytes, 268435456 is the limit
+    the memory budgets add up to 2719728640 bytes, 268435456 is the limit
       at memory_bytes_max (/etc/forebay/node.toml:2:20)
       2 | memory_bytes_max = 268_435_456
         |                    ^^^^^^^^^^^
@@ -112,6 +112,7 @@ fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
         62.5 MiB  router.http2.requests_max x header_bytes_max
         48.0 MiB  code, stacks, control state
         39.1 MiB  queue.connections_max x 4096
+        32.0 MiB  router.fragments_bytes_max
         32.0 MiB  router.kept_memory_bytes_max
         32.0 MiB  router.cache_bytes_max
         31.2 MiB  queue.http_connections_max x 32768
@@ -121,7 +122,7 @@ fn budgets_beyond_the_limit_are_told_with_the_largest_first() {
         16.0 MiB  logs.pending_bytes_max x 2 (waiting, being written)
         15.6 MiB  logs.tails_max x tail_records_max x 256
         15.3 MiB  queue.index_bytes_max
-      2561.7 MiB  in all; memory_bytes_max is 256.0 MiB
+      2593.7 MiB  in all; memory_bytes_max is 256.0 MiB
     "#);
 }
 
@@ -142,6 +143,34 @@ fn tls_needs_certificates_authorities_and_whole_paths() {
       4 | client_certificate = "required"
         | ^^^^^^^^^^^^^^^^^^
     hint: name the file of their authorities with `client_ca`
+    "#);
+    let error = of_file(
+        "schema = 1\n[router.tls]\nlisten = [\"127.0.0.1:443\"]\n[router.tls.acme]\nhosts = [\"*.shop.example\", \"10.0.0.1\"]\n\
+         folder = \"acme\"\n",
+    );
+    insta::assert_snapshot!(error, @r#"
+    an authority gives certificates to those who agree to its terms
+      at router.tls.acme.terms_agreed (/etc/forebay/node.toml:4:1)
+      4 | [router.tls.acme]
+        | ^^^^^^^^^^^^^^^^^
+    hint: read them, and write terms_agreed = true
+
+    `*.shop.example` stands for many hosts, and neither HTTP-01 nor TLS-ALPN-01 can show that they are yours
+      at router.tls.acme.hosts[0] (/etc/forebay/node.toml:5:10)
+      5 | hosts = ["*.shop.example", "10.0.0.1"]
+        |          ^^^^^^^^^^^^^^^^
+    hint: list each host by its name
+
+    `10.0.0.1` is an address; certificates are for hosts with a name
+      at router.tls.acme.hosts[1] (/etc/forebay/node.toml:5:28)
+      5 | hosts = ["*.shop.example", "10.0.0.1"]
+        |                            ^^^^^^^^^^
+    hint: such as shop.example, in lower case; others in their ASCII form (xn--)
+
+    `acme` is relative: expected an absolute path
+      at router.tls.acme.folder (/etc/forebay/node.toml:6:10)
+      6 | folder = "acme"
+        |          ^^^^^^
     "#);
     let error = of_file(
         "schema = 1\n[router.tls]\ncertificates = [{ cert = \"a.pem\", key = \"/a.key\" }]\nversion_min = \"1.1\"\n",

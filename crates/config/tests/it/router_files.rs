@@ -95,7 +95,7 @@ fn slips_are_told() {
     let text = "schema = 1\n[upstreams.a]\nendpoints = [\"localhost:80\"]\n[upstreams.b]\nendpoints = []\n[upstreams.c]\n[[routes]]\nbackend = \"a\"\n";
     let error = RouterFile::parse("router.toml", text).unwrap_err().to_string();
     let (told, known) = error.split_once("\nhint: known here: ").unwrap();
-    assert!(known.starts_with("body_bytes_max, ") && known.ends_with(", upstream"), "{known}");
+    assert!(known.starts_with("basic_auth, ") && known.ends_with(", upstream"), "{known}");
     insta::assert_snapshot!(told, @r#"
     `endpoints` is "localhost:80": expected ADDRESS:PORT, such as 127.0.0.1:9000 or [::1]:9000
       at upstreams.a.endpoints[0] (router.toml:3:14)
@@ -235,4 +235,36 @@ fn what_a_route_does_with_requests_is_told_where_it_cannot_be_done() {
     let text = GOOD.replace("retries_max = 0\n", "redirect = { to = \"/new{query}\" }\n");
     let file = RouterFile::parse("router.toml", &text).unwrap();
     assert_eq!(file.routes[0].policy.redirect.as_ref().unwrap().status, 308);
+}
+
+#[test]
+fn users_are_lines_with_bcrypt_hashes_from_the_file_or_from_one_of_their_own() {
+    let hash = "$2y$10$abcdefghijklmnopqrstuuAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let folder = tempfile::tempdir().unwrap();
+    let load = |users: &str| {
+        std::fs::write(folder.path().join("staff"), users).unwrap();
+        let auth = "basic_auth = { realm = \"staff\", users_file = \"staff\" }\n";
+        let path = folder.path().join("router.toml");
+        std::fs::write(&path, GOOD.replace("retries_max = 0\n", auth)).unwrap();
+        RouterFile::load(&path).map_err(|error| error.to_string())
+    };
+    let file = load(&format!("# the staff\n\nann:{hash}\nbob:{hash}\n")).unwrap();
+    let auth = file.routes[0].policy.basic_auth.as_ref().unwrap();
+    assert_eq!((auth.users.len(), &auth.users_file), (2, &None));
+    let plain = load("ann:secret\n").unwrap_err();
+    assert!(plain.contains("staff: line 1: only bcrypt hashes are compared"), "{plain}");
+    assert!(!plain.contains("secret"), "{plain}");
+    assert!(load("").unwrap_err().contains("it names no user"));
+    std::fs::remove_file(folder.path().join("staff")).unwrap();
+    let missing = RouterFile::load(&folder.path().join("router.toml")).unwrap_err().to_string();
+    assert!(missing.contains("staff: cannot be read"), "{missing}");
+
+    let told = |lines: &str| {
+        RouterFile::parse("router.toml", &GOOD.replace("retries_max = 0\n", lines)).unwrap_err().to_string()
+    };
+    assert!(told("basic_auth = { users = [\"ann:secret\"] }\n").contains("only bcrypt"));
+    let kept = format!(
+        "basic_auth = {{ users = [\"ann:{hash}\"] }}\ncache = {{}}\nrequest_headers = {{ remove = [\"Authorization\"] }}\n"
+    );
+    assert!(told(&kept).contains("would be kept for all"), "{}", told(&kept));
 }

@@ -77,6 +77,9 @@ pub struct RouteRow {
     /// What else decided about requests, and how often: `budget_denied`, `fault`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub events: BTreeMap<String, u64>,
+    /// Whether it is being worked on: it answers 503 by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
     /// Where the breaker stands: `closed`, `open`, `probing`.
     pub breaker: String,
     /// How it stands by hand, where it does: `tripped`, `closed`.

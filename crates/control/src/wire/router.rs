@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use stdx::ids::{AppName, EnvName};
+use stdx::ids::{AppName, EnvName, Scope};
 
 /// What an operator sets by hand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,56 @@ pub enum Setting {
         #[serde(flatten)]
         fault: Fault,
     },
+    /// Routes answer 503 by themselves while their application is being worked on.
+    Maintenance {
+        /// Which routes.
+        of: Subject,
+        /// What they answer, and to whom.
+        #[serde(flatten)]
+        maintenance: Maintenance,
+    },
+}
+
+/// Which routes something is set for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// One, by its name as `forebay routes` lists it.
+    Route(String),
+    /// All of an application.
+    App(Scope),
+}
+
+impl Subject {
+    /// Whether a route of this name is one of them. The names of an application's routes begin with its own.
+    pub fn covers(&self, route: &str) -> bool {
+        match self {
+            Subject::Route(name) => name == route,
+            Subject::App(scope) => route.strip_prefix(&scope.to_string()).is_some_and(|rest| rest.starts_with('/')),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Route(name) => f.write_str(name),
+            Subject::App(scope) => write!(f, "{scope}"),
+        }
+    }
+}
+
+/// What routes answer while their application is being worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maintenance {
+    /// Text in place of the route's own fallback page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// `Retry-After`, in seconds.
+    pub retry_after_s: u32,
+    /// Addresses or networks of clients that are let in all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
 }
 
 /// A breaker that decides nothing itself.
@@ -86,6 +136,12 @@ impl fmt::Display for Setting {
             Setting::Breaker { route, state } => write!(f, "breaker of {route} {}", state.word()),
             Setting::Degrade { app, environment, level } => write!(f, "degrade level of {app}/{environment} {level}"),
             Setting::Fault { route, fault } => write!(f, "fault on {route}: {fault}"),
+            Setting::Maintenance { of, maintenance } if maintenance.allow.is_empty() => {
+                write!(f, "maintenance of {of}")
+            }
+            Setting::Maintenance { of, maintenance } => {
+                write!(f, "maintenance of {of}, but for {}", maintenance.allow.join(", "))
+            }
         }
     }
 }

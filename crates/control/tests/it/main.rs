@@ -9,7 +9,7 @@ use control::serve::{Server, bind_unix};
 use control::wire::Listing;
 use std::os::unix::fs::PermissionsExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -28,14 +28,14 @@ async fn on_a_server(test: impl AsyncFnOnce(Client, std::net::SocketAddr)) {
     let local = tokio::task::LocalSet::new();
     local
         .run_until(async {
-            let unix = bind_unix(&socket).unwrap();
+            let unix = UnixListener::from_std(bind_unix(&socket).unwrap()).unwrap();
             assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
             let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = tcp.local_addr().unwrap();
             let routes = Router::new().route("/v1/whoami", get(whoami)).route("/v1/busy", get(refuse));
             let (stop, stopped) = watch::channel(false);
             let server = Server::new(routes, AdminToken::of(TOKEN));
-            let running = tokio::task::spawn_local(server.run(unix, vec![tcp], stopped));
+            let running = tokio::task::spawn_local(server.run(unix.into(), vec![tcp.into()], stopped));
             test(Client::new(socket.clone()), addr).await;
             stop.send(true).unwrap();
             running.await.unwrap();

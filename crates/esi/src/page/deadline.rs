@@ -2,15 +2,55 @@
 
 use super::{FragmentId, Page, State, Why};
 
+/// A fragment whose time is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// Which one.
+    pub id: FragmentId,
+    /// Its `src`.
+    pub src: String,
+    /// Since when.
+    pub since: u64,
+    /// Because the rest of the page was ready.
+    pub by_page: bool,
+}
+
 impl Page {
     /// Drops the fragments whose time is over.
     pub fn expire(&mut self, now: u64) {
-        while let Some((deadline, id, ready)) = self.next_late().filter(|(deadline, ..)| *deadline <= now) {
-            let over = Some((ready.unwrap_or(deadline), ready.is_some()));
-            self.fragments[id.0].late = over;
-            self.give_up(id, Why::Stale, now);
-            self.settle(now);
+        while let Some(late) = self.overdue(now) {
+            self.give_up_late(&late, now);
         }
+    }
+
+    /// The fragment whose time is over first. A stale copy of it can be offered before it is dropped.
+    #[must_use]
+    pub fn overdue(&self, now: u64) -> Option<Late> {
+        let (deadline, id, ready) = self.next_late().filter(|(deadline, ..)| *deadline <= now)?;
+        let src = self.fragments[id.0].include.src.clone();
+        Some(Late { id, src, since: ready.unwrap_or(deadline), by_page: ready.is_some() })
+    }
+
+    /// Drops one fragment whose time is over; whether nothing stands in its place.
+    pub fn give_up_late(&mut self, late: &Late, now: u64) -> bool {
+        let id = late.id;
+        self.fragments[id.0].late = Some((late.since, late.by_page));
+        self.give_up(id, Why::Stale, now);
+        let is_out = matches!(self.fragments[id.0].state, State::Failed | State::Empty);
+        self.settle(now);
+        is_out
+    }
+
+    /// Whether a fragment is still waited for.
+    #[must_use]
+    pub fn awaits(&self, id: FragmentId) -> bool {
+        self.fragments.get(id.0).is_some_and(|fragment| matches!(fragment.state, State::Pending))
+    }
+
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held
     }
 
     /// When [`Page::expire`] has something to do.

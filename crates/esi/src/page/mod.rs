@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use crate::Limits;
 use crate::parser::{Include, Node};
+pub use deadline::Late;
 pub use record::{Failure, Record, Why};
 
 /// Names one fragment of a page.

@@ -66,6 +66,49 @@ pub(crate) struct DegradeArgs {
     pub(crate) env: EnvFlag,
 }
 
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  forebay maintenance on shop --for 30m --message 'back at noon' --allow 192.0.2.0/24\n  \
+                        forebay maintenance on shop/production/admin\n  forebay maintenance off shop"
+)]
+pub(crate) enum MaintenanceVerb {
+    /// Answer 503 with Retry-After and the routes' fallback page, or a message; the application is not asked
+    On(MaintenanceArgs),
+    /// Ask the application again
+    Off {
+        /// The application, or a route as `forebay routes` names it
+        #[arg(value_name = "APP|ROUTE")]
+        of: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+        #[command(flatten)]
+        env: EnvFlag,
+    },
+    /// List what is being worked on
+    Ls,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MaintenanceArgs {
+    /// The application, or a route as `forebay routes` names it
+    #[arg(value_name = "APP|ROUTE")]
+    pub(crate) of: String,
+    /// What clients are told, in place of the fallback page
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+    /// When clients may ask again [default: the time of --for, else 2m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) retry_after: Option<Duration>,
+    /// Clients that are let in all the same: an address or a network; may be given often
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) allow: Vec<String>,
+    #[command(flatten)]
+    pub(crate) hand: HandFlags,
+    #[command(flatten)]
+    pub(crate) env: EnvFlag,
+}
+
 /// A degrade level, or nobody's will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {

@@ -72,17 +72,20 @@ impl Log {
     }
 
     fn write(&mut self, records: &[AccessRecord], dropped: u64) -> io::Result<()> {
+        // A line goes out in one piece: another process may write to the same file.
+        let mut line = Vec::new();
         for record in records {
+            line.clear();
             match self.format {
-                AccessLogFormat::Json => serde_json::to_writer(&mut self.out, &wire::access::line(record))?,
-                AccessLogFormat::Combined => self.out.write_all(wire::combined::line(record).as_bytes())?,
+                AccessLogFormat::Json => serde_json::to_writer(&mut line, &wire::access::line(record))?,
+                AccessLogFormat::Combined => line.extend_from_slice(wire::combined::line(record).as_bytes()),
             }
-            self.out.write_all(b"\n")?;
+            line.push(b'\n');
+            self.out.write_all(&line)?;
         }
         // The combined format has no place for it; the metrics say it too.
         if dropped > 0 && self.format == AccessLogFormat::Json {
-            serde_json::to_writer(&mut self.out, &json!({ "dropped_records": dropped }))?;
-            self.out.write_all(b"\n")?;
+            self.out.write_all(format!("{}\n", json!({ "dropped_records": dropped })).as_bytes())?;
         }
         self.out.flush()
     }

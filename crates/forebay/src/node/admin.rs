@@ -2,29 +2,41 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::Router;
 use control::auth::AdminToken;
 use control::error::{ApiError, Kind};
 use control::serve::{Server, bind_unix};
-use net::listen::{ListenAddr, bind_all};
-use tokio::net::TcpListener;
+use net::listen::ListenAddr;
+use net::sockets::Sockets;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::errors;
 use crate::paths::DataDir;
 
-/// The admin API's TCP sockets, its token, and what was bound.
+/// What the admin API's addresses are listened on for.
+const NAME: &str = "admin";
+
+/// The admin API's sockets, its token, and what was bound.
 pub(super) struct Doors {
-    tcp: Vec<TcpListener>,
+    unix: Arc<UnixListener>,
+    tcp: Vec<Arc<TcpListener>>,
     token: AdminToken,
     pub(super) addrs: Vec<SocketAddr>,
 }
 
-/// Binds the admin API's addresses, named at `at`, and makes its token where there is none.
-pub(super) fn doors(listen: &[ListenAddr], data: &DataDir, at: String) -> Result<Doors, ApiError> {
-    let bound = bind_all(listen, 1).map_err(|error| errors::listen(&error, at))?;
+/// Binds the admin API's socket and its addresses, named at `at`, and makes its token where there is none.
+pub(super) fn doors(
+    sockets: &Sockets,
+    socket: &Path,
+    listen: &[ListenAddr],
+    data: &DataDir,
+    at: String,
+) -> Result<Doors, ApiError> {
+    let bound = sockets.bind_all(NAME, listen, 1).map_err(|error| errors::listen(&error, at))?;
     let token = AdminToken::load_or_create(&data.admin_token()).map_err(|error| {
         ApiError::new(Kind::Failed, "admin_token_unusable", format!("cannot use the admin token: {error}"))
             .at(data.admin_token().display().to_string())
@@ -34,10 +46,17 @@ pub(super) fn doors(listen: &[ListenAddr], data: &DataDir, at: String) -> Result
     let tcp = bound
         .into_iter()
         .flat_map(|bound| bound.sockets)
-        .map(TcpListener::from_std)
+        .map(|socket| TcpListener::from_std(socket).map(Arc::new))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| ApiError::new(Kind::Failed, "listen_failed", error.to_string()))?;
-    Ok(Doors { tcp, token, addrs })
+    let unix = sockets.bind_unix(socket, bind_unix).and_then(UnixListener::from_std).map(Arc::new);
+    let unix = unix.map_err(|error| {
+        ApiError::new(Kind::Failed, "admin_socket_failed", format!("cannot open the admin socket: {error}"))
+            .at(socket.display().to_string())
+    })?;
+    tcp.iter().for_each(|listener| sockets.keep(NAME, listener));
+    sockets.keep(NAME, &unix);
+    Ok(Doors { unix, tcp, token, addrs })
 }
 
 /// The admin API, running.
@@ -48,14 +67,10 @@ pub(super) struct Admin {
 
 impl Admin {
     /// Serves `routes` at all doors. Runs on a `LocalSet`.
-    pub(super) fn start(routes: Router, doors: Doors, socket: &Path) -> Result<Admin, ApiError> {
-        let unix = bind_unix(socket).map_err(|error| {
-            ApiError::new(Kind::Failed, "admin_socket_failed", format!("cannot open the admin socket: {error}"))
-                .at(socket.display().to_string())
-        })?;
+    pub(super) fn start(routes: Router, doors: Doors) -> Admin {
         let (stop, stopped) = watch::channel(false);
         let server = Server::new(routes, doors.token);
-        Ok(Admin { stop, running: tokio::task::spawn_local(server.run(unix, doors.tcp, stopped)) })
+        Admin { stop, running: tokio::task::spawn_local(server.run(doors.unix, doors.tcp, stopped)) }
     }
 
     /// Ends it, once requests in flight have got their answers.

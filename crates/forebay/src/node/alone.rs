@@ -8,6 +8,7 @@ use std::time::Duration;
 use config::node::Origin;
 use control::error::{ApiError, Kind};
 use control::plane::{PlaneState, PlaneStatus};
+use net::sockets::Sockets;
 use queue::{NoTokens, TokenSource};
 use stdx::clock::SystemClock;
 use tracing::Level;
@@ -30,9 +31,9 @@ pub(crate) async fn queue(data: &DataDir, config: queue::config::Config, tokens:
     ports::withdraw(&data.ports_json())?;
     SelfLog::to_stderr(Level::INFO)?;
     let queue = QueueAlone::start(config, data.plane("queue"), tokens, "--listen")?;
-    let doors = admin::doors(&[], data, String::new())?;
     let socket = data.runtime()?.join("admin.sock");
-    let admin = Admin::start(api::queue_alone(&queue.handle), doors, &socket)?;
+    let doors = admin::doors(&Sockets::default(), &socket, &[], data, String::new())?;
+    let admin = Admin::start(api::queue_alone(&queue.handle), doors);
     if let Err(error) = Ports::new(AllPorts::default(), &queue.handle).publish(&data.ports_json()) {
         // A queue on a full disk must start: deletes are what makes room.
         tracing::warn!(%error, "ports.json could not be written");
@@ -68,7 +69,7 @@ impl QueueAlone {
         let stop = StopRequest::on_signals()?;
         let (clock, sink) = (SystemClock::shared(), Arc::new(OnStderr));
         let socket = config.unix_socket.clone();
-        let handle = queue::start(config, folder, queue::Deps { clock, tokens, sink })
+        let handle = queue::start(config, folder, queue::Deps { clock, tokens, sink, sockets: Default::default() })
             .map_err(|error| errors::queue(error, &Origin::Flag(flag)))?;
         reload::drain_on_usr1(handle.clone())?;
         say_bound("queue", &handle.bound());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use control::error::{ApiError, Kind};
 use net::tls::{CertificateConfig, TlsError};
 
 use super::connectors::Connectors;
@@ -21,6 +22,14 @@ pub(super) fn follow_router(router: &router::Handle) {
         let router = router.clone();
         follow("router", move || router.refresh_certificates());
     }
+}
+
+/// Asks an authority for certificates where the router is told to, as long as what is returned lives.
+pub(super) fn obtain(router: &router::Handle) -> Result<Option<acme::Running>, ApiError> {
+    router.obtain_certificates().map_err(|error| {
+        let message = format!("no certificates can be asked for: {error}");
+        ApiError::new(Kind::Failed, "router_acme_failed", message).at("router.tls.acme")
+    })
 }
 
 /// Takes what is shown to upstreams, and whom they are believed by, into use soon after their files have changed.

@@ -114,6 +114,10 @@ pub(crate) fn router(error: router::StartError, origin: &Origin) -> ApiError {
         router::StartError::Listen(error) => listen(&error, origin.at("router.listen")),
         router::StartError::ListenTls(error) => listen(&error, "router.tls.listen".into()),
         router::StartError::Tls(error) => tls(&error, "HTTPS", "[router.tls]"),
+        router::StartError::AcmeNowhere => {
+            let error = ApiError::new(Kind::Failed, error.code(), error.to_string()).at("router.tls.acme.folder");
+            error.hint("name one with `folder`, or a data folder with --data")
+        }
         other => ApiError::new(Kind::Failed, other.code(), other.to_string()).at("[router]"),
     }
 }

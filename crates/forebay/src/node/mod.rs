@@ -13,17 +13,22 @@ mod reload;
 pub(crate) mod router_alone;
 pub(crate) mod settings;
 mod stop;
+pub(crate) mod succession;
 pub(crate) mod token_file;
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deploy::AtStop;
+use net::sockets::Sockets;
 use router::Overrides;
 use runtime::Cgroups;
 use stdx::clock::SystemClock;
 use stdx::lock::FolderLock;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::admin::Admin;
 use self::ports::{AllPorts, Ports};
@@ -31,6 +36,7 @@ use self::settings::Settings;
 use self::stop::StopRequest;
 use crate::output::{self, Done, Quit};
 use crate::self_log::SelfLog;
+use crate::upgrade::{self, Upgrades};
 use crate::wire;
 
 /// A running node.
@@ -39,8 +45,29 @@ pub(crate) struct Node {
     ports: Ports,
     planes: Planes,
     admin: Admin,
-    stop: StopRequest,
+    control: Control,
+    asking: Option<acme::Running>,
     _router_lock: FolderLock,
+}
+
+/// Who tells a process what to do, and what it may become.
+pub(crate) struct Control {
+    pub(crate) stop: StopRequest,
+    pub(crate) upgrades: Upgrades,
+    /// What it was handed.
+    pub(crate) sockets: Sockets,
+}
+
+impl Control {
+    /// Listens for signals from now on. Runs on a `LocalSet`.
+    pub(crate) fn new(upgrades: Upgrades, sockets: Sockets) -> io::Result<Control> {
+        // Whoever listens comes later. A program that took the place of another began with these ignored, and would hand that
+        // on to the instances that it starts meanwhile.
+        for kind in [SignalKind::hangup(), SignalKind::user_defined1()] {
+            drop(signal(kind)?);
+        }
+        Ok(Control { stop: StopRequest::on_signals()?, upgrades, sockets })
+    }
 }
 
 /// The planes' handles. Clones are the same planes.
@@ -54,7 +81,7 @@ pub(crate) struct Planes {
 
 impl Node {
     /// Starts every plane, writes `ports.json` and tells the service manager. Runs on a `LocalSet`.
-    pub(crate) async fn start(mut settings: Settings) -> Result<Node, Quit> {
+    pub(crate) async fn start(mut settings: Settings, control: Control) -> Result<Node, Quit> {
         let data = &settings.data;
         data.create()?;
         let router_lock = FolderLock::take(&data.plane("router"), "forebay node").map_err(|e| errors::lock(&e))?;
@@ -63,7 +90,6 @@ impl Node {
         if let Err(error) = runtime::raise_nofile() {
             tracing::warn!(%error, "the limit of open files stays as it was");
         }
-        let stop = StopRequest::on_signals()?;
         let runtime_folder = data.runtime()?;
         let written = settings.config.clone();
         if let Some(last) = Ports::read(&data.last_ports_json()) {
@@ -73,7 +99,9 @@ impl Node {
             ports::stay(&mut settings.config.queue.tls.listen, &last.all.queue_tls);
         }
         let data = &settings.data;
-        let (planes, admin, ports) = start_planes(&settings, &self_log, runtime_folder).await?;
+        let (planes, admin, ports) = start_planes(&settings, &self_log, runtime_folder, &control).await?;
+        control.sockets.close_rest();
+        stdx::lock::let_go_of_the_rest();
         ports.publish(&data.last_ports_json())?;
         ports.publish(&data.ports_json())?;
         crate::notify::notify("READY=1");
@@ -84,7 +112,8 @@ impl Node {
             admin = ports.admin,
             "the node is ready"
         );
-        let node = Node { settings, ports, planes, admin, stop, _router_lock: router_lock };
+        let asking = certificates::obtain(&planes.router)?;
+        let node = Node { settings, ports, planes, admin, control, asking, _router_lock: router_lock };
         reload::drain_on_usr1(node.planes.queue.clone())?;
         reload::reload_on_hup(node.settings.flags.clone(), written, node.planes.clone())?;
         certificates::follow_files(&node.planes.router, &node.planes.queue);
@@ -113,22 +142,28 @@ impl Node {
 
     /// Asks the node to stop, as a signal does.
     pub(crate) fn request_stop(&self) {
-        self.stop.ask();
+        self.control.stop.ask();
     }
 
     /// Waits until somebody wants the node to stop.
     pub(crate) async fn stop_requested(&self) {
-        self.stop.asked().await;
+        self.control.stop.asked().await;
     }
 
     /// Runs until somebody wants it to stop, then drains: no new requests, those in flight finish within their limit,
     /// instances stop or are left, and what the queue and the logs were given is on disk.
     pub(crate) async fn until_stopped(self, instances: AtStop) -> Done {
-        self.stop.asked().await;
+        self.control.stop.asked().await;
         crate::notify::notify("STOPPING=1");
+        let limit = self.planes.router.drain_limit();
+        self.seal(limit, instances).await
+    }
+
+    /// Ends everything in the order in which work flows; requests in flight have `limit`.
+    async fn seal(self, limit: Duration, instances: AtStop) -> Done {
         ports::withdraw(&self.settings.data.ports_json())?;
-        let router = &self.planes.router;
-        router.drain(router.drain_limit()).await;
+        drop(self.asking);
+        self.planes.router.drain(limit).await;
         self.planes.deploy.stop(instances).await;
         self.admin.stop().await;
         self.planes.queue.stop().await;
@@ -142,21 +177,13 @@ async fn start_planes(
     settings: &Settings,
     self_log: &SelfLog,
     runtime_folder: PathBuf,
+    control: &Control,
 ) -> Result<(Planes, Admin, Ports), Quit> {
     let (config, data, clock) = (&settings.config, &settings.data, SystemClock::shared());
     let logs = logs::start(config.logs.clone(), data.plane("logs"), clock.clone()).map_err(errors::logs)?;
     wire::self_logs::connect(self_log, &logs);
     let store = state::Store::open(&data.plane("state"), &config.key_file).map_err(errors::state)?;
-    let queue = queue::start(
-        config.queue.clone(),
-        data.plane("queue"),
-        queue::Deps {
-            clock: clock.clone(),
-            tokens: Arc::new(wire::queue_tokens::StoredTokens(store.clone())),
-            sink: Arc::new(wire::queue_logs::JobLog(logs.clone())),
-        },
-    )
-    .map_err(|error| errors::queue(error, &config.origins.queue))?;
+    let queue = start_queue(settings, control, &store, &logs)?;
     say_damage(&queue);
     let traffic = wire::deploy_router::Traffic::new();
     let access = Arc::new(wire::router_logs::AccessLog::start(wire::router_logs::into_logs(logs.clone()))?);
@@ -169,11 +196,16 @@ async fn start_planes(
         overrides,
         health: Arc::new(verdicts.clone()),
         data: Some(data.plane("router")),
+        sockets: control.sockets.clone(),
+        keys_wait: false,
+        closed: true,
     };
     let router =
         router::start(config.router.clone(), deps).map_err(|error| errors::router(error, &config.origins.http))?;
     traffic.connect(router.clone(), queue.clone());
-    let doors = admin::doors(&config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
+    let socket = runtime_folder.join("admin.sock");
+    let doors =
+        admin::doors(&control.sockets, &socket, &config.admin.listen, data, config.origins.admin.at("admin.listen"))?;
     let ports = ports_of(&router, &queue, &doors.addrs);
     // An ordinary user may make neither users nor control groups; `ps` then says `isolation: none`.
     let root = rustix::process::geteuid().is_root();
@@ -194,9 +226,28 @@ async fn start_planes(
     };
     let deploy = deploy::start(config.deploy.clone(), deps).await.map_err(errors::deploy)?;
     verdicts.connect(deploy.clone());
+    // Before this nothing is known of applications that an earlier node has left.
+    router.open();
     let planes = Planes { logs, queue, router, deploy };
-    let admin = Admin::start(api::routes(&planes), doors, &runtime_folder.join("admin.sock"))?;
+    let admin = Admin::start(api::routes(&planes).merge(upgrade::admin::routes(control.upgrades.clone())), doors);
     Ok((planes, admin, ports))
+}
+
+fn start_queue(
+    settings: &Settings,
+    control: &Control,
+    store: &state::Store,
+    logs: &logs::Handle,
+) -> Result<queue::Handle, Quit> {
+    let (config, data) = (&settings.config, &settings.data);
+    let deps = queue::Deps {
+        clock: SystemClock::shared(),
+        tokens: Arc::new(wire::queue_tokens::StoredTokens(store.clone())),
+        sink: Arc::new(wire::queue_logs::JobLog(logs.clone())),
+        sockets: control.sockets.clone(),
+    };
+    let queue = queue::start(config.queue.clone(), data.plane("queue"), deps);
+    Ok(queue.map_err(|error| errors::queue(error, &config.origins.queue))?)
 }
 
 fn ports_of(router: &router::Handle, queue: &queue::Handle, admin: &[SocketAddr]) -> Ports {

@@ -15,7 +15,9 @@ pub(super) async fn run(global: &Global, verb: BreakerVerb) -> Done {
             let of_route = |setting: &Setting| matches!(setting, Setting::Breaker { route: one, .. } if *one == route);
             by_hand::clear(global, |row| of_route(&row.setting), why, none).await
         }
-        BreakerVerb::Ls => by_hand::list(global, |row| !matches!(row.setting, Setting::Fault { .. })).await,
+        BreakerVerb::Ls => {
+            by_hand::list(global, |row| matches!(row.setting, Setting::Breaker { .. } | Setting::Degrade { .. })).await
+        }
         BreakerVerb::Log => by_hand::log(global).await,
     }
 }

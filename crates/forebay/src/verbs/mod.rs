@@ -3,12 +3,14 @@
 pub(crate) mod beanstalkd;
 mod breaker;
 mod by_hand;
+mod certs;
 mod completion;
 mod degrade;
 mod deploy;
 mod fault;
 mod figures;
 mod logs;
+mod maintenance;
 mod node;
 mod ps;
 mod purge;
@@ -20,6 +22,7 @@ mod schema;
 mod secrets;
 mod trace;
 mod up;
+mod upgrade;
 mod why;
 
 use control::client::Client;
@@ -46,9 +49,12 @@ pub(crate) async fn run(cli: Cli) -> Done {
         Verb::Why(args) => why::run(&global, args).await,
         Verb::Routes(args) => figures::routes(&global, args).await,
         Verb::Upstreams(args) => figures::upstreams(&global, args).await,
+        Verb::Upgrade(args) => upgrade::run(&global, args).await,
+        Verb::Certs => certs::run(&global).await,
         Verb::Queue(verb) => queue::run(&global, verb).await,
         Verb::Router(verb) => router::run(&global, verb).await,
         Verb::Breaker(verb) => breaker::run(&global, verb).await,
+        Verb::Maintenance(verb) => maintenance::run(&global, verb).await,
         Verb::Degrade(args) => degrade::run(&global, args).await,
         Verb::Fault(verb) => fault::run(&global, verb).await,
         Verb::Purge(args) => purge::run(&global, args).await,

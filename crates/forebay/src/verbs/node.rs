@@ -2,20 +2,28 @@
 
 use std::path::Path;
 
-use deploy::AtStop;
-
 use crate::args::{Global, NodeArgs};
-use crate::node::Node;
+use crate::node::{Control, Node};
 use crate::output::{self, Done};
+use crate::upgrade::{Binary, Heir, Upgrades};
 
 pub(super) async fn run(global: &Global, args: NodeArgs) -> Done {
     if args.print_unit {
         return Ok(output::line(&crate::notify::unit(&command_line(super::data_dir(global)?.path(), &args)))?);
     }
-    let config = crate::node::settings::load(global, &args.listen)?;
-    let node = Node::start(config).await?;
+    let binary = Binary::of_this_process()?;
+    let heir = Heir::of_what_there_is()?;
+    if heir.only_checks() {
+        let could = crate::node::settings::load(global, &args.listen)
+            .and_then(|settings| Ok(crate::node::succession::check(&settings)?))
+            .and_then(|()| Ok(heir.could()?));
+        return could.inspect_err(|quit| heir.fails(quit));
+    }
+    // Handled from now on: a program that took the place of another began with them ignored.
+    let control = Control::new(Upgrades::on_usr2()?, heir.sockets)?;
+    let node = Node::start(crate::node::settings::load(global, &args.listen)?, control).await?;
     node.print_ports();
-    node.until_stopped(AtStop::LeaveInstances).await
+    node.until_its_end(&binary).await
 }
 
 /// This command line again, with absolute paths, for the unit.

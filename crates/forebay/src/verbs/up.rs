@@ -4,11 +4,13 @@ use control::client::{Client, body};
 use control::wire::{LogRow, ServingRow};
 use deploy::AtStop;
 use http::Method;
+use net::sockets::Sockets;
 
 use super::deploy::Source;
 use crate::args::{EnvFlag, Global, UpArgs, WaitFlag};
-use crate::node::Node;
+use crate::node::{Control, Node};
 use crate::output::{self, Done};
+use crate::upgrade::Upgrades;
 
 pub(super) async fn run(global: &Global, args: UpArgs) -> Done {
     let source = Source::read(&args.folder, super::data_dir(global)?.path())?;
@@ -18,7 +20,9 @@ pub(super) async fn run(global: &Global, args: UpArgs) -> Done {
         deploy(global, &client, source).await?;
         return follow_log(client, global.json, None).await;
     }
-    let node = Node::start(crate::node::settings::load(global, &args.listen)?).await?;
+    let upgrades = Upgrades::never("`forebay up` is not upgraded in its place: run `forebay node`")?;
+    let control = Control::new(upgrades, Sockets::default())?;
+    let node = Node::start(crate::node::settings::load(global, &args.listen)?, control).await?;
     node.print_ports();
     let client = super::client(global)?;
     let app = source.app().to_string();

@@ -9,7 +9,13 @@ use router::AccessRecord;
 
 /// The line, without its end.
 pub(crate) fn line(record: &AccessRecord) -> String {
-    let mut line = format!("{} - - [{}] \"", record.client.ip().to_canonical(), time(record));
+    let mut line = format!("{} - ", record.client.ip().to_canonical());
+    match record.agent.as_ref().and_then(|agent| agent.user.as_ref()) {
+        Some(user) => escape(&mut line, user.as_bytes()),
+        None => line.push('-'),
+    }
+    // Writing into a String cannot fail.
+    write!(line, " [{}] \"", time(record)).unwrap_or_default();
     match &record.method {
         Some(method) => {
             escape(&mut line, method.as_str().as_bytes());
@@ -20,7 +26,6 @@ pub(crate) fn line(record: &AccessRecord) -> String {
         None => line.push('-'),
     }
     let bytes = if record.reply_bytes == 0 { "-".to_string() } else { record.reply_bytes.to_string() };
-    // Writing into a String cannot fail.
     write!(line, "\" {} {bytes}", record.status).unwrap_or_default();
     let agent = record.agent.as_deref();
     quoted(&mut line, agent.and_then(|agent| agent.referer.as_ref()));

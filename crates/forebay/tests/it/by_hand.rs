@@ -92,6 +92,38 @@ fn an_application_is_degraded_by_hand_is_told_so_and_stays_so_through_a_crash() 
 }
 
 #[test]
+fn an_application_in_maintenance_answers_by_itself_through_a_crash_and_a_route_alone_can_be() {
+    let mut node = Node::start();
+    let manifest = "schema = 1\napp = \"echo\"\n[processes.web]\ncommand = \"python3 echo.py\"\n[[routes]]\nprocess = \"web\"\n\
+         [[routes]]\npath_prefix = \"/admin\"\nprocess = \"web\"\n";
+    node.home.write("echo/echo.py", ECHO);
+    let folder = node.home.write("echo/forebay.toml", manifest);
+    node.home.forebay(&["deploy".as_ref(), folder.parent().unwrap().as_os_str()]).ok();
+    node.ready("web", 1);
+    node.home.forebay(&["maintenance", "on", "other"]).failed(3, "no_such_app");
+    let on = ["maintenance", "on", "echo", "--for", "10m", "--message", "back at noon", "--why", "a migration"];
+    node.home.forebay(&on).ok().says(&["maintenance of echo/production"]);
+    let reply = node.get("/admin");
+    assert_eq!((reply.status, reply.body.as_str()), (503, "back at noon\n"));
+    node.kill();
+    node.start_again();
+    assert_eq!(
+        eventually("it serves again", || Some(node.get("/")).filter(|reply| reply.status == 503)).body,
+        "back at noon\n"
+    );
+    let row = items(node.home.forebay(&["maintenance", "ls", "--json"])).remove(0);
+    assert_eq!((&row["of"]["app"], &row["retry_after_s"]), (&json!({"app": "echo", "env": "production"}), &json!(600)));
+    let routes = items(node.home.forebay(&["routes", "--json"]));
+    assert!(routes.iter().all(|route| route["maintenance"] == true), "{routes:?}");
+    node.home.forebay(&["maintenance", "off", "echo"]).ok();
+    node.home.forebay(&["maintenance", "on", "echo/production/admin"]).ok();
+    assert_eq!((node.get("/").status, node.get("/admin").status), (200, 503));
+    node.home.forebay(&["maintenance", "off", "echo/production/admin"]).ok();
+    assert_eq!(node.get("/admin").status, 200);
+    node.home.forebay(&["maintenance", "off", "echo"]).failed(3, "no_such_override");
+}
+
+#[test]
 fn a_fault_is_added_met_listed_and_removed() {
     let router = Alone::in_front_of(&[alone::endpoint("ok")], &[]);
     router.home.forebay(&["fault", "add", "/shop", "--reset"]).failed(3, "no_such_route").says(&["| /"]);

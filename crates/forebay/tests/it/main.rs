@@ -1,6 +1,7 @@
 //! The node from outside, as somebody has it who types commands and sends requests: what the README promises, run against
 //! the real binary, real processes and `examples/shop`.
 
+mod acme;
 mod backlog;
 mod bad_input;
 mod beanstalkd;
@@ -9,6 +10,7 @@ mod crash;
 mod dependencies;
 mod first_steps;
 mod metrics;
+mod ocsp;
 mod output;
 mod planes;
 mod procfile;
@@ -27,4 +29,6 @@ mod signals;
 mod tls;
 mod traffic;
 mod traffic_alone;
+mod upgrade;
+mod upgrade_node;
 mod upstreams;

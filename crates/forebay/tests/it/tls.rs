@@ -26,6 +26,11 @@ impl Authority {
         Authority(issuer)
     }
 
+    /// Its key.
+    pub(crate) fn key(&self) -> String {
+        self.0.key().serialize_pem()
+    }
+
     /// A certificate for `shop.example` and `localhost`: `NAME.pem` and `NAME.key`.
     pub(crate) fn issue(&self, home: &Home, name: &str) {
         let key = KeyPair::generate().unwrap();

@@ -8,7 +8,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use stdx::clock::Wall;
+
 use super::TlsError;
+use super::facts::{self, Facts, Validity};
+use super::ocsp::{self, Staple};
 
 /// A chain and its key, and the names that it is for.
 #[derive(Clone, Debug)]
@@ -16,6 +20,9 @@ pub struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
     /// Lower case, `*.` first where it is for all hosts of a domain.
     names: Vec<String>,
+    facts: Facts,
+    /// When its OCSP response may be believed no longer, in seconds since 1970.
+    pub(super) staple_until_s: Option<u64>,
 }
 
 /// Where a certificate lies on disk.
@@ -27,17 +34,18 @@ pub struct Files {
     pub key: PathBuf,
 }
 
-/// How two files looked at one moment: another content has another stamp.
+/// How files looked at one moment: another content has another stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp([Option<(u64, u64, i64, i64)>; 2]);
+pub struct Stamp(Vec<Option<(u64, u64, i64, i64)>>);
 
 impl Stamp {
-    pub(super) fn of(paths: [&Path; 2]) -> Stamp {
+    pub(super) fn of(paths: &[&Path]) -> Stamp {
         use std::os::unix::fs::MetadataExt;
-        Stamp(paths.map(|path| {
+        let look = |path: &&Path| {
             let meta = std::fs::metadata(path).ok()?;
             Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
-        }))
+        };
+        Stamp(paths.iter().map(look).collect())
     }
 }
 
@@ -45,16 +53,29 @@ impl Files {
     /// How they look now.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        Stamp::of([&self.chain, &self.key])
+        Stamp::of(&[&self.chain, &self.key, &ocsp::beside(&self.chain)])
     }
 
-    /// Reads both.
+    /// Reads both, and the OCSP response beside them. One that cannot be used is left out: no staple is better than a wrong
+    /// one.
     ///
     /// # Errors
     /// When a file cannot be read or the two do not make a certificate.
-    pub fn load(&self) -> Result<Certificate, TlsError> {
+    pub fn load(&self, now: Wall) -> Result<Certificate, TlsError> {
         let what = self.chain.display().to_string();
-        Certificate::from_pem(&what, &read(&self.chain)?, &read(&self.key)?)
+        let certificate = Certificate::from_pem(&what, &read(&self.chain)?, &read(&self.key)?)?;
+        let path = ocsp::beside(&self.chain);
+        let (certificate, why) = match ocsp::read(&path, now) {
+            Ok(None) => (certificate, None),
+            Ok(Some(staple)) => (certificate.with_staple(staple), None),
+            Err(why) => (certificate, Some(why)),
+        };
+        if let Some(why) = &why {
+            tracing::warn!(path = %path.display(), %why, "the OCSP response is not sent along");
+        } else if certificate.must_staple() && certificate.staple_until_s.is_none() {
+            tracing::warn!(path = %path.display(), "clients may refuse a certificate that wants an OCSP response: there is none");
+        }
+        Ok(certificate)
     }
 }
 
@@ -70,9 +91,49 @@ impl Certificate {
         if names.is_empty() {
             return Err(TlsError::Nameless(what.to_string()));
         }
+        let facts = chain.first().and_then(|leaf| facts::of(leaf));
+        let facts = facts.ok_or_else(|| TlsError::Timeless(what.to_string()))?;
         let key = CertifiedKey::from_der(chain, key, &provider())
             .map_err(|source| TlsError::Key { what: what.to_string(), source })?;
-        Ok(Certificate { key: Arc::new(key), names })
+        Ok(Certificate { key: Arc::new(key), names, facts, staple_until_s: None })
+    }
+
+    fn with_staple(self, staple: Staple) -> Certificate {
+        let mut key = CertifiedKey::clone(&self.key);
+        key.ocsp = Some(staple.response);
+        // One without an end is good until there is another.
+        Certificate { key: Arc::new(key), staple_until_s: Some(staple.until_s.unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// Whether it is for this host, by its own name or that of its domain.
+    #[must_use]
+    pub fn is_for(&self, host: &str) -> bool {
+        let of_domain = |name: &str| Some(name.strip_prefix("*.")? == host.split_once('.')?.1);
+        self.names.iter().any(|name| name == host || of_domain(name) == Some(true))
+    }
+
+    /// When it is good.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        self.facts.validity
+    }
+
+    /// What its authority calls it (RFC 9773, 4.1): the name of the authority's key, and the serial number.
+    #[must_use]
+    pub fn issued_as(&self) -> Option<(&[u8], &[u8])> {
+        Some((self.facts.authority_key.as_deref()?, &self.facts.serial))
+    }
+
+    /// Whether clients may refuse it without an OCSP response.
+    #[must_use]
+    pub fn must_staple(&self) -> bool {
+        self.facts.must_staple
+    }
+
+    /// Whether an OCSP response goes out with it.
+    #[must_use]
+    pub fn is_stapled(&self) -> bool {
+        self.key.ocsp.is_some()
     }
 
     /// The names that it is for.
@@ -90,7 +151,7 @@ pub(super) fn chain_from_pem(what: &str, pem: &[u8]) -> Result<Vec<CertificateDe
     if chain.is_empty() { Err(malformed("no section of that kind".into())) } else { Ok(chain) }
 }
 
-fn key_from_pem(what: &str, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(super) fn key_from_pem(what: &str, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
     let malformed = |reason: rustls::pki_types::pem::Error| TlsError::Pem {
         what: what.to_string(),
         wanted: "private key",

@@ -155,6 +155,16 @@ impl Connector {
         Ok(true)
     }
 
+    /// Makes the handshake on a connection to the host `name`, which the certificate must be for, and offers HTTP/1.1 alone.
+    ///
+    /// # Errors
+    /// When the other side goes away, its certificate is not good, or there is no such name.
+    pub async fn connect_to(&self, name: &str, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(name.to_string()).map_err(io::Error::other)?;
+        let config = Arc::clone(&self.loaded.load().http1);
+        Ok(TlsConnector::from(config).connect(name, tcp).await?.into())
+    }
+
     /// Makes the handshake on a connection to `addr`. `only_http1`: nothing else is offered, where HTTP/1.1 is at all.
     ///
     /// # Errors
@@ -175,8 +185,8 @@ impl Connector {
 }
 
 fn stamps(written: &ConnectConfig) -> Vec<Stamp> {
-    let ca = written.ca.iter().map(|path| Stamp::of([path, path]));
-    let shown = written.certificate.iter().map(|one| Stamp::of([&one.cert, &one.key]));
+    let ca = written.ca.iter().map(|path| Stamp::of(&[path]));
+    let shown = written.certificate.iter().map(|one| Stamp::of(&[&one.cert, &one.key]));
     ca.chain(shown).collect()
 }
 

@@ -2,6 +2,8 @@
 
 use rustls::pki_types::CertificateDer;
 
+use super::der::{OID, SEQUENCE, SET, take};
+
 /// A client as its verified certificate names it. Both texts are printable ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIdentity {
@@ -23,9 +25,6 @@ impl ClientIdentity {
     }
 }
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OID: u8 = 0x06;
 /// Kinds of strings whose bytes are text: UTF8String, PrintableString, IA5String.
 const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];
 
@@ -71,22 +70,6 @@ fn attribute(der: &[u8]) -> Option<String> {
     let name = NAMES.iter().find(|(known, _)| *known == oid).map_or_else(|| dotted(oid), |(_, name)| (*name).into());
     let text = if TEXTS.contains(&kind) { escaped(text) } else { format!("#{}", hex(value)) };
     Some(format!("{name}={text}"))
-}
-
-/// One element: its tag, its content, what follows it.
-fn take(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x83 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
 }
 
 /// Text as a value of RFC 4514: what has a meaning there is escaped, and all that is not printable ASCII.

@@ -1,18 +1,24 @@
 //! TLS 1.2 and 1.3, with rustls and aws-lc-rs. For listeners: certificates by name, exchanged while running; ALPN; client
-//! certificates. Towards others: whom they are believed by, what they are shown.
+//! certificates; OCSP responses; an authority's challenges. Towards others: whom they are believed by, what they are shown.
 
 mod anyone;
 mod certificate;
 mod certificates;
+mod challenge;
 mod connect;
+mod der;
+mod facts;
 mod identity;
+mod ocsp;
 mod server;
 mod socket;
 mod store;
 
 pub use certificate::{Certificate, Files, Stamp};
 pub use certificates::{CertificateConfig, Certificates};
+pub use challenge::TlsChallenges;
 pub use connect::{Alpn, ConnectConfig, Connector, Verify};
+pub use facts::Validity;
 pub use identity::ClientIdentity;
 pub use server::{ClientAuth, ServerSettings, server_config};
 pub use socket::TlsSocket;
@@ -55,6 +61,9 @@ pub enum TlsError {
     /// A certificate names no host.
     #[error("the certificate of {0} names no host: it needs a DNS name in subjectAltName")]
     Nameless(String),
+    /// A certificate has no time, or one that nobody can read.
+    #[error("the certificate of {0} does not say when it is good")]
+    Timeless(String),
     /// There is nothing to serve with.
     #[error("there is no certificate: what was in use stays in use")]
     Empty,
@@ -78,6 +87,7 @@ impl TlsError {
             TlsError::Pem { .. } => "tls_pem_malformed",
             TlsError::Key { .. } => "tls_key_mismatch",
             TlsError::Nameless(_) => "tls_certificate_nameless",
+            TlsError::Timeless(_) => "tls_certificate_timeless",
             TlsError::Empty => "tls_certificate_missing",
             TlsError::ClientAuth(_) => "tls_client_auth_invalid",
             TlsError::Authority(_) => "tls_authority_invalid",

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
 
@@ -38,6 +38,14 @@ pub enum ClientAuth {
 /// # Errors
 /// When the authorities of clients cannot be used.
 pub fn server_config(store: Arc<CertificateStore>, settings: &ServerSettings) -> Result<Arc<ServerConfig>, TlsError> {
+    resolving(store, settings)
+}
+
+/// As [`server_config`].
+pub(super) fn resolving(
+    certificates: Arc<dyn ResolvesServerCert>,
+    settings: &ServerSettings,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let versions = if settings.tls13_only { &[&TLS13][..] } else { &[&TLS13, &TLS12] };
     let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(versions)
@@ -47,7 +55,7 @@ pub fn server_config(store: Arc<CertificateStore>, settings: &ServerSettings) ->
         ClientAuth::Optional(pem) => builder.with_client_cert_verifier(verifier(pem, true)?),
         ClientAuth::Required(pem) => builder.with_client_cert_verifier(verifier(pem, false)?),
     };
-    let mut config = builder.with_cert_resolver(store);
+    let mut config = builder.with_cert_resolver(certificates);
     config.alpn_protocols.clone_from(&settings.alpn);
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(TlsError::Settings)?;
     Ok(Arc::new(config))

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::{Certificate, Files, TlsError};
+use super::{Certificate, TlsError};
 
 /// What a listener serves with. A handshake takes the certificates of the moment in which it begins.
 pub struct CertificateStore {
@@ -26,10 +26,12 @@ pub enum Strangers {
     First,
 }
 
+#[derive(Default)]
 struct Table {
     by_name: HashMap<String, Arc<CertifiedKey>>,
-    /// For clients that name no host, and for strangers where they are let in.
-    first: Arc<CertifiedKey>,
+    /// For clients that name no host, and for strangers where they are let in. `None` while there are no certificates: then
+    /// nobody is served.
+    first: Option<Arc<CertifiedKey>>,
 }
 
 impl CertificateStore {
@@ -39,14 +41,17 @@ impl CertificateStore {
     /// # Errors
     /// When there are none.
     pub fn new(certificates: &[Certificate]) -> Result<CertificateStore, TlsError> {
-        Ok(CertificateStore { table: ArcSwap::from_pointee(table(certificates)?), strangers: Strangers::Refused })
+        if certificates.is_empty() {
+            return Err(TlsError::Empty);
+        }
+        let store = CertificateStore { table: ArcSwap::default(), strangers: Strangers::Refused };
+        store.put(certificates);
+        Ok(store)
     }
 
-    /// The same for clients that name a host which no certificate is for.
-    #[must_use]
-    pub fn with_strangers(mut self, strangers: Strangers) -> CertificateStore {
-        self.strangers = strangers;
-        self
+    /// A store that gets its certificates later, see [`CertificateStore::put`].
+    pub(super) fn empty(strangers: Strangers) -> CertificateStore {
+        CertificateStore { table: ArcSwap::default(), strangers }
     }
 
     /// Exchanges all certificates at once.
@@ -54,39 +59,35 @@ impl CertificateStore {
     /// # Errors
     /// When there are none: the ones in use stay.
     pub fn replace(&self, certificates: &[Certificate]) -> Result<(), TlsError> {
-        self.table.store(Arc::new(table(certificates)?));
+        if certificates.is_empty() {
+            return Err(TlsError::Empty);
+        }
+        self.put(certificates);
         Ok(())
     }
 
-    /// Reads all files again and exchanges all certificates, or none.
-    ///
-    /// # Errors
-    /// When one cannot be read: the ones in use stay.
-    pub fn reload(&self, files: &[Files]) -> Result<(), TlsError> {
-        let certificates: Result<Vec<Certificate>, TlsError> = files.iter().map(Files::load).collect();
-        self.replace(&certificates?)
+    /// As [`CertificateStore::replace`], and there may be none.
+    pub(super) fn put<'a>(&self, certificates: impl IntoIterator<Item = &'a Certificate>) {
+        let mut table = Table::default();
+        for certificate in certificates {
+            table.first.get_or_insert_with(|| Arc::clone(&certificate.key));
+            for name in certificate.names() {
+                table.by_name.entry(name.clone()).or_insert_with(|| Arc::clone(&certificate.key));
+            }
+        }
+        self.table.store(Arc::new(table));
     }
 
     /// The certificate for a name that a client asked for: its own, else that of its domain, else what strangers get.
     fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let table = self.table.load();
-        let Some(name) = name else { return Some(table.first.clone()) };
+        let Some(name) = name else { return table.first.clone() };
         let name = name.to_ascii_lowercase();
         let of_domain = || table.by_name.get(&format!("*.{}", name.split_once('.')?.1));
         let found = table.by_name.get(&name).or_else(of_domain);
-        found.or_else(|| (self.strangers == Strangers::First).then_some(&table.first)).cloned()
+        let first = table.first.as_ref().filter(|_| self.strangers == Strangers::First);
+        found.or(first).cloned()
     }
-}
-
-fn table(certificates: &[Certificate]) -> Result<Table, TlsError> {
-    let first = certificates.first().ok_or(TlsError::Empty)?.key.clone();
-    let mut by_name = HashMap::new();
-    for certificate in certificates {
-        for name in certificate.names() {
-            by_name.entry(name.clone()).or_insert_with(|| certificate.key.clone());
-        }
-    }
-    Ok(Table { by_name, first })
 }
 
 impl ResolvesServerCert for CertificateStore {

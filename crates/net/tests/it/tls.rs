@@ -3,11 +3,15 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use net::tls::{Certificate, CertificateStore, ClientAuth, Files, ServerSettings, TlsError, server_config};
+use net::tls::{
+    Certificate, CertificateConfig, CertificateStore, Certificates, ClientAuth, ServerSettings, Strangers, TlsError,
+    server_config,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection};
+use stdx::clock::SystemClock;
 
 /// An authority that signs for hosts and clients.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -141,22 +145,53 @@ fn versions_and_protocols() {
 #[test]
 fn certificates_are_exchanged_while_running() {
     let (old, new) = (Authority::new(), Authority::new());
-    let (store, server) = listener(&[old.certificate(&["a.example"])], &ServerSettings::default());
+    let folder = tempfile::tempdir().unwrap();
+    let config = CertificateConfig { cert: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+    let write = |(chain, key): (String, String)| {
+        std::fs::write(&config.cert, chain).unwrap();
+        std::fs::write(&config.key, key).unwrap();
+    };
+    let of =
+        |written: &[CertificateConfig]| Certificates::open(written, None, Strangers::Refused, SystemClock::shared());
+    assert_eq!(of(std::slice::from_ref(&config)).unwrap_err().code(), "tls_file_unreadable");
+    assert!(matches!(of(&[]), Err(TlsError::Empty)));
+    write(old.issue(&["a.example"]));
+    let certificates = of(std::slice::from_ref(&config)).unwrap();
+    let server = server_config(certificates.store(), &ServerSettings::default()).unwrap();
     assert!(talk(&server, new.client(None, &[]), "a.example").is_err());
     let (chain, key) = new.issue(&["a.example"]);
-    let folder = tempfile::tempdir().unwrap();
-    let files = [Files { chain: folder.path().join("chain.pem"), key: folder.path().join("key.pem") }];
-    let missing = store.reload(&files).unwrap_err();
-    assert_eq!(missing.code(), "tls_file_unreadable");
-    std::fs::write(&files[0].chain, chain).unwrap();
-    std::fs::write(&files[0].key, "half a key").unwrap();
-    assert_eq!(store.reload(&files).unwrap_err().code(), "tls_pem_malformed");
-    assert!(matches!(store.replace(&[]), Err(TlsError::Empty)));
+    write((chain.clone(), "half a key".into()));
+    assert_eq!(certificates.refresh().unwrap_err().code(), "tls_pem_malformed");
+    assert!(!certificates.refresh().unwrap(), "it is said once");
+    assert!(matches!(certificates.replace(&[]), Err(TlsError::Empty)));
     assert!(talk(&server, old.client(None, &[]), "a.example").is_ok(), "what was in use stays in use");
-    std::fs::write(&files[0].key, key).unwrap();
-    store.reload(&files).unwrap();
+    write((chain, key));
+    assert!(certificates.refresh().unwrap());
     assert!(talk(&server, new.client(None, &[]), "a.example").is_ok());
     assert!(talk(&server, old.client(None, &[]), "a.example").is_err());
+}
+
+#[test]
+fn certificates_that_somebody_obtains_stand_behind_those_of_files() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let open = |written: &[CertificateConfig]| {
+        Certificates::open(written, Some(Vec::new()), Strangers::Refused, SystemClock::shared()).unwrap()
+    };
+    let certificates = open(&[]);
+    let server = server_config(certificates.store(), &ServerSettings::default()).unwrap();
+    assert!(talk(&server, authority.client(None, &[]), "a.example").is_err(), "there is none yet");
+    certificates.obtained(vec![authority.certificate(&["a.example"])]);
+    assert!(talk(&server, authority.client(None, &[]), "a.example").is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let config = CertificateConfig { cert: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+    let (chain, key) = other.issue(&["a.example"]);
+    std::fs::write(&config.cert, chain).unwrap();
+    std::fs::write(&config.key, key).unwrap();
+    let certificates = open(&[config]);
+    certificates.obtained(vec![authority.certificate(&["a.example"]), authority.certificate(&["b.example"])]);
+    let server = server_config(certificates.store(), &ServerSettings::default()).unwrap();
+    assert!(talk(&server, other.client(None, &[]), "a.example").is_ok());
+    assert!(talk(&server, authority.client(None, &[]), "b.example").is_ok());
 }
 
 #[test]

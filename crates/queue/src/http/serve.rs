@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use control::error::{ApiError, Kind};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use net::sockets::Sockets;
 use stdx::base64;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -21,6 +22,7 @@ use tower::ServiceExt;
 use super::asked::Peer;
 use super::{Api, Scoping, routes};
 use crate::event::TokenSource;
+use crate::handle::HTTP;
 use crate::handle::Handle;
 use crate::names::Namespace;
 
@@ -128,11 +130,12 @@ fn is_of_this_machine(host: &HeaderValue) -> bool {
 }
 
 /// Accepts until `stop` turns true.
-pub(crate) async fn accept(door: Rc<Door>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn accept(door: Rc<Door>, listener: TcpListener, sockets: Sockets, mut stop: watch::Receiver<bool>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
+        Ok(listener) => Arc::new(listener),
         Err(cause) => return tracing::error!(%cause, "the queue's HTTP door cannot be watched"),
     };
+    sockets.keep(HTTP, &listener);
     while !*stop.borrow() {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

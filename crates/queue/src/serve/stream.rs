@@ -1,12 +1,17 @@
 //! A listening socket and a connection, whichever family they are of.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use net::tls::TlsSocket;
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
+
+/// What addresses are listened on for.
+pub(crate) const PLAIN: &str = "queue";
+pub(crate) const TLS: &str = "queue-tls";
 
 /// A listening, non-blocking socket before an event loop has it.
 #[derive(Debug)]
@@ -46,9 +51,19 @@ pub(crate) enum Stream {
     Tls(Box<TlsSocket>),
 }
 
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener) => listener.as_fd(),
+            Listener::Tls(TlsListener { socket, .. }) => socket.as_fd(),
+        }
+    }
+}
+
 impl Listener {
     /// Listens on a unix socket. One that nobody answers on is left over and replaced; any other file is not touched.
-    pub(crate) fn bind_unix(path: &Path) -> io::Result<Listener> {
+    pub(crate) fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
         match std::fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket lies there"));
@@ -61,7 +76,16 @@ impl Listener {
         }
         let listener = std::os::unix::net::UnixListener::bind(path)?;
         listener.set_nonblocking(true)?;
-        Ok(Listener::Unix(listener))
+        Ok(listener)
+    }
+
+    /// What it is for, as the next process knows it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Listener::Tcp(_) => PLAIN,
+            Listener::Unix(_) => "queue-unix",
+            Listener::Tls(_) => TLS,
+        }
     }
 
     /// A second handle of the same socket.

@@ -15,6 +15,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use control::wire::{AlertRow, QueueRow};
+use net::sockets::Sockets;
 use stdx::clock::SharedClock;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
@@ -46,6 +47,7 @@ pub struct Work {
 struct Parts {
     queue: Handle,
     listeners: Vec<TcpListener>,
+    sockets: Sockets,
     tokens: Arc<dyn TokenSource>,
     sink: Arc<dyn JobSink>,
     clock: SharedClock,
@@ -57,13 +59,13 @@ struct Parts {
 pub(crate) fn start(
     queue: Handle,
     config: &Config,
-    listeners: Vec<TcpListener>,
+    (listeners, sockets): (Vec<TcpListener>, Sockets),
     tokens: Arc<dyn TokenSource>,
     sink: Arc<dyn JobSink>,
     clock: SharedClock,
 ) -> io::Result<Side> {
     let (connections_max, input_bytes_max) = (config.http_connections_max, config.http_input_bytes_max);
-    let side = Side::start(Parts { queue, listeners, tokens, sink, clock, connections_max, input_bytes_max })?;
+    let side = Side::start(Parts { queue, listeners, sockets, tokens, sink, clock, connections_max, input_bytes_max })?;
     let work = of_node(config);
     if work != Work::default() {
         side.employ(Namespace::SHARED, work);
@@ -158,13 +160,13 @@ fn run(
         Ok(runtime) => runtime,
         Err(cause) => return tracing::error!(%cause, "the queue's second thread has no event loop"),
     };
-    let Parts { queue, listeners, tokens, sink, clock, connections_max, input_bytes_max } = parts;
+    let Parts { queue, listeners, sockets, tokens, sink, clock, connections_max, input_bytes_max } = parts;
     let local = LocalSet::new();
     let mut tasks = JoinSet::new();
     runtime.block_on(local.run_until(async {
         let door = Rc::new(http::serve::Door::new(queue.clone(), tokens, connections_max, input_bytes_max));
         for listener in listeners {
-            tasks.spawn_local(http::serve::accept(Rc::clone(&door), listener, stop.clone()));
+            tasks.spawn_local(http::serve::accept(Rc::clone(&door), listener, sockets.clone(), stop.clone()));
         }
         let crons = crons::Crons::new(queue.clone(), clock.clone());
         tasks.spawn_local(crons.clone().run(stop.clone()));

@@ -34,7 +34,12 @@ impl SetClock {
 }
 
 fn start(folder: &std::path::Path, clock: &Arc<SetClock>) -> queue::Handle {
-    let deps = Deps { clock: Arc::clone(clock) as SharedClock, tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
+    let deps = Deps {
+        clock: Arc::clone(clock) as SharedClock,
+        tokens: Arc::new(NoTokens),
+        sink: Arc::new(NoSink),
+        sockets: Default::default(),
+    };
     queue::start(config(), folder.join("queue"), deps).unwrap()
 }
 

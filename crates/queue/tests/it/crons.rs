@@ -67,7 +67,12 @@ fn start(folder: &std::path::Path, clock: &FakeClock) -> Handle {
 }
 
 fn start_with(folder: &std::path::Path, clock: &FakeClock, tube: TubeConfig) -> Handle {
-    let deps = Deps { clock: Arc::new(clock.clone()), tokens: Arc::new(NoTokens), sink: Arc::new(NoSink) };
+    let deps = Deps {
+        clock: Arc::new(clock.clone()),
+        tokens: Arc::new(NoTokens),
+        sink: Arc::new(NoSink),
+        sockets: Default::default(),
+    };
     queue::start_on(Disk, Config { tube, ..config() }, folder.join("queue"), deps).unwrap()
 }
 

@@ -37,6 +37,12 @@ pub enum What {
     CacheShared,
     /// The route's cache had no answer to it.
     CacheMiss(&'static str),
+    /// Its page went out without this fragment.
+    FragmentDropped(Box<str>, Unfit),
+    /// An older copy stands for this fragment in its page.
+    FragmentStale(Box<str>),
+    /// It is a fragment, and its page went out without it.
+    FragmentLate(esi::Why),
     /// It waited so long for a place among those under way.
     Waited(Duration),
     /// The next try met a fault that was set by hand.
@@ -45,7 +51,7 @@ pub enum What {
 
 impl What {
     /// The words of all.
-    pub const WORDS: [&str; 11] = [
+    pub const WORDS: [&str; 14] = [
         "budget_denied",
         "breaker_probe",
         "waited",
@@ -57,6 +63,9 @@ impl What {
         "cache_stale",
         "cache_shared",
         "cache_miss",
+        "fragment_dropped",
+        "fragment_stale",
+        "fragment_late",
     ];
 
     /// A stable word for machines.
@@ -78,7 +87,40 @@ impl What {
             What::CacheStale => 8,
             What::CacheShared => 9,
             What::CacheMiss(_) => 10,
+            What::FragmentDropped(..) => 11,
+            What::FragmentStale(_) => 12,
+            What::FragmentLate(_) => 13,
         }
+    }
+}
+
+/// Why a page has none of a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// The rest of the page was ready.
+    Slower,
+    /// It had been waited for as long as allowed.
+    Over,
+    /// It could not be fetched, nor its `alt`.
+    Failed,
+    /// It may not be asked for.
+    Refused,
+    /// The page has too many.
+    TooMany,
+    /// The page has become too long.
+    TooLong,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unfit::Slower => "the rest of its page was ready",
+            Unfit::Over => "it took longer than its longest wait",
+            Unfit::Failed => "it could not be fetched",
+            Unfit::Refused => "no route names its host, or it is within itself",
+            Unfit::TooMany => "the page has too many",
+            Unfit::TooLong => "the page has become too long",
+        })
     }
 }
 
@@ -90,6 +132,9 @@ impl fmt::Display for What {
             What::CacheStale => f.write_str("the cache answered, with what was fresh no more"),
             What::CacheShared => f.write_str("it shared a fetch that another request had begun"),
             What::CacheMiss(why) => write!(f, "the cache had no answer: {why}"),
+            What::FragmentDropped(src, why) => write!(f, "fragment {src} dropped: {why}"),
+            What::FragmentStale(src) => write!(f, "an older copy of the fragment {src} was given"),
+            What::FragmentLate(why) => why.fmt(f),
             What::Fallback => f.write_str("the route's fallback is asked instead"),
             What::Waited(time) => write!(f, "it waited {} ms for its turn", time.as_millis()),
             What::BudgetDenied(kind) => write!(f, "no {}: the upstream's budget for more tries is spent", kind.word()),

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 use stdx::clock::Wall;
 use stdx::trace::TraceContext;
 
-pub use self::event::{Event, Strike, StrikeEnd, What};
+pub use self::event::{Event, Strike, StrikeEnd, Unfit, What};
 pub use self::ring::{AccessRing, AccessSink, BoundedRing, Discard};
 pub use self::tried::{Outcome, Try, TryKind};
 pub use crate::snapshot::{RouteFacts, TargetFacts};
@@ -68,6 +68,8 @@ pub struct AccessRecord {
 /// What a request says of who sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agent {
+    /// The user of its route whose name and password it came with.
+    pub user: Option<HeaderValue>,
     /// `Referer`.
     pub referer: Option<HeaderValue>,
     /// `User-Agent`.

@@ -70,6 +70,7 @@ fn told(error: OverrideError) -> ApiError {
         OverrideError::NoSuchOverride(_) => (Kind::NotFound, "no_such_override"),
         OverrideError::Malformed(_) => (Kind::Usage, "override_malformed"),
         OverrideError::TooMany => (Kind::Policy, "overrides_too_many"),
+        OverrideError::Sealed => (Kind::Conflict, "upgrade_under_way"),
         OverrideError::NotSaved(_) => (Kind::Failed, "overrides_not_saved"),
     };
     let told = ApiError::new(kind, code, error.to_string());
@@ -78,6 +79,7 @@ fn told(error: OverrideError) -> ApiError {
             told.details(known.into_iter().take(NAMES_MAX).collect()).hint("name a route as above")
         }
         OverrideError::NoSuchOverride(_) => told.hint("`forebay breaker log` tells what became of it"),
+        OverrideError::Sealed => told.hint("try again in a moment: the new process will take it"),
         OverrideError::NotSaved(_) => told.hint("nothing was changed; see to the disk of the data folder"),
         _ => told,
     }

@@ -7,6 +7,7 @@
 //! GET    /v1/router/audit                                               -> Listing<AuditRow>
 //! GET    /v1/router/routes                                              -> Listing<RouteRow>
 //! GET    /v1/router/upstreams                                           -> Listing<EndpointRow>
+//! GET    /v1/router/certificates                                        -> Listing<CertificateRow>
 //! POST   /v1/router/purge               PurgeRequest                    -> PurgeReport
 //! ```
 
@@ -26,6 +27,7 @@ pub fn routes(handle: Handle) -> Router {
         .route("/v1/router/overrides/{id}", delete(by_hand::clear))
         .route("/v1/router/routes", get(live::routes))
         .route("/v1/router/upstreams", get(live::upstreams))
+        .route("/v1/router/certificates", get(live::certificates))
         .route("/v1/router/audit", get(by_hand::audit))
         .route("/v1/router/purge", post(purge::purge))
         .with_state(handle)

@@ -74,7 +74,7 @@ impl Waiting {
 }
 
 /// The same fields, in memory of their own: they outlive the buffer that a head was read into.
-pub(super) fn copied(headers: &HeaderMap) -> HeaderMap {
+pub(crate) fn copied(headers: &HeaderMap) -> HeaderMap {
     let mut copy = HeaderMap::with_capacity(headers.keys_len());
     for (name, value) in headers {
         if let Some(value) = own(value) {

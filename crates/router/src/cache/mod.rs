@@ -17,6 +17,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, Method};
 use http_cache::{CacheStatus, Conditions, Decision, Forwarded, Hit, Key, Policy, Response, UnixMs};
 
+pub(crate) use self::asking::copied;
 pub(crate) use self::content::{Cached, CachedContent, CutOff};
 pub(crate) use self::driven::Cache;
 pub(crate) use self::purge::PurgeError;
@@ -94,6 +95,11 @@ pub(crate) async fn run(
             // Both were looked for under one lock.
             (Decision::Fresh(_) | Decision::StaleWhileRevalidate(..), None) => return asked.alone(BYPASS).await,
         };
+        if let Some(slot) = &asked.exchange.fragment
+            && let Some((found, _)) = cache.stale(&asked.asking, asked.outbound.headers(), &asked.key, now)
+        {
+            slot.offer(&found.stored, found.chunks);
+        }
         match share::fetched(&mut asked, conditions, why.token()).await {
             share::Outcome::Given(reply) => return Ok(*reply),
             share::Outcome::Failed(failure) => return asked.stale_or(failure),

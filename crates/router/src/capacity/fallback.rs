@@ -41,6 +41,12 @@ impl Fallback {
 }
 
 impl Page {
+    /// A page that says no more than this.
+    pub(crate) fn said(text: &str) -> Page {
+        let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+        Page { status: None, content_type, text: Bytes::from(format!("{text}\n")) }
+    }
+
     /// The page in place of an error with this status: its own status, its fields and its content.
     pub(crate) fn reply(self, instead_of: StatusCode, headers: &mut HeaderMap) -> (StatusCode, Bytes) {
         headers.insert(header::CONTENT_TYPE, self.content_type);

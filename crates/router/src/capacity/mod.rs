@@ -257,6 +257,10 @@ pub(crate) fn may_be_replaced(failure: Failure) -> bool {
         | Failure::ReadOnly
         | Failure::Insecure
         | Failure::NotForThem
+        | Failure::NoPassword
+        | Failure::WrongPassword
+        | Failure::PasswordsBusy
+        | Failure::Maintenance { .. }
         | Failure::Elsewhere(_)
         | Failure::Content(_)
         | Failure::Key(_)

@@ -1,12 +1,14 @@
 //! What the router can be told: `[router]` of `node.toml`, `router.toml`, and the routes of a manifest.
 
 mod balance;
+mod basic_auth;
 mod breaker;
 mod cache;
 mod check;
 mod compress;
 mod dns;
 mod fallback;
+mod fragments;
 mod hedge;
 mod http2;
 mod https;
@@ -29,12 +31,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use balance::{BalanceConfig, BalanceMethod, EjectionConfig};
+pub use basic_auth::{BasicAuthConfig, USERS_MAX, User};
 pub use breaker::BreakerConfig;
 pub use cache::{CacheConfig, CookieCaching};
 pub use check::CheckConfig;
 pub use compress::{CompressConfig, ContentCoding};
 pub use dns::DnsConfig;
 pub use fallback::{DegradeConfig, FallbackConfig};
+pub use fragments::FragmentsConfig;
 pub use hedge::HedgeConfig;
 pub use http2::Http2Config;
 pub use https::HttpsConfig;
@@ -46,7 +50,7 @@ pub use policy::RoutePolicy;
 pub use rate::{KeyError, RateConfig, RequestKey};
 pub use retry::RetryConfig;
 pub use rotation::RotationConfig;
-pub use tls::{CertificateConfig, ClientCertificate, TlsConfig, TlsVersion};
+pub use tls::{AcmeConfig, CertificateConfig, ClientCertificate, TlsConfig, TlsVersion};
 pub(crate) use treatment::editable;
 pub use treatment::{ClientsConfig, FieldEdits, RedirectConfig, RewriteConfig, TreatmentFault};
 pub use upstream::{BudgetConfig, Protocol, UpstreamPolicy};
@@ -141,8 +145,15 @@ pub struct Config {
     pub cache_waiters_max: u32,
     /// Bytes of answers on their way into the cache, all together; beyond it they are passed on and not kept.
     pub cache_arriving_bytes_max: u64,
+    /// Passwords of users that are compared with their hashes at once, each on a thread of its own.
+    #[schemars(range(min = 1, max = 64))]
+    pub password_checks_max: u16,
+    /// Requests that wait for that; beyond it 503.
+    pub password_waits_max: u16,
     /// Replies that are compressed at once, each of which takes up to 1 MiB; beyond it they go out as they are.
     pub compressions_max: u32,
+    /// Bytes of fragments in pages that are on their way, all together; beyond it fragments are left out.
+    pub fragments_bytes_max: u64,
     /// Tries that a hedge has overtaken and that a worker lets come to their end, because that keeps their connection; beyond
     /// it they are cut.
     pub overtaken_max: u16,
@@ -155,6 +166,13 @@ pub struct Config {
     /// Time for requests in flight to finish when the router drains.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub drain_timeout_ms: u32,
+    /// Time for the new process of an upgrade, first to check its configuration and then to serve; beyond it it is ended and
+    /// the old one goes on.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub upgrade_timeout_ms: u32,
+    /// Time for requests in flight to finish when a node upgrades in its place; new connections wait meanwhile.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub upgrade_drain_ms: u32,
 }
 
 impl Default for Config {
@@ -192,11 +210,16 @@ impl Default for Config {
             cache_fetches_max: 1_024,
             cache_waiters_max: 4_096,
             cache_arriving_bytes_max: 16 << 20,
+            password_checks_max: 2,
+            password_waits_max: 64,
             compressions_max: 64,
+            fragments_bytes_max: 32 << 20,
             overtaken_max: 256,
             held_max: 1_000,
             drain_idle_ms: 500,
             drain_timeout_ms: 30_000,
+            upgrade_timeout_ms: 30_000,
+            upgrade_drain_ms: 5_000,
         }
     }
 }

@@ -8,8 +8,8 @@ use super::idempotency::IdempotencyConfig;
 use super::own_writes::OwnWritesConfig;
 use super::retry::RetryConfig;
 use super::{
-    BreakerConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig, FallbackConfig, FieldEdits, HttpsConfig,
-    LimitConfig, PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
+    BasicAuthConfig, BreakerConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig, FallbackConfig,
+    FieldEdits, FragmentsConfig, HttpsConfig, LimitConfig, PriorityConfig, RateConfig, RedirectConfig, RewriteConfig,
 };
 
 /// What a route may say about time and size; the same keys in a manifest and in `router.toml`.
@@ -66,12 +66,18 @@ pub struct RoutePolicy {
     /// Which replies are compressed on their way. Absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<CompressConfig>,
+    /// Whether its pages are put together of fragments. Absent: they go out as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fragments: Option<FragmentsConfig>,
     /// Whether its requests must come with TLS, and how long browsers remember that. Absent: as they like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https: Option<HttpsConfig>,
     /// Who may ask. Absent: everybody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsConfig>,
+    /// Which users may ask. Absent: nobody is asked for a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuthConfig>,
     /// Where its clients are sent instead of asking the application. Absent: nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect: Option<RedirectConfig>,
@@ -107,8 +113,10 @@ impl Default for RoutePolicy {
             fallback: None,
             degrade: None,
             compress: None,
+            fragments: None,
             https: None,
             clients: None,
+            basic_auth: None,
             redirect: None,
             rewrite: None,
             request_headers: None,

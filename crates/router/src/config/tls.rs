@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+pub use acme::AcmeConfig;
 use net::listen::ListenAddr;
 pub use net::tls::CertificateConfig;
 use schemars::JsonSchema;
@@ -17,6 +18,8 @@ pub struct TlsConfig {
     /// counts. The first also serves clients that name no host. Read again on HUP and when a file changes.
     #[schemars(length(max = 1_000))]
     pub certificates: Vec<CertificateConfig>,
+    /// Certificates from an authority, beside those of files. Absent: none.
+    pub acme: Option<AcmeConfig>,
     /// Whether clients that name a host which no certificate is for are refused; otherwise they get the first certificate.
     pub strict_names: bool,
     /// The oldest version that is spoken.
@@ -67,6 +70,7 @@ impl Default for TlsConfig {
         TlsConfig {
             listen: Vec::new(),
             certificates: Vec::new(),
+            acme: None,
             strict_names: false,
             version_min: TlsVersion::default(),
             client_ca: None,

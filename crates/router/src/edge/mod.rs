@@ -2,11 +2,14 @@
 //!
 //! A plain connection of nobody who speaks for others comes past here without waiting for anything.
 
+mod acme;
 mod handle;
 mod https;
+mod rows;
 mod secured;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +17,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use net::proxy_protocol;
-use net::tls::{Certificates, ClientAuth, ClientIdentity, ServerSettings, Strangers, TlsError, server_config};
+use net::tls::{
+    Certificate, Certificates, ClientAuth, ClientIdentity, ServerConfig, ServerSettings, Strangers, TlsError,
+    server_config,
+};
+use stdx::clock::SharedClock;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -23,9 +30,11 @@ use crate::config::{ClientCertificate, Config, TlsVersion};
 use crate::conn::Conn;
 use crate::peers::TrustedPeers;
 use crate::shared::Phase;
+use crate::start_error::StartError;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
+pub(crate) use self::acme::Acme;
 pub(crate) use https::{Https, is_secure, location};
 pub(crate) use net::stream::Stream;
 pub(crate) use secured::Secured;
@@ -44,6 +53,16 @@ pub(crate) enum Speaks {
     Tls,
 }
 
+impl Speaks {
+    /// What a listener of this kind is for, as the next process knows it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Speaks::Plain => "http",
+            Speaks::Tls => "https",
+        }
+    }
+}
+
 /// What the edge needs, the same for all workers.
 #[derive(Debug)]
 pub(crate) struct Edge {
@@ -54,11 +73,13 @@ pub(crate) struct Edge {
     bound: Vec<SocketAddr>,
     /// The port that redirects name.
     pub(crate) https_port: Option<u16>,
+    /// Certificates from an authority.
+    pub(crate) acme: Option<Acme>,
 }
 
 /// The listeners with TLS.
 pub(crate) struct Tls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     pub(crate) certificates: Certificates,
     handshakes: Semaphore,
     timeout: Duration,
@@ -86,10 +107,19 @@ impl Edge {
     ///
     /// # Errors
     /// When certificates or authorities cannot be used.
-    pub(crate) fn open(config: &Config, proxies: TrustedPeers, bound: Vec<SocketAddr>) -> Result<Edge, TlsError> {
-        let tls = if bound.is_empty() { None } else { Some(Tls::open(config)?) };
+    pub(crate) fn open(
+        config: &Config,
+        proxies: TrustedPeers,
+        bound: Vec<SocketAddr>,
+        data: Option<&Path>,
+        clock: &SharedClock,
+    ) -> Result<Edge, StartError> {
+        let acme = if bound.is_empty() { None } else { config.tls.acme.as_ref() };
+        let acme = acme.map(|acme| Acme::open(acme, data)).transpose()?;
+        let kept = acme.as_ref().map(|acme| acme.kept(clock)).transpose()?;
+        let tls = if bound.is_empty() { None } else { Some(Tls::open(config, kept, clock)?) };
         let https_port = config.tls.redirect_port.or(bound.first().map(SocketAddr::port));
-        Ok(Edge { proxies, tls, bound, https_port })
+        Ok(Edge { proxies, tls, bound, https_port, acme })
     }
 
     /// Whether a connection must wait here before its first request.
@@ -99,11 +129,12 @@ impl Edge {
 }
 
 impl Tls {
-    fn open(config: &Config) -> Result<Tls, TlsError> {
+    /// `kept`: what was obtained from an authority before; `None` when none is asked.
+    fn open(config: &Config, kept: Option<Vec<Certificate>>, clock: &SharedClock) -> Result<Tls, TlsError> {
         let http2 = config.http2.enabled;
         let config = &config.tls;
         let strangers = if config.strict_names { Strangers::Refused } else { Strangers::First };
-        let certificates = Certificates::open(&config.certificates, strangers)?;
+        let certificates = Certificates::open(&config.certificates, kept, strangers, Arc::clone(clock))?;
         let authorities = || {
             let path = config.client_ca.clone().unwrap_or_default();
             std::fs::read(&path).map_err(|source| TlsError::Read { path, source })
@@ -119,7 +150,7 @@ impl Tls {
             client_auth,
         };
         Ok(Tls {
-            acceptor: server_config(certificates.store(), &settings)?.into(),
+            config: server_config(certificates.store(), &settings)?,
             certificates,
             handshakes: Semaphore::new(config.handshakes_max as usize),
             timeout: Duration::from_millis(config.handshake_timeout_ms.into()),
@@ -158,6 +189,8 @@ enum Unopened {
     Handshake(#[from] std::io::Error),
     #[error("no TLS is set up")]
     NoTls,
+    #[error("it was an authority's, and has seen what it wanted")]
+    Challenge,
 }
 
 async fn opening(
@@ -182,8 +215,17 @@ async fn opening(
         return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
     }
     let Ok(_permit) = tls.handshakes.acquire().await else { return Err(Unopened::NoTls) };
-    let shake = tls.acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT_BYTES_MAX)));
-    let stream = shake.await?;
+    let challenges = edge.acme.as_ref().map(|acme| &acme.desk.challenges).filter(|challenges| challenges.are_awaited());
+    let stream = match challenges {
+        Some(challenges) => {
+            let accepted = challenges.accept(stream, Arc::clone(&tls.config), UNSENT_BYTES_MAX).await?;
+            accepted.ok_or(Unopened::Challenge)?
+        }
+        None => {
+            let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
+            acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT_BYTES_MAX))).await?
+        }
+    };
     let identity = stream.get_ref().1.peer_certificates().and_then(ClientIdentity::of);
     let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
     let (stream, secured) = (Stream::Tls(Box::new(stream.into())), Some(Rc::new(Secured::new(identity))));

@@ -1,12 +1,17 @@
-//! What is asked on behalf of a request, and told by it: fetches of the cache.
+//! What is asked on behalf of a request, and told by it: fetches of the cache, fragments of its page.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use http::request::Parts;
+
 use super::{Exchange, record};
 use crate::access::{Event, Try, What};
 use crate::capacity::Taken;
+use crate::fields::FieldSet;
+use crate::fragments::{Slot, Vantage};
 use crate::route::Routed;
+use crate::tracing_context::Traced;
 
 /// What a fetch learned that the request which caused it wants to tell.
 #[derive(Debug)]
@@ -31,8 +36,11 @@ impl Exchange {
             has_content: false,
             taken: Taken::default(),
             secure: false,
+            user: None,
             location: None,
             compress: None,
+            fragments: None,
+            fragment: None,
             started,
             deadline: started + routed.policy.deadline,
             route: Some(routed.clone()),
@@ -40,6 +48,18 @@ impl Exchange {
             aside: true,
             traced: self.traced,
         }
+    }
+
+    /// A request for a fragment of a page, in the page's trace and with a record of its own.
+    pub(crate) fn of_fragment(page: &Vantage, head: &Parts, set: FieldSet, slot: Rc<Slot>) -> Exchange {
+        let mut exchange = Exchange::begin(&page.worker, &page.conn, head, set);
+        let context = page.trace.child(&mut page.worker.rng.borrow_mut());
+        exchange.traced = Traced { context, parent: Some(page.trace), link: None };
+        if let Some(record) = &mut exchange.record {
+            (record.trace, record.parent, record.link) = (context, Some(page.trace), None);
+        }
+        exchange.fragment = Some(slot);
+        exchange
     }
 
     /// Whether no client waits for it by itself.

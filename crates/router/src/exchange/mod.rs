@@ -19,6 +19,7 @@ use crate::capacity::Taken;
 use crate::compress::Wish;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
+use crate::fragments::{Page, Slot};
 use crate::idempotency::Hash;
 use crate::own_writes::Need;
 use crate::reply::ReplyFault;
@@ -52,6 +53,12 @@ pub(crate) struct Exchange {
     pub(crate) secure: bool,
     /// How its reply may be compressed, where the route asks for that.
     pub(crate) compress: Option<Box<Wish>>,
+    /// Which of its route's users asks.
+    pub(crate) user: Option<Box<HeaderValue>>,
+    /// How its page is put together, where its route asks for that.
+    pub(crate) fragments: Option<Box<Page>>,
+    /// It is no client's: a page waits for it as one of its fragments.
+    pub(crate) fragment: Option<Rc<Slot>>,
     /// Where its client is sent instead.
     pub(crate) location: Option<Box<HeaderValue>>,
     started: Mono,
@@ -72,7 +79,7 @@ impl Exchange {
         if worker.wants_agents {
             // Copied: a record outlives the buffer that a head was read into.
             let field = |name| HeaderValue::from_bytes(head.headers.get(name)?.as_bytes()).ok();
-            record.agent = Some(Box::new(Agent { referer: field(REFERER), user_agent: field(USER_AGENT) }));
+            record.agent = Some(Box::new(Agent { user: None, referer: field(REFERER), user_agent: field(USER_AGENT) }));
         }
         Exchange {
             worker: Rc::clone(worker),
@@ -83,6 +90,9 @@ impl Exchange {
             taken: Taken::default(),
             secure: false,
             compress: None,
+            user: None,
+            fragments: None,
+            fragment: None,
             location: None,
             started,
             deadline: started,
@@ -169,6 +179,14 @@ impl Exchange {
         self.record.as_ref().map_or(Duration::ZERO, |record| record.held)
     }
 
+    /// One of its route's users asks.
+    pub(crate) fn user_is(&mut self, name: HeaderValue) {
+        if let Some(agent) = self.record.as_mut().and_then(|record| record.agent.as_mut()) {
+            agent.user = Some(name.clone());
+        }
+        self.user = Some(Box::new(name));
+    }
+
     /// Notes time spent waiting for an endpoint.
     pub(crate) fn add_held(&mut self, time: Duration) {
         if let Some(record) = &mut self.record {
@@ -205,6 +223,11 @@ impl Exchange {
     /// What is done with its replies, where the route wants something done.
     pub(crate) fn treatment(&self) -> Option<&Treatment> {
         self.route.as_ref()?.policy.treatment.as_deref()
+    }
+
+    /// Whether what its route gives may have fragments.
+    pub(crate) fn may_nest(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.policy.fragments.is_some())
     }
 
     /// Content of the reply went out.

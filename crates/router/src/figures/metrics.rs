@@ -32,6 +32,7 @@ impl Handle {
         self.of_upstreams(page);
         self.of_upstream_limits(page);
         self.of_dependencies(page);
+        self.of_certificates(page);
     }
 
     fn whole(&self, page: &mut Exposition, beyond: usize) {

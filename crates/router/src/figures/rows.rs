@@ -32,6 +32,7 @@ impl Handle {
                 retries: figures.retries(),
                 hedges: figures.hedges(),
                 events: counted(figures.events()),
+                maintenance: route.state.worked.rule().is_some(),
                 breaker: breaker(route, now).into(),
                 breaker_by_hand: by_hand(route, now).map(Into::into),
                 limiter: limiter(route),

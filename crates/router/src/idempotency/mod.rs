@@ -1,16 +1,18 @@
 //! `Idempotency-Key`: one request, however often it is sent, and one answer to all (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! `key` tells requests apart, `book` decides who is first, `journal` keeps answers on disk, `record` is their form there.
+//! `key` tells requests apart, `book` decides who is first, `journal` keeps answers on disk, `record` is their form there,
+//! `gate` leaves them to the process before this one while that has some under way.
 //! An answer is on disk before anybody gets it.
 
 mod book;
+mod gate;
 mod journal;
 mod key;
 mod record;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ pub(crate) use self::key::{Digest, Hash};
 pub(crate) use self::record::Recorded;
 
 use self::book::{Book, Claim, Done, Limits, Place};
+use self::gate::{Gate, Inside};
 use self::journal::Journal;
 use self::key::Fingerprint;
 use self::record::Label;
@@ -45,25 +48,52 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Answers {
     book: Mutex<Book>,
-    journal: Option<Journal>,
+    journal: OnceLock<Journal>,
+    gate: Arc<Gate>,
+    folder: Option<PathBuf>,
+    limits: Limits,
 }
 
 impl Answers {
-    /// Opens the journal in the router's data folder; without one answers are in memory.
+    /// Kept in a journal in the router's data folder; without one in memory. Requests with a key wait until it is open.
+    pub(crate) fn new(config: &Config, data: Option<&Path>) -> Answers {
+        let limits = Limits { answers: config.answers_max as usize, bytes: config.answers_bytes_max };
+        Answers {
+            book: Mutex::new(Book::new(limits)),
+            journal: OnceLock::new(),
+            gate: Arc::new(Gate::new()),
+            folder: data.map(|data| data.join("answers")),
+            limits,
+        }
+    }
+
+    /// Opens the journal, if there is one and it is not open, and lets requests with a key come.
     ///
     /// # Errors
     /// When the journal cannot be opened.
-    pub(crate) fn open(config: &Config, data: Option<&Path>) -> Result<Answers, JournalError> {
-        let limits = Limits { answers: config.answers_max as usize, bytes: config.answers_bytes_max };
-        let mut book = Book::new(limits);
-        let journal = data.map(|data| {
-            Journal::open(data.join("answers"), limits.bytes, &mut |at, payload| {
+    pub(crate) fn open(&self) -> Result<(), JournalError> {
+        if let Some(folder) = self.folder.as_ref().filter(|_| self.journal.get().is_none()) {
+            let mut book = self.book();
+            let journal = Journal::open(folder.clone(), self.limits.bytes, &mut |at, payload| {
                 if let Some((Label { key, until, fingerprint }, _)) = record::decode(payload) {
                     book.load(key, Done { until, fingerprint, place: Place::Disk(at) });
                 }
-            })
-        });
-        Ok(Answers { journal: journal.transpose()?, book: Mutex::new(book) })
+            })?;
+            // Nobody else opens it.
+            self.journal.get_or_init(|| journal);
+        }
+        self.gate.set_open(true);
+        Ok(())
+    }
+
+    /// Takes no more requests with a key; those under way go on.
+    pub(crate) fn close(&self) {
+        self.gate.set_open(false);
+    }
+
+    /// No request with a key is under way.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.gate.is_empty()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -74,7 +104,7 @@ impl Answers {
     async fn fetch(&self, place: Place) -> Option<Response<Bytes>> {
         let payload = match place {
             Place::Memory(payload) => payload,
-            Place::Disk(at) => self.journal.as_ref()?.read(at).await?,
+            Place::Disk(at) => self.journal.get()?.read(at).await?,
             Place::Nowhere => return None,
         };
         record::decode(&payload).map(|(_, answer)| answer)
@@ -87,6 +117,7 @@ struct Turn {
     worker: Rc<Worker>,
     key: Hash,
     number: u64,
+    _inside: Inside,
 }
 
 impl Drop for Turn {
@@ -136,10 +167,13 @@ async fn take_turn(
     let answers = &worker.shared.answers;
     let began = worker.now();
     let patience = Duration::from_millis(rule.wait_ms.into()).min(exchange.time_left(began)?);
+    let inside = answers.gate.enter(patience).await.ok_or(KeyFault::UnderWay)?;
     loop {
         let claim = answers.book().claim(id, head, worker.clock.wall());
         let done = match claim {
-            Claim::Yours(number) => return Ok(Ok(Turn { worker: Rc::clone(&worker), key: id, number })),
+            Claim::Yours(number) => {
+                return Ok(Ok(Turn { worker: Rc::clone(&worker), key: id, number, _inside: inside }));
+            }
             Claim::Taken => return Err(KeyFault::Taken.into()),
             Claim::UnderWay(ended) => {
                 let left = patience.saturating_sub(worker.now().since(began));
@@ -199,7 +233,7 @@ async fn settle(
 
 async fn write(turn: Turn, label: Label, payload: Bytes, now: Wall) {
     let answers = &turn.worker.shared.answers;
-    let position = match &answers.journal {
+    let position = match answers.journal.get() {
         Some(journal) => journal.record(payload.clone()).await,
         None => None,
     };
@@ -208,7 +242,7 @@ async fn write(turn: Turn, label: Label, payload: Bytes, now: Wall) {
     book.settle(turn.key, turn.number, Done { until: label.until, fingerprint: label.fingerprint, place });
     let needed = book.tidy(now);
     drop(book);
-    if let Some((journal, segment)) = answers.journal.as_ref().zip(needed) {
+    if let Some((journal, segment)) = answers.journal.get().zip(needed) {
         journal.remove_below(segment);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use control::wire::router::{Fault, Setting};
+use control::wire::router::{Fault, Maintenance, Setting, Subject};
 use stdx::ids::Scope;
+
+use crate::peers::TrustedPeers;
 
 /// Overrides that stand at once.
 pub(super) const OVERRIDES_MAX: usize = 1_000;
@@ -13,6 +15,10 @@ const WHY_BYTES_MAX: usize = 1_000;
 const LASTS_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// The longest delay of a fault.
 const DELAY_MS_MAX: u64 = 3_600_000;
+/// Bytes of what a route says while it is being worked on.
+const MESSAGE_BYTES_MAX: usize = 4_096;
+/// Networks that are let in meanwhile.
+const ALLOW_MAX: usize = 64;
 /// The highest degrade level.
 const LEVEL_MAX: u8 = 3;
 
@@ -39,6 +45,9 @@ pub enum OverrideError {
     /// As many stand as may.
     #[error("{OVERRIDES_MAX} overrides stand already")]
     TooMany,
+    /// Another process is about to take the place of this one, and has read the overrides.
+    #[error("an upgrade is under way")]
+    Sealed,
     /// It could not be written down, so that it was not done.
     #[error("cannot write the overrides: {0}")]
     NotSaved(std::io::Error),
@@ -78,8 +87,7 @@ pub(super) fn check(
             if *level > LEVEL_MAX {
                 return Err(OverrideError::Malformed("a degrade level is from 0 to 3"));
             }
-            let scope = Scope { app: app.clone(), env: environment.clone() };
-            if known.scopes.contains(&scope) { Ok(()) } else { Err(OverrideError::NoSuchApp(scope)) }
+            is_app(&Scope { app: app.clone(), env: environment.clone() }, known)
         }
         Setting::Fault { route, fault } => {
             is_fault(fault)?;
@@ -87,6 +95,13 @@ pub(super) fn check(
                 return Err(OverrideError::Malformed("a fault lasts a limited time"));
             }
             is_route(route, known)
+        }
+        Setting::Maintenance { of, maintenance } => {
+            is_maintenance(maintenance)?;
+            match of {
+                Subject::Route(route) => is_route(route, known),
+                Subject::App(scope) => is_app(scope, known),
+            }
         }
     }
 }
@@ -96,6 +111,21 @@ fn is_route(route: &str, known: &Known) -> Result<(), OverrideError> {
         return Ok(());
     }
     Err(OverrideError::NoSuchRoute { route: route.into(), known: known.routes.clone() })
+}
+
+fn is_app(scope: &Scope, known: &Known) -> Result<(), OverrideError> {
+    if known.scopes.contains(scope) { Ok(()) } else { Err(OverrideError::NoSuchApp(scope.clone())) }
+}
+
+fn is_maintenance(set: &Maintenance) -> Result<(), OverrideError> {
+    let wrong = if set.message.as_ref().is_some_and(|message| message.len() > MESSAGE_BYTES_MAX) {
+        "a message has up to 4096 bytes"
+    } else if set.allow.len() > ALLOW_MAX || TrustedPeers::parse(&set.allow).is_err() {
+        "those let in are up to 64 addresses or networks: 10.0.0.1, 10.0.0.0/8, fd00::/8"
+    } else {
+        return Ok(());
+    };
+    Err(OverrideError::Malformed(wrong))
 }
 
 fn is_fault(fault: &Fault) -> Result<(), OverrideError> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use control::wire::router::{AuditAction, AuditRow, BreakerByHand, Fault, OverrideRow, Setting};
+use control::wire::router::{AuditAction, AuditRow, BreakerByHand, Fault, Maintenance, OverrideRow, Setting, Subject};
 use serde::{Deserialize, Serialize};
 use stdx::clock::Wall;
 
@@ -120,6 +120,19 @@ impl Ledger {
         faults.collect()
     }
 
+    /// What a route answers while it is being worked on, and until when; what is set for itself goes before what is set for
+    /// its application.
+    pub(crate) fn maintenance(&self, of: &str) -> Option<(&Maintenance, Option<Wall>)> {
+        let all = self.items.iter().filter_map(|row| match &row.setting {
+            Setting::Maintenance { of: subject, maintenance } if subject.covers(of) => {
+                Some((subject, maintenance, row.until_ns.map(Wall)))
+            }
+            _ => None,
+        });
+        let (_, maintenance, until) = all.min_by_key(|(subject, ..)| matches!(subject, Subject::App(_)))?;
+        Some((maintenance, until))
+    }
+
     fn take(&mut self, which: impl Fn(&OverrideRow) -> bool) -> Vec<OverrideRow> {
         self.items.extract_if(.., |row| which(row)).collect()
     }
@@ -149,6 +162,7 @@ fn same_subject(a: &Setting, b: &Setting) -> bool {
             Setting::Degrade { app, environment, .. },
             Setting::Degrade { app: app_b, environment: environment_b, .. },
         ) => (app, environment) == (app_b, environment_b),
+        (Setting::Maintenance { of: a, .. }, Setting::Maintenance { of: b, .. }) => a == b,
         _ => false,
     }
 }

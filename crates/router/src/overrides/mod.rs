@@ -7,6 +7,7 @@ mod file;
 mod ledger;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Overrides {
     /// `None`: they are forgotten at the end of the process.
     path: Option<PathBuf>,
     changed: Notify,
+    /// Another process has read the file.
+    sealed: AtomicBool,
 }
 
 impl Overrides {
@@ -50,7 +53,7 @@ impl Overrides {
     pub fn open(folder: &Path) -> Result<Overrides, LoadError> {
         let path = folder.join(FILE);
         let ledger = Mutex::new(file::load(&Disk, &path)?);
-        Ok(Overrides { ledger, path: Some(path), changed: Notify::new() })
+        Ok(Overrides { ledger, path: Some(path), ..Overrides::default() })
     }
 
     /// Everything that is set, oldest first.
@@ -79,6 +82,9 @@ impl Overrides {
         change: impl FnOnce(&mut Ledger) -> Result<T, OverrideError>,
     ) -> Result<T, OverrideError> {
         let mut ledger = self.lock();
+        if self.sealed.load(SeqCst) {
+            return Err(OverrideError::Sealed);
+        }
         let before = ledger.audited();
         let mut next = ledger.clone();
         next.expire(now);
@@ -92,6 +98,12 @@ impl Overrides {
         drop(ledger);
         self.changed.notify_one();
         Ok(changed)
+    }
+
+    /// Lets nothing be changed any more, or lets it again.
+    pub(crate) fn seal(&self, sealed: bool) {
+        let _nobody_writes = self.lock();
+        self.sealed.store(sealed, SeqCst);
     }
 
     /// Ends what has lasted long enough; returns when to look again. Never waits for somebody who writes. What has ended is
@@ -132,6 +144,7 @@ fn apply(ledger: &Ledger, states: &States) {
     }
     for (route, state) in states.routes.all() {
         state.faults.replace(ledger.faults(&route));
+        state.worked.set(ledger.maintenance(&route));
         let manual = match ledger.breaker(&route) {
             None => Manual::Auto,
             Some(BreakerByHand::Tripped) => Manual::Tripped,

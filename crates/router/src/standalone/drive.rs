@@ -1,6 +1,5 @@
 //! The task that asks names and endpoints, and publishes what follows.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +12,9 @@ use stdx::io::Disk;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::ask::look_up;
 use super::desk::{self, Desk, Key};
-use super::lookup::{Member, Said, Scale};
+use super::lookup::{Member, Said};
 use super::plan::{Origin, Plan};
 use crate::config::DnsConfig;
 use crate::handle::Handle;
@@ -23,8 +23,6 @@ use crate::routing::{EndpointSource, EndpointSpec, Routing, UpstreamName};
 
 /// Checks under way at once; the others wait for their turn.
 const CHECKS_MAX: usize = 256;
-/// Hosts of one service that are looked up.
-const HOSTS_MAX: usize = 64;
 /// How often verdicts are written, when nothing changes; a change is written after a tenth of it.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
@@ -124,6 +122,21 @@ impl Driving {
         }
     }
 
+    /// Writes what is known now, for a process that is about to begin.
+    pub async fn save(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.0.send(Order::Save(answer)).await.is_err() || answered.await.is_err() {
+            tracing::error!("the task that checks endpoints has ended before");
+        }
+    }
+
+    /// Ends without writing: another process does.
+    pub async fn leave(&self) {
+        if self.0.send(Order::Leave).await.is_err() {
+            tracing::error!("the task that checks endpoints has ended before");
+        }
+    }
+
     /// Ends, when what is known has been written.
     pub async fn stop(&self) {
         let (answer, answered) = oneshot::channel();
@@ -136,6 +149,8 @@ impl Driving {
 #[derive(Debug)]
 enum Order {
     Replace(Plan),
+    Save(oneshot::Sender<()>),
+    Leave,
     Stop(oneshot::Sender<()>),
 }
 
@@ -192,6 +207,12 @@ impl Driver {
                         self.desk.replace(plan, self.clock.mono(), self.clock.wall());
                         self.publish();
                     }
+                    Some(Order::Save(answer)) => {
+                        self.save_last().await;
+                        // Who asked may be gone; what was to be written is.
+                        answer.send(()).ok();
+                    }
+                    Some(Order::Leave) => return,
                     Some(Order::Stop(answer)) => {
                         self.save_last().await;
                         // Who asked may be gone; what was to be written is.
@@ -306,41 +327,6 @@ impl Driver {
         self.save();
         if let Some(Ok(Err(error))) = self.saving.join_next().await {
             tracing::warn!(%error, "what is known of endpoints cannot be written");
-        }
-    }
-}
-
-/// The endpoints that a name stands for now.
-async fn look_up(resolver: &Resolver, origin: &Origin) -> Result<Found<Member>, DnsError> {
-    match origin {
-        Origin::Fixed(addrs) => {
-            Ok(Found { items: addrs.iter().copied().map(Member::at).collect(), ttl: Duration::MAX })
-        }
-        Origin::Host(name, port) => {
-            let Found { items, ttl } = resolver.addresses(name).await?;
-            Ok(Found { items: items.into_iter().map(|ip| Member::at((ip, *port).into())).collect(), ttl })
-        }
-        Origin::Service(name) => {
-            let Found { items: mut services, mut ttl } = resolver.services(name).await?;
-            services.sort_by_key(|one| one.priority);
-            let weigh = Scale::of(&services);
-            let mut items = Vec::new();
-            let mut failed = None;
-            for service in services.iter().take(HOSTS_MAX) {
-                let (priority, weight) = (service.priority, weigh.weight(service));
-                match resolver.addresses(&service.target).await {
-                    Ok(found) => {
-                        ttl = ttl.min(found.ttl);
-                        let addrs = found.items.into_iter().map(|ip| SocketAddr::new(ip, service.port));
-                        items.extend(addrs.map(|addr| Member { priority, addr, weight }));
-                    }
-                    Err(error) if service.priority == services[0].priority => failed = Some(error),
-                    // One that stands by is missed when it is needed; those that serve do not wait for its name.
-                    Err(error) => tracing::debug!(%name, host = %service.target, %error, "not looked up"),
-                }
-            }
-            // A host that cannot be looked up now must not lose its place: all of the answer, or what was known.
-            failed.map_or(Ok(Found { items, ttl }), Err)
         }
     }
 }

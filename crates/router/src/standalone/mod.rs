@@ -1,8 +1,9 @@
 //! The router alone: upstreams that a file names, by address or by name, and checks them itself.
 //!
 //! `plan.rs`: what it is told. `lookup.rs`: when a name is asked for, and what holds meanwhile (pure). `desk.rs`: from members
-//! and verdicts to the routing (pure). `drive.rs`: the task that asks names and endpoints.
+//! and verdicts to the routing (pure). `drive.rs`: the task that asks endpoints, and names (`ask.rs`).
 
+mod ask;
 mod desk;
 mod drive;
 mod lookup;

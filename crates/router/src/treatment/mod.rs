@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{StatusCode, Uri};
 
 use crate::config::RoutePolicy;
+use crate::passwords::Users;
 use clients::Clients;
 use edits::Edits;
 use redirect::Redirect;
@@ -22,6 +23,7 @@ use rewrite::Rewrite;
 #[derive(Debug)]
 pub(crate) struct Treatment {
     pub(crate) clients: Option<Clients>,
+    pub(crate) users: Option<Users>,
     redirect: Option<Redirect>,
     rewrite: Option<Rewrite>,
     request: Edits,
@@ -31,13 +33,14 @@ pub(crate) struct Treatment {
 impl Treatment {
     /// Of a route with this path prefix, if there is any.
     pub(crate) fn of(policy: &RoutePolicy, path_prefix: &str) -> Option<Arc<Treatment>> {
-        let RoutePolicy { clients, redirect, rewrite, request_headers, reply_headers, .. } = policy;
-        let some = clients.is_some() || redirect.is_some() || rewrite.is_some();
+        let RoutePolicy { clients, basic_auth, redirect, rewrite, request_headers, reply_headers, .. } = policy;
+        let some = clients.is_some() || basic_auth.is_some() || redirect.is_some() || rewrite.is_some();
         if !some && request_headers.is_none() && reply_headers.is_none() {
             return None;
         }
         Some(Arc::new(Treatment {
             clients: clients.as_ref().map(Clients::of),
+            users: basic_auth.as_ref().map(Users::of),
             redirect: redirect.as_ref().map(Redirect::of),
             rewrite: rewrite.as_ref().map(|rewrite| Rewrite::of(rewrite, path_prefix)),
             request: request_headers.as_ref().map(Edits::of).unwrap_or_default(),

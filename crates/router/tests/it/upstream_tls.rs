@@ -35,7 +35,8 @@ struct Secure {
 impl Secure {
     async fn new(authority: &Authority, alpn: &[&str], client_auth: ClientAuth) -> Secure {
         let files = [authority.write(&["a.example"])];
-        let store: Arc<CertificateStore> = Certificates::open(&files, Strangers::First).unwrap().store();
+        let store: Arc<CertificateStore> =
+            Certificates::open(&files, None, Strangers::First, stdx::clock::SystemClock::shared()).unwrap().store();
         let alpn = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let settings = ServerSettings { alpn, client_auth, ..ServerSettings::default() };
         let acceptor = TlsAcceptor::from(net::tls::server_config(store, &settings).unwrap());

@@ -126,7 +126,32 @@ async fn silence_ends_it_and_so_does_a_router_that_leaves() {
     head_of(&mut client).await;
     let (_, mut endpoint) = endpoint.await.unwrap();
     eventually(|| rig.handle.in_flight(addr) == 1).await;
-    assert!(rig.handle.drain(Duration::from_secs(20)).await, "nothing had to be cut");
-    assert_eq!((client.read(&mut [0]).await.unwrap(), endpoint.read(&mut [0]).await.unwrap()), (0, 0));
-    assert_eq!(rig.handle.in_flight(addr), 0);
+    let leaves =
+        |rig: Rig| async move { assert!(rig.handle.drain(Duration::from_secs(20)).await, "nothing had to be cut") };
+    let leaving = tokio::spawn(leaves(rig));
+    let (mut to_client, mut to_endpoint) = (Vec::new(), Vec::new());
+    client.read_to_end(&mut to_client).await.unwrap();
+    endpoint.read_to_end(&mut to_endpoint).await.unwrap();
+    drop((client, endpoint));
+    leaving.await.unwrap();
+    assert_eq!(to_client, [0x88, 2, 0x03, 0xe9], "1001: the server goes away");
+    assert_eq!((to_endpoint.len(), &to_endpoint[..2]), (8, &[0x88, 0x82][..]));
+    assert_eq!([to_endpoint[6] ^ to_endpoint[2], to_endpoint[7] ^ to_endpoint[3]], [0x03, 0xe9]);
+}
+
+#[tokio::test]
+async fn a_router_that_leaves_says_nothing_in_the_middle_of_a_frame() {
+    let (addr, endpoint) = switching(SWITCHES).await;
+    let rig = proxy().address(addr).config(|config| config.drain_idle_ms = 10).start();
+    let mut client = asking(&rig, "").await;
+    head_of(&mut client).await;
+    let (_, mut endpoint) = endpoint.await.unwrap();
+    endpoint.write_all(&[0x82, 100, 1, 2, 3]).await.unwrap();
+    client.read_exact(&mut [0; 5]).await.unwrap();
+    let leaving = tokio::spawn(async move { rig.handle.drain(Duration::from_secs(20)).await });
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    assert!(leaving.await.unwrap());
+    let mut farewell = [0; 2];
+    endpoint.read_exact(&mut farewell).await.unwrap();
+    assert_eq!(farewell, [0x88, 0x82], "the endpoint is told");
 }

@@ -1,10 +1,10 @@
 //! Routes and upstreams in the stored JSON, version 1: as in `wire`, a key may be added with a default, none may change.
 
 use router::config::{
-    BalanceConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, CompressConfig, DegradeConfig,
-    EjectionConfig, FallbackConfig, FieldEdits, HedgeConfig, HttpsConfig, IdempotencyConfig, LimitConfig,
-    OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig, RewriteConfig, RotationConfig, RouteConfig,
-    RoutePolicy, UpstreamPolicy,
+    BalanceConfig, BasicAuthConfig, BreakerConfig, BudgetConfig, CacheConfig, ClientsConfig, CompressConfig,
+    DegradeConfig, EjectionConfig, FallbackConfig, FieldEdits, FragmentsConfig, HedgeConfig, HttpsConfig,
+    IdempotencyConfig, LimitConfig, OwnWritesConfig, PriorityConfig, Protocol, RateConfig, RedirectConfig,
+    RewriteConfig, RotationConfig, RouteConfig, RoutePolicy, UpstreamPolicy,
 };
 use serde::{Deserialize, Serialize};
 use stdx::ids::ProcessName;
@@ -59,9 +59,13 @@ struct Policy {
     #[serde(skip_serializing_if = "Option::is_none")]
     compress: Option<CompressConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    fragments: Option<FragmentsConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     https: Option<HttpsConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<ClientsConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basic_auth: Option<BasicAuthConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<RedirectConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,8 +98,10 @@ impl Default for Policy {
             fallback: None,
             degrade: None,
             compress: None,
+            fragments: None,
             https: None,
             clients: None,
+            basic_auth: None,
             redirect: None,
             rewrite: None,
             request_headers: None,
@@ -178,8 +184,10 @@ impl From<RoutePolicy> for Policy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
+            basic_auth,
             redirect,
             rewrite,
             request_headers,
@@ -205,8 +213,10 @@ impl From<RoutePolicy> for Policy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
+            basic_auth,
             redirect,
             rewrite,
             request_headers,
@@ -236,8 +246,10 @@ impl From<Policy> for RoutePolicy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
+            basic_auth,
             redirect,
             rewrite,
             request_headers,
@@ -263,8 +275,10 @@ impl From<Policy> for RoutePolicy {
             fallback,
             degrade,
             compress,
+            fragments,
             https,
             clients,
+            basic_auth,
             redirect,
             rewrite,
             request_headers,

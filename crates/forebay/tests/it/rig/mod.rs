@@ -4,7 +4,9 @@ pub(crate) mod alone;
 mod command;
 mod http;
 mod instances;
+pub(crate) mod pebble;
 pub(crate) mod queue;
+pub(crate) mod steady;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -210,6 +212,11 @@ impl Node {
     pub(crate) fn stop(&mut self, signal: rustix::process::Signal) -> Option<i32> {
         self.signal(signal);
         eventually("the node ends", || self.child.try_wait().unwrap()).code()
+    }
+
+    /// The node's process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal to the node.

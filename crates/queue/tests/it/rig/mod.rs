@@ -49,7 +49,7 @@ pub(crate) fn deps() -> Deps {
 }
 
 pub(crate) fn deps_with(tokens: Arc<dyn TokenSource>, sink: Arc<dyn JobSink>) -> Deps {
-    Deps { clock: SystemClock::shared(), tokens, sink }
+    Deps { clock: SystemClock::shared(), tokens, sink, sockets: Default::default() }
 }
 
 impl Forebay {

@@ -10,6 +10,7 @@
 //! is what a connection becomes when an endpoint switches protocols.
 
 mod content;
+mod frames;
 mod head;
 mod session;
 mod socket;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::response::Parts;
 use net::tunnel::{Carried, TunnelEnd, TunnelLimits, tunnel};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::frames::{Watched, close_of_client, close_of_server};
 use super::socket::Ended;
 use super::write;
 use crate::body::Meter;
@@ -18,6 +20,9 @@ use crate::reply::{ReplyBody, Switched};
 use crate::shared::Phase;
 use crate::upgrade;
 use crate::worker::{HttpDate, Worker};
+
+/// How long both sides have to hear that the router leaves.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Bytes that are kept each way while the other side does not take them.
 const BUFFER_BYTES: usize = 8 << 10;
@@ -38,7 +43,16 @@ pub(super) fn switch(head: &Parts, body: ReplyBody, date: &HttpDate) -> Ended {
     }
 }
 
-/// Carries bytes until both sides have ended, nothing moves for too long, or the router drains. `first` goes to the client
+/// Says that the tunnel ends, and hears the other side out: one that is closed upon with something unread may never see it.
+async fn part<S: AsyncRead + AsyncWrite + Unpin, const N: usize>(side: &mut S, farewell: Option<[u8; N]>) {
+    let Some(farewell) = farewell else { return };
+    let mut rest = [0; 1024];
+    if side.write_all(&farewell).await.is_ok() && side.shutdown().await.is_ok() {
+        while side.read(&mut rest).await.is_ok_and(|bytes| bytes > 0) {}
+    }
+}
+
+/// Carries bytes until both sides have ended, nothing moves for too long, or the router drains: then both are told that it goes (RFC 6455, 7.4.1). `first` goes to the client
 /// before anything else.
 pub(super) async fn run(
     worker: &Rc<Worker>,
@@ -61,8 +75,23 @@ pub(super) async fn run(
     });
     conn.got_reply();
     let head_bytes = (first.len() - surplus.len()) as u64;
-    let Carried { from_client, to_client, end } =
-        tunnel(&mut client, &mut endpoint, [&early, &first], limits, drained).await;
+    let mut near = Watched::new(&mut client, &early);
+    let mut far = Watched::new(&mut endpoint, &surplus);
+    let Carried { from_client, to_client, end } = tunnel(&mut near, &mut far, [&early, &first], limits, drained).await;
+    if matches!(end, TunnelEnd::Drained) {
+        // Not in the middle of a frame, and only where all that was read has been delivered.
+        let to_client_ended = far.frames.may_close() && to_client == head_bytes + far.read;
+        let to_endpoint_ended = near.frames.may_close() && from_client == near.read;
+        let mask = worker.rng.borrow_mut().u32(..);
+        let farewells = async {
+            tokio::join!(
+                part(&mut near, to_client_ended.then(close_of_server)),
+                part(&mut far, to_endpoint_ended.then(|| close_of_client(mask))),
+            )
+        };
+        // Whoever does not answer in time is left all the same.
+        tokio::time::timeout(FAREWELL, farewells).await.map(drop).unwrap_or_default();
+    }
     tracing::debug!(peer = %conn.peer, ?end, from_client, to_client, "tunnel ended");
     exchange.meter = Rc::new(Meter::default());
     exchange.meter.bytes.set(from_client);

@@ -1,40 +1,30 @@
 //! The reply on its way to the client: an endpoint's, streamed, or the router's own.
 
-use std::pin::Pin;
+mod body;
+
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
 use http::{Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use net::stream::Stream;
 use serde::Serialize;
 use stdx::trace::TraceId;
 
-use crate::cache::{self, Cached, CachedContent};
+use self::body::Content;
+pub(crate) use self::body::{ReplyBody, ReplyFault};
+use crate::cache::Cached;
 use crate::compress::Coder;
-use crate::conn::Conn;
 use crate::endpoint::InFlight;
 use crate::exchange::Exchange;
 use crate::fields::{self, FieldSet};
 use crate::forward::Answer;
-use crate::h1::Fault;
+use crate::fragments;
 use crate::idempotency::Recorded;
-use crate::link::ReplyContent;
 use crate::rescue::{Failure, METHODS, Rescue};
 use crate::shared::Phase;
-
-/// A reply's content. It holds the request's facts until the last byte has left, or until the client is gone.
-#[derive(Debug)]
-pub(crate) struct ReplyBody {
-    content: Content,
-    exchange: Exchange,
-    is_last: bool,
-    /// What compresses the content.
-    coder: Option<Box<Coder>>,
-}
 
 /// A connection that an endpoint has switched to another protocol.
 #[derive(Debug)]
@@ -53,27 +43,6 @@ pub(crate) struct Stamp {
     pub(crate) trace: TraceId,
     /// It is the connection's last.
     pub(crate) is_last: bool,
-}
-
-/// Why an endpoint's reply ends in its middle, and the client's connection with it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReplyFault {
-    #[error("the endpoint's reply broke off: {0}")]
-    Broken(#[from] Fault),
-    #[error("the endpoint's reply did not go on in time")]
-    Stalled,
-    #[error("the fetch that the reply came from broke off")]
-    CutOff,
-    #[error("the reply could not be compressed: {0}")]
-    Coding(#[from] std::io::Error),
-}
-
-#[derive(Debug)]
-enum Content {
-    Ended,
-    Text(Bytes),
-    Endpoint { incoming: ReplyContent, in_flight: InFlight },
-    Cached(CachedContent),
 }
 
 /// What a request comes back with.
@@ -113,7 +82,10 @@ fn of_journal(mut exchange: Exchange, recorded: Recorded) -> Response<ReplyBody>
     }
     head.headers.remove(fields::WROTE);
     let is_last = finish_head(&mut head.headers, &exchange, false);
-    Response::from_parts(head, ReplyBody { content: Content::Text(content), exchange, is_last, coder: None })
+    Response::from_parts(
+        head,
+        ReplyBody { content: Content::Text(content), exchange, is_last, assembly: None, coder: None },
+    )
 }
 
 fn of_cache(mut exchange: Exchange, cached: Cached) -> Response<ReplyBody> {
@@ -121,8 +93,9 @@ fn of_cache(mut exchange: Exchange, cached: Cached) -> Response<ReplyBody> {
     exchange.replies(head.status, None);
     head.headers.remove(fields::WROTE);
     let is_last = finish_head(&mut head.headers, &exchange, false);
+    let assembly = fragments::begin(&mut exchange, &mut head, content.is_ended());
     let coder = coder(&exchange, &mut head, content.is_ended());
-    let mut body = ReplyBody { content: Content::Cached(content), exchange, is_last, coder };
+    let mut body = ReplyBody { content: Content::Cached(content), exchange, is_last, assembly, coder };
     if body.is_end_stream() {
         body.end();
     }
@@ -145,8 +118,9 @@ fn of_endpoint(mut exchange: Exchange, answer: Answer) -> Response<ReplyBody> {
         head.headers.remove(fields::TRACE);
     }
     let is_last = finish_head(&mut head.headers, &exchange, false);
+    let assembly = fragments::begin(&mut exchange, &mut head, incoming.is_end_stream());
     let coder = coder(&exchange, &mut head, incoming.is_end_stream());
-    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange, is_last, coder };
+    let mut body = ReplyBody { content: Content::Endpoint { incoming, in_flight }, exchange, is_last, assembly, coder };
     if body.is_end_stream() {
         body.end();
     }
@@ -174,6 +148,11 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     if let Some(location) = exchange.location.take() {
         headers.insert(header::LOCATION, *location);
     }
+    if rescue.status == http::StatusCode::UNAUTHORIZED
+        && let Some(users) = exchange.treatment().and_then(|treatment| treatment.users.as_ref())
+    {
+        headers.insert(header::WWW_AUTHENTICATE, users.challenge.clone());
+    }
     if rescue.status == http::StatusCode::METHOD_NOT_ALLOWED {
         let methods = if matches!(failure, Failure::ReadOnly) { "GET, HEAD" } else { METHODS };
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
@@ -184,7 +163,8 @@ pub(crate) fn of_router(mut exchange: Exchange, failure: Failure) -> Response<Re
     };
     exchange.replies(status, Some(&failure));
     let is_last = finish_head(&mut headers, &exchange, failure.closes());
-    let mut response = Response::new(ReplyBody { content: Content::Text(text), exchange, is_last, coder: None });
+    let mut response =
+        Response::new(ReplyBody { content: Content::Text(text), exchange, is_last, assembly: None, coder: None });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -199,15 +179,29 @@ pub(crate) fn text(rescue: &Rescue, trace: TraceId) -> String {
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The router's own reply to a question about itself: JSON that nobody may keep.
-pub(crate) fn of_itself(mut exchange: Exchange, status: StatusCode, said: &impl Serialize) -> Response<ReplyBody> {
+pub(crate) fn of_itself(exchange: Exchange, status: StatusCode, said: &impl Serialize) -> Response<ReplyBody> {
+    own(exchange, status, "application/json", serde_json::to_vec(said).unwrap_or_default())
+}
+
+/// The router's own reply to an authority's question.
+pub(crate) fn of_text(exchange: Exchange, said: &str) -> Response<ReplyBody> {
+    own(exchange, StatusCode::OK, "application/octet-stream", said.into())
+}
+
+fn own(mut exchange: Exchange, status: StatusCode, kind: &'static str, text: Vec<u8>) -> Response<ReplyBody> {
     exchange.replies(status, None);
     exchange.ends();
-    let text = serde_json::to_vec(said).unwrap_or_default();
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let is_last = finish_head(&mut headers, &exchange, false);
-    let mut response = Response::new(ReplyBody { content: Content::Text(text.into()), exchange, is_last, coder: None });
+    let mut response = Response::new(ReplyBody {
+        content: Content::Text(text.into()),
+        exchange,
+        is_last,
+        assembly: None,
+        coder: None,
+    });
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -235,134 +229,4 @@ fn finish_head(headers: &mut HeaderMap, exchange: &Exchange, closes: bool) -> bo
         exchange.conn.linger.set(true);
     }
     unread || exchange.worker.phase.get() != Phase::Serving
-}
-
-impl ReplyBody {
-    /// What belongs to the reply's head besides its fields.
-    pub(crate) fn stamp(&self) -> Stamp {
-        Stamp { trace: self.exchange.traced.context.trace, is_last: self.is_last }
-    }
-
-    /// The connection behind a reply that switches protocols.
-    pub(crate) fn into_switched(self) -> Option<Switched> {
-        let ReplyBody { content, exchange, .. } = self;
-        match content {
-            Content::Endpoint { incoming: ReplyContent::H1(incoming), in_flight } => {
-                let (endpoint, surplus) = incoming.into_tunnel();
-                Some(Switched { endpoint, surplus, exchange, in_flight })
-            }
-            _ => None,
-        }
-    }
-
-    fn end(&mut self) {
-        if let Content::Endpoint { incoming, in_flight } = std::mem::replace(&mut self.content, Content::Ended) {
-            let worker = &self.exchange.worker;
-            worker.pool.put(in_flight.way(), incoming, worker.now());
-        }
-        self.exchange.ends();
-    }
-}
-
-/// The next piece of an endpoint's reply, for which it has a limited time.
-fn from_endpoint(
-    incoming: &mut ReplyContent,
-    conn: &Conn,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, ReplyFault>>> {
-    match Pin::new(incoming).poll_frame(cx) {
-        Poll::Pending if conn.reply_is_late() => Poll::Ready(Some(Err(ReplyFault::Stalled))),
-        Poll::Pending => {
-            conn.wants_reply();
-            Poll::Pending
-        }
-        Poll::Ready(piece) => {
-            conn.got_reply();
-            Poll::Ready(piece.map(|piece| piece.map_err(ReplyFault::from)))
-        }
-    }
-}
-
-/// The next piece of a kept reply, or of one that is being fetched, which has a limited time too.
-fn from_cache(
-    content: &mut CachedContent,
-    conn: &Conn,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, ReplyFault>>> {
-    match content.poll(cx) {
-        Poll::Pending if conn.reply_is_late() => Poll::Ready(Some(Err(ReplyFault::Stalled))),
-        Poll::Pending => {
-            conn.wants_reply();
-            Poll::Pending
-        }
-        Poll::Ready(piece) => {
-            conn.got_reply();
-            Poll::Ready(piece.map(|piece| piece.map(Frame::data).map_err(|cache::CutOff| ReplyFault::CutOff)))
-        }
-    }
-}
-
-impl Body for ReplyBody {
-    type Data = Bytes;
-    type Error = ReplyFault;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ReplyFault>>> {
-        let this = &mut *self;
-        let polled = match &mut this.content {
-            Content::Ended => Poll::Ready(None),
-            Content::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Content::Endpoint { incoming, .. } => match &mut this.coder {
-                None => from_endpoint(incoming, &this.exchange.conn, cx),
-                Some(coder) => coder.poll(cx, |cx| from_endpoint(incoming, &this.exchange.conn, cx)),
-            },
-            Content::Cached(cached) => match &mut this.coder {
-                None => from_cache(cached, &this.exchange.conn, cx),
-                Some(coder) => coder.poll(cx, |cx| from_cache(cached, &this.exchange.conn, cx)),
-            },
-        };
-        match polled {
-            Poll::Ready(Some(Ok(mut frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    this.exchange.add_reply_bytes(data.len());
-                } else if let Some(trailers) = frame.trailers_mut() {
-                    fields::clean_trailers(trailers);
-                }
-                if this.is_end_stream() {
-                    this.end();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(None) => {
-                this.end();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(fault))) => {
-                this.exchange.breaks_off(&fault);
-                Poll::Ready(Some(Err(fault)))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Ended => true,
-            Content::Text(text) => text.is_empty(),
-            Content::Endpoint { .. } | Content::Cached(_) if self.coder.is_some() => {
-                self.coder.as_ref().is_none_or(|coder| coder.is_ended())
-            }
-            Content::Endpoint { incoming, .. } => incoming.is_end_stream(),
-            Content::Cached(cached) => cached.is_ended(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Ended => SizeHint::with_exact(0),
-            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Content::Endpoint { .. } | Content::Cached(_) if self.coder.is_some() => SizeHint::default(),
-            Content::Endpoint { incoming, .. } => incoming.size_hint(),
-            Content::Cached(cached) => cached.length().map_or_else(SizeHint::default, SizeHint::with_exact),
-        }
-    }
 }
