@@ -1,4 +1,4 @@
-//! Listening addresses: parsed, probed once without `SO_REUSEPORT`, then bound once per worker.
+//! Listening addresses: parsed, listened on once for ourselves alone, then once per worker.
 
 use std::fmt;
 use std::io;
@@ -137,8 +137,9 @@ pub struct Bound {
     pub sockets: Vec<TcpListener>,
 }
 
-/// Binds every address once per worker. Each is first probed without `SO_REUSEPORT`, so that a port that anybody else
-/// has, even another Forebay of the same user, is an error and not a share of its traffic.
+/// Binds every address once per worker. The first socket of each listens before it has `SO_REUSEPORT`, so that a port that
+/// anybody else has, even another Forebay of the same user that starts at the same moment, is an error and not a share of
+/// its traffic.
 ///
 /// The number of sockets stays fixed for the life of the process: connections queued on a closed one would be reset.
 ///
@@ -191,24 +192,29 @@ fn dealt(addr: SocketAddr, mut sockets: Vec<TcpListener>, workers: usize) -> io:
 }
 
 fn bind_one(addr: SocketAddr, workers: usize) -> io::Result<Bound> {
-    // The probe: it binds, and is closed again without ever listening.
-    let probe = socket(addr)?;
-    probe.set_reuse_address(true)?;
-    probe.bind(&addr.into())?;
-    let addr = probe.local_addr()?.as_socket().unwrap_or(addr);
-    drop(probe);
-    let sockets = (0..workers)
-        .map(|_| {
-            let socket = socket(addr)?;
-            socket.set_reuse_address(true)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&addr.into())?;
-            socket.listen(BACKLOG)?;
-            socket.set_nonblocking(true)?;
-            Ok(socket.into())
-        })
-        .collect::<io::Result<Vec<TcpListener>>>()?;
-    Ok(Bound { addr, sockets })
+    let first = socket(addr)?;
+    // Two that are only bound may have the same address with this, so without it where any port is as good; then it is for
+    // whoever binds the port again while old connections are remembered.
+    first.set_reuse_address(addr.port() != 0)?;
+    first.bind(&addr.into())?;
+    first.set_reuse_address(true)?;
+    // Of all that are bound to an address one can listen.
+    first.listen(BACKLOG)?;
+    let addr = first.local_addr()?.as_socket().unwrap_or(addr);
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        sockets[0].set_reuse_port(true)?;
+        let another = socket(addr)?;
+        another.set_reuse_address(true)?;
+        another.set_reuse_port(true)?;
+        another.bind(&addr.into())?;
+        another.listen(BACKLOG)?;
+        sockets.push(another);
+    }
+    for socket in &sockets {
+        socket.set_nonblocking(true)?;
+    }
+    Ok(Bound { addr, sockets: sockets.into_iter().map(TcpListener::from).collect() })
 }
 
 fn socket(addr: SocketAddr) -> io::Result<Socket> {
@@ -242,6 +248,52 @@ mod tests {
         let error = bind_all(&[again], 2).unwrap_err();
         assert_eq!(error.code(), "port_in_use");
         assert_eq!(error.to_string(), format!("cannot listen on {}: address already in use", first[0].addr));
+    }
+
+    /// What so many threads get that bind at the same moment.
+    fn at_once(threads: usize, addr: &ListenAddr) -> Vec<Result<Vec<Bound>, ListenError>> {
+        let barrier = std::sync::Barrier::new(threads);
+        std::thread::scope(|scope| {
+            let bind = || {
+                barrier.wait();
+                bind_all(std::slice::from_ref(addr), 2)
+            };
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(bind)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn of_many_that_start_at_the_same_moment_one_gets_the_port() {
+        for _ in 0..200 {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let all = at_once(4, &free.to_string().parse().unwrap());
+            let codes: Vec<_> = all.iter().filter_map(|one| one.as_ref().err()).map(ListenError::code).collect();
+            assert_eq!(codes, ["port_in_use"; 3]);
+        }
+    }
+
+    #[test]
+    fn many_that_ask_for_any_port_get_different_ones() {
+        let any: ListenAddr = "127.0.0.1:0".parse().unwrap();
+        for _ in 0..100 {
+            let all = at_once(8, &any);
+            let mut ports: Vec<u16> = all.iter().map(|bound| bound.as_ref().unwrap()[0].addr.port()).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            assert_eq!(ports.len(), 8);
+        }
+    }
+
+    #[test]
+    fn all_sockets_of_an_address_get_connections() {
+        let any: ListenAddr = "127.0.0.1:0".parse().unwrap();
+        let bound = bind_all(&[any], 3).unwrap();
+        let clients: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(bound[0].addr).unwrap()).collect();
+        let count = |socket: &TcpListener| std::iter::from_fn(|| socket.accept().ok()).count();
+        let counts: Vec<usize> = bound[0].sockets.iter().map(count).collect();
+        assert_eq!(counts.iter().sum::<usize>(), clients.len());
+        assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use stdx::io::Io;
 use stdx::trace::TraceContext;
 
 use super::Broker;
-use crate::engine::{ClientId, Job, JobState, Now, Refused, StateName};
+use crate::engine::{ClientId, Job, JobState, Now, Presence, Refused, StateName};
 use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace};
 use crate::proto::reply::Reply;
@@ -26,10 +26,10 @@ pub(crate) enum WhyNot {
 }
 
 impl<D: Io> Broker<D> {
-    /// A new connection in a namespace.
+    /// Somebody within the process, in a namespace.
     pub(crate) fn connect_to(&mut self, namespace: &Namespace) -> ClientId {
         let space = self.engine.space_ix(namespace);
-        self.connect_in(space)
+        self.connect_in(space, Presence::Visit)
     }
 
     /// Whether anybody was ever in the namespace.

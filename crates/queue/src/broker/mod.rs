@@ -56,7 +56,7 @@ pub(crate) use stats::Identity;
 use stats::Ops;
 
 use crate::config::Config;
-use crate::engine::{ClientId, Engine, Limits, Now, PutTerms, SpaceIx, scoped_key};
+use crate::engine::{ClientId, Engine, Limits, Now, Presence, PutTerms, SpaceIx, scoped_key};
 use crate::event::TokenSource;
 use crate::log::journal::Journal;
 use crate::names::Namespace;
@@ -162,11 +162,11 @@ pub(crate) struct Broker<D: Io> {
 impl<D: Io> Broker<D> {
     /// A new connection, in the shared namespace.
     pub(crate) fn connect(&mut self) -> ClientId {
-        self.connect_in(SpaceIx::SHARED)
+        self.connect_in(SpaceIx::SHARED, Presence::Connection)
     }
 
-    fn connect_in(&mut self, space: SpaceIx) -> ClientId {
-        let id = self.engine.enter(space);
+    fn connect_in(&mut self, space: SpaceIx, presence: Presence) -> ClientId {
+        let id = self.engine.enter(space, presence);
         let ix = id.0 as usize;
         if self.conns.len() <= ix {
             self.conns.resize_with(ix + 1, Conn::default);

@@ -31,9 +31,19 @@ pub(crate) enum WaitEnd {
     DeadlineSoon,
 }
 
+/// What a client is to the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It has a socket, and counts.
+    Connection,
+    /// It is somebody within the process.
+    Visit,
+}
+
 /// One client.
 pub(crate) struct Client {
     pub(crate) space: SpaceIx,
+    presence: Presence,
     pub(crate) used: TubeIx,
     /// In the order of `list-tubes-watched`.
     pub(crate) watched: Vec<TubeIx>,
@@ -46,8 +56,8 @@ pub(crate) struct Client {
 
 impl Engine {
     /// A new client of the namespace, using and watching its tube `default`.
-    pub(crate) fn enter(&mut self, space: SpaceIx) -> ClientId {
-        let client = self.newcomer(space);
+    pub(crate) fn enter(&mut self, space: SpaceIx, presence: Presence) -> ClientId {
+        let client = self.newcomer(space, presence);
         ClientId(u32::try_from(self.clients.insert(client)).expect("connections are limited"))
     }
 
@@ -61,20 +71,23 @@ impl Engine {
     /// The client becomes one of another namespace, as if it had left and come again.
     pub(crate) fn move_to(&mut self, id: ClientId, space: SpaceIx) {
         self.let_jobs_go(id);
-        let newcomer = self.newcomer(space);
+        let newcomer = self.newcomer(space, self.client(id).presence);
         let client = std::mem::replace(self.client_mut(id), newcomer);
         self.part_with(client);
     }
 
-    fn newcomer(&mut self, space: SpaceIx) -> Client {
+    fn newcomer(&mut self, space: SpaceIx, presence: Presence) -> Client {
         let tube = self.tube_or_new(space, TubeName::DEFAULT);
         self.tube_mut(tube).using += 1;
         self.tube_mut(tube).watching += 1;
         let entry = self.space_mut(space);
-        entry.clients += 1;
-        entry.clients_total += 1;
+        if presence == Presence::Connection {
+            entry.connections += 1;
+            entry.connections_total += 1;
+        }
         Client {
             space,
+            presence,
             used: tube,
             watched: vec![tube],
             held: BTreeSet::new(),
@@ -94,7 +107,7 @@ impl Engine {
 
     fn part_with(&mut self, client: Client) {
         let space = self.space_mut(client.space);
-        space.clients -= 1;
+        space.connections -= u32::from(client.presence == Presence::Connection);
         space.producers -= u32::from(client.is_producer);
         space.workers -= u32::from(client.is_worker);
         // In beanstalkd's order, which `list-tubes` shows when tubes go with their last watcher.

@@ -37,7 +37,7 @@ use wal::Lsn;
 
 pub use by_hand::StateName;
 use client::Client;
-pub(crate) use client::{ClientId, WaitEnd};
+pub(crate) use client::{ClientId, Presence, WaitEnd};
 use facts::FactsMut;
 use groups::Groups;
 pub(crate) use hand_out::Asked;

@@ -30,11 +30,11 @@ pub(crate) struct Space {
     pub(crate) totals: Totals,
     /// The last tick of each periodic job, in wall-clock milliseconds.
     pub(crate) ticks: BTreeMap<String, u64>,
-    pub(crate) clients: u32,
+    pub(crate) connections: u32,
     pub(crate) producers: u32,
     pub(crate) workers: u32,
     pub(crate) waiting: u32,
-    pub(crate) clients_total: u64,
+    pub(crate) connections_total: u64,
 }
 
 impl Space {
@@ -48,11 +48,11 @@ impl Space {
             figures: Figures::default(),
             totals: Totals::default(),
             ticks: BTreeMap::new(),
-            clients: 0,
+            connections: 0,
             producers: 0,
             workers: 0,
             waiting: 0,
-            clients_total: 0,
+            connections_total: 0,
         }
     }
 }

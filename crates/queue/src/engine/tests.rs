@@ -123,7 +123,7 @@ impl Pair {
     fn new() -> Pair {
         let mut engine = Engine::new(Limits::from(&Config::default()));
         engine.settle();
-        let clients: Vec<ClientId> = (0..3).map(|_| engine.enter(SpaceIx::SHARED)).collect();
+        let clients: Vec<ClientId> = (0..3).map(|_| engine.enter(SpaceIx::SHARED, Presence::Connection)).collect();
         let one = ModelClient { watched: vec![0], waits: None };
         let model =
             Model { now: 0, jobs: Vec::new(), clients: vec![one; 3], paused: [None; 3], turn: 0, handed: Vec::new() };
@@ -353,7 +353,7 @@ impl Pair {
             self.model.offer(self.model.jobs[at].tube);
             self.model.clients[client].watched = watched;
         }
-        self.clients[client] = self.engine.enter(SpaceIx::SHARED);
+        self.clients[client] = self.engine.enter(SpaceIx::SHARED, Presence::Connection);
     }
 
     fn compare(&mut self) {

@@ -113,12 +113,13 @@ impl<S: Connect> Side<S> {
         heard
     }
 
+    /// The connection ends, and the server has seen it: it closes its own end when it has given back what the client held.
+    /// Closing ours would tell it later where another thread starts a process meanwhile, which has our sockets until it runs
+    /// its program.
     fn reopen(&mut self, who: usize, bytes: &[u8]) -> Vec<u8> {
-        let mut rest = Vec::new();
-        if !bytes.is_empty() {
-            self.clients[who].send(bytes);
-            rest = self.clients[who].hear_to_the_end();
-        }
+        self.clients[who].send(bytes);
+        self.clients[who].finish_sending();
+        let rest = self.clients[who].hear_to_the_end();
         self.clients[who] = self.server.connect();
         self.hear(who, 0);
         rest

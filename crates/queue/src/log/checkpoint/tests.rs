@@ -10,8 +10,8 @@ use wal::Position;
 use super::*;
 use crate::config::Config;
 use crate::engine::{
-    AttemptEnd, Counts, Dead, Engine, Facts, Job, JobState, Limits, More, Now, Pause, PauseNote, PutTerms, SpaceIx,
-    Window, scoped_key,
+    AttemptEnd, Counts, Dead, Engine, Facts, Job, JobState, Limits, More, Now, Pause, PauseNote, Presence, PutTerms,
+    SpaceIx, Window, scoped_key,
 };
 use crate::names::JobId;
 
@@ -40,7 +40,7 @@ fn full() -> Engine {
     engine.set_tick(shop, "hourly", 1_800_000_000_000);
     engine.tube_mut(tubes[0]).totals.deletes = 7;
     engine.space_mut(shop).totals.jobs = 9;
-    let client = engine.enter(SpaceIx::SHARED);
+    let client = engine.enter(SpaceIx::SHARED, Presence::Connection);
     for id in 1..=3000u64 {
         let at = Position { segment: 1 + id / 1000, offset: id as u32, len: 100 };
         let state = match id % 4 {

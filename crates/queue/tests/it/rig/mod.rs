@@ -4,10 +4,11 @@ mod http;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use queue::config::Config;
 use queue::{Deps, Handle, JobSink, NoSink, NoTokens, StartError, TokenSource};
@@ -35,7 +36,6 @@ pub(crate) struct Forebay {
 pub(crate) struct Beanstalkd {
     child: Child,
     addr: SocketAddr,
-    _port: TcpListener,
 }
 
 /// The configuration of a test: one free port on loopback.
@@ -100,30 +100,23 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 impl Beanstalkd {
-    /// Starts Debian's beanstalkd where it is installed.
+    /// Starts Debian's beanstalkd where it is installed. It gets its socket from us, as from systemd: a port that it had to
+    /// bind itself could be another test's by then, and that test's server would be taken for it.
     pub(crate) fn start() -> Option<Beanstalkd> {
-        // Another process may take the port between our look and its bind, so try a few.
-        for _ in 0..5 {
-            // Held at another address, so that no other test's beanstalkd comes to the same port.
-            let port = TcpListener::bind("127.0.0.2:0").unwrap();
-            let addr: SocketAddr = ([127, 0, 0, 1], port.local_addr().unwrap().port()).into();
-            if TcpListener::bind(addr).is_err() {
-                continue;
-            }
-            let mut child = Command::new("beanstalkd")
-                .args(["-l", "127.0.0.1", "-p", &addr.port().to_string()])
-                .stderr(Stdio::null())
-                .spawn()
-                .ok()?;
-            let until = Instant::now() + PATIENCE;
-            while Instant::now() < until && child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(addr).is_ok() {
-                    return Some(Beanstalkd { child, addr, _port: port });
-                }
-                std::thread::yield_now();
-            }
-        }
-        None
+        static IS_INSTALLED: LazyLock<bool> =
+            LazyLock::new(|| Command::new("beanstalkd").arg("-v").stdout(Stdio::null()).status().is_ok());
+        let socket = IS_INSTALLED.then(|| TcpListener::bind("127.0.0.1:0").unwrap())?;
+        let addr = socket.local_addr().unwrap();
+        // What it accepts is as its own listener would make it. Only streams have a word for that.
+        let socket = TcpStream::from(OwnedFd::from(socket));
+        socket.set_nodelay(true).unwrap();
+        let child = Command::new("sh")
+            .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec beanstalkd 3<&0 0</dev/null"])
+            .stdin(OwnedFd::from(socket))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Some(Beanstalkd { child, addr })
     }
 
     pub(crate) fn connect(&self) -> Client {
