@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
+use net::reach::Reach;
 use router::access::Discard;
 use router::config::{Config, RoutePolicy, UpstreamPolicy};
 use router::standalone::StaticSource;
@@ -88,7 +89,7 @@ fn routing(endpoint: SocketAddr) -> Routing {
         policy: RoutePolicy { retries_max: 0, ..RoutePolicy::default() },
     };
     let endpoints = vec![EndpointSpec::at(endpoint)];
-    let upstreams = vec![UpstreamSpec { name: upstream, endpoints, policy: UpstreamPolicy::default() }];
+    let upstreams = vec![UpstreamSpec { name: upstream, endpoints, policy: UpstreamPolicy::default(), reach: Reach::default() }];
     Routing { routes: vec![route], upstreams }
 }
 

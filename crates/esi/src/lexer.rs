@@ -96,13 +96,18 @@ impl Lexer {
         }
     }
 
+    /// A tag ends at the first `>` outside of quotes. Where there is a `<` before it, or too much, it is none: so no byte is
+    /// looked at again and again for tags that never end.
     fn tag(&mut self, here: &[u8], name: usize, make: impl Fn(&[u8]) -> Token) -> Found {
-        for (at, byte) in here.iter().enumerate().skip(self.looked.max(name)) {
+        let within = here.iter().take(self.tag_bytes_max.saturating_add(1));
+        for (at, byte) in within.enumerate().skip(self.looked.max(name)) {
             match (self.quote, byte) {
                 (Some(open), byte) if open == *byte => self.quote = None,
+                (Some(_), _) => {}
                 (None, b'"' | b'\'') => self.quote = Some(*byte),
-                (None, b'>') if at <= self.tag_bytes_max => return Found::Token(make(&here[name..at]), at + 1),
-                _ => {}
+                (None, b'>') => return Found::Token(make(&here[name..at]), at + 1),
+                (None, b'<') => return Found::Text,
+                (None, _) => {}
             }
         }
         self.looked = here.len();

@@ -7,7 +7,7 @@ use crate::Limits;
 use crate::expression;
 use crate::lexer::{Lexer, Token};
 use crate::tag::Tag;
-use crate::vars::{self, Vars};
+use crate::vars::{self, Substituted, Vars};
 
 /// A piece of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,23 @@ pub enum Node {
         /// `<esi:except>`
         except: Vec<Node>,
     },
+}
+
+impl Node {
+    /// How much memory it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let within = match self {
+            Node::Text(text) => text.len(),
+            Node::Include(include) => include.src.len() + include.alt.as_ref().map_or(0, String::len),
+            Node::Try { attempt, except } => bytes(attempt) + bytes(except),
+        };
+        size_of::<Node>() + within
+    }
+}
+
+/// How much memory all of them take, about.
+pub(crate) fn bytes(nodes: &[Node]) -> usize {
+    nodes.iter().map(Node::bytes).sum()
 }
 
 /// `<esi:include>`
@@ -42,12 +59,16 @@ pub struct Include {
 pub struct Parser {
     lexer: Lexer,
     frames: Vec<Frame>,
-    nesting_max: usize,
+    limits: Limits,
     /// How many open tags beyond `nesting_max` were left aside.
     beyond: usize,
-    /// Bytes of text in open elements, at most `bytes_max`.
+    /// Bytes of what stands in open elements. Beyond `bytes_max` nothing is added to them: one that never ends does not fill
+    /// the memory.
     held: usize,
-    bytes_max: usize,
+    /// Text that may be the beginning of a variable.
+    variable: Vec<u8>,
+    /// Bytes that the values of variables may still take.
+    left: usize,
 }
 
 /// An element that is not closed yet.
@@ -82,13 +103,19 @@ impl Parser {
     /// A parser at the beginning of a page.
     #[must_use]
     pub fn new(limits: &Limits) -> Parser {
-        let lexer = Lexer::new(limits.tag_bytes_max);
-        let (nesting_max, bytes_max) = (limits.nesting_max, limits.bytes_max);
-        Parser { lexer, frames: Vec::new(), nesting_max, beyond: 0, held: 0, bytes_max }
+        Parser {
+            lexer: Lexer::new(limits.tag_bytes_max),
+            frames: Vec::new(),
+            limits: *limits,
+            beyond: 0,
+            held: 0,
+            variable: Vec::new(),
+            left: 0,
+        }
     }
 
     /// The nodes that are complete with these bytes. Malformed markup is never an error: what cannot be read is text or
-    /// left out.
+    /// left out. So are values of variables where those of one piece come to more than `bytes_max`.
     pub fn feed(&mut self, bytes: &[u8], vars: &dyn Vars) -> Vec<Node> {
         let tokens = self.lexer.feed(bytes, false);
         self.take(tokens, vars)
@@ -98,6 +125,7 @@ impl Parser {
     pub fn finish(&mut self, vars: &dyn Vars) -> Vec<Node> {
         let tokens = self.lexer.feed(&[], true);
         let mut nodes = self.take(tokens, vars);
+        self.end_variable(&mut nodes);
         while !self.frames.is_empty() {
             self.pop(&mut nodes);
         }
@@ -106,7 +134,11 @@ impl Parser {
 
     fn take(&mut self, tokens: Vec<Token>, vars: &dyn Vars) -> Vec<Node> {
         let mut nodes = Vec::new();
+        self.left = self.limits.bytes_max;
         for token in tokens {
+            if !matches!(token, Token::Text(_)) {
+                self.end_variable(&mut nodes);
+            }
             match token {
                 Token::Text(text) => self.text(text, vars, &mut nodes),
                 Token::Open(tag) => self.open(&tag, vars, &mut nodes),
@@ -122,20 +154,23 @@ impl Parser {
         if self.frames.iter().any(|frame| matches!(frame.kind, Kind::Dropped(_))) {
             return;
         }
-        self.held = if self.frames.is_empty() { 0 } else { self.held + text.len() };
-        if self.held > self.bytes_max {
-            // An element that never ends does not fill the memory.
-            return;
-        }
-        let within = |kind: &Kind| self.frames.iter().any(|frame| frame.kind == *kind);
         // Between `try` and `attempt` there is nothing but white space.
         if matches!(self.frames.last(), Some(Frame { kind: Kind::Try { .. } | Kind::Choose { .. }, .. })) {
             return;
         }
-        let text = match within(&Kind::Vars).then(|| std::str::from_utf8(&text)) {
-            Some(Ok(readable)) => vars::substitute(readable, vars, vars::for_html).into_bytes(),
-            _ => text,
-        };
+        if !self.frames.iter().any(|frame| frame.kind == Kind::Vars) {
+            return self.add(Node::Text(text), nodes);
+        }
+        self.variable.extend(text);
+        let all = std::mem::take(&mut self.variable);
+        let Substituted { text, read } = vars::substitute(&all, vars, vars::for_html, &mut self.left);
+        self.variable = all[read..].to_vec();
+        self.add(Node::Text(text), nodes);
+    }
+
+    /// The text is over: what looked like the beginning of a variable is none.
+    fn end_variable(&mut self, nodes: &mut Vec<Node>) {
+        let text = std::mem::take(&mut self.variable);
         self.add(Node::Text(text), nodes);
     }
 
@@ -161,11 +196,15 @@ impl Parser {
     }
 
     fn include(&mut self, tag: &Tag, vars: &dyn Vars, nodes: &mut Vec<Node>) {
-        let url = |name| tag.attribute(name).map(|url| vars::substitute(url.trim(), vars, vars::for_url));
-        let Some(src) = url("src").filter(|src| !src.is_empty()) else { return };
+        let mut url = |name| {
+            let url = vars::substitute_all(tag.attribute(name)?.trim().as_bytes(), vars, vars::for_url, &mut self.left);
+            let fits = !url.is_empty() && url.len() <= self.limits.tag_bytes_max;
+            String::from_utf8(url).ok().filter(|_| fits)
+        };
+        let (src, alt) = (url("src"), url("alt"));
+        let Some(src) = src else { return };
         let maxwait = tag.attribute("maxwait").and_then(|ms| ms.trim().parse().ok()).map(Duration::from_millis);
         let continues = tag.attribute("onerror") == Some("continue");
-        let alt = url("alt").filter(|alt| !alt.is_empty());
         self.add(Node::Include(Include { src, alt, continues, maxwait }), nodes);
     }
 
@@ -181,7 +220,7 @@ impl Parser {
     }
 
     fn push(&mut self, kind: Kind) {
-        if self.frames.len() < self.nesting_max {
+        if self.frames.len() < self.limits.nesting_max {
             self.frames.push(Frame { kind, nodes: Vec::new() });
         } else {
             self.beyond += 1;
@@ -207,12 +246,36 @@ impl Parser {
             (Kind::Kept("attempt"), Some(Frame { kind: Kind::Try { attempt, .. }, .. })) => attempt.extend(inside),
             (Kind::Kept("except"), Some(Frame { kind: Kind::Try { except, .. }, .. })) => except.extend(inside),
             (Kind::Try { attempt, except }, _) => self.add(Node::Try { attempt, except }, nodes),
-            _ => inside.into_iter().for_each(|node| self.add(node, nodes)),
+            _ => inside.into_iter().for_each(|node| self.put(node, nodes)),
+        }
+        if self.frames.is_empty() {
+            self.held = 0;
         }
     }
 
-    /// Puts a node into the innermost element, or out of the parser when there is none.
+    /// Adds what was read, if there is room for it.
     fn add(&mut self, node: Node, nodes: &mut Vec<Node>) {
+        let is_empty = matches!(&node, Node::Text(text) if text.is_empty());
+        if !is_empty && self.has_room(&node) {
+            self.put(node, nodes);
+        }
+    }
+
+    /// Whether an open element may hold this too.
+    fn has_room(&mut self, node: &Node) -> bool {
+        let Some(frame) = self.frames.last() else { return true };
+        let bytes = match (frame.nodes.last(), node) {
+            (Some(Node::Text(_)), Node::Text(more)) => more.len(),
+            // What is within it has been counted.
+            (_, Node::Try { .. }) => size_of::<Node>(),
+            _ => node.bytes(),
+        };
+        self.held = self.held.saturating_add(bytes);
+        self.held <= self.limits.bytes_max
+    }
+
+    /// Puts a node into the innermost element, or out of the parser when there is none.
+    fn put(&mut self, node: Node, nodes: &mut Vec<Node>) {
         let list = self.frames.last_mut().map_or(nodes, |frame| &mut frame.nodes);
         match (list.last_mut(), node) {
             (Some(Node::Text(before)), Node::Text(text)) => before.extend(text),

@@ -27,7 +27,6 @@ use crate::reply::{self, Reply, ReplyBody};
 use crate::rescue::Failure;
 use crate::reserved::Reserved;
 use crate::route::Routed;
-use crate::treatment::Treatment;
 use crate::tries::{Destination, Via};
 use crate::worker::Worker;
 
@@ -85,8 +84,8 @@ async fn pass(
     if let Some(rule) = &routed.policy.fragments {
         fragments::prepare(exchange, rule, &head, &admitted.host);
     }
-    if let Some(treatment) = &routed.policy.treatment {
-        treat(treatment, exchange, &admitted.host, &mut head).await?;
+    if routed.policy.treatment.is_some() {
+        treat(&routed, exchange, &admitted.host, &mut head).await?;
     }
     if let Some(rule) = &routed.policy.compress {
         exchange.compress = Some(Box::new(Wish::of(rule, &head.method, &head.headers)));
@@ -151,7 +150,8 @@ fn asked(exchange: &Exchange, head: &Parts, set: FieldSet) -> Option<Duration> {
 }
 
 /// Turns a request away, sends it elsewhere, or makes of it what the application is to get.
-async fn treat(treatment: &Treatment, exchange: &mut Exchange, host: &str, head: &mut Parts) -> Result<(), Failure> {
+async fn treat(routed: &Routed, exchange: &mut Exchange, host: &str, head: &mut Parts) -> Result<(), Failure> {
+    let Some(treatment) = &routed.policy.treatment else { return Ok(()) };
     if let Some(clients) = &treatment.clients {
         let client = capacity::client(&exchange.conn, &head.headers, &exchange.worker.shared.trusted);
         if !clients.may_ask(client) {
@@ -164,6 +164,9 @@ async fn treat(treatment: &Treatment, exchange: &mut Exchange, host: &str, head:
     if let Some((status, location)) = treatment.elsewhere(host, &head.uri) {
         exchange.location = Some(Box::new(location));
         return Err(Failure::Elsewhere(status));
+    }
+    if treatment.rewrites() && routed.policy.cache.is_some() {
+        exchange.address = head.uri.path_and_query().map(|target| target.as_str().into());
     }
     treatment.request(head);
     Ok(())

@@ -47,7 +47,10 @@ impl Page {
         self.fragments.get(id.0).is_some_and(|fragment| matches!(fragment.state, State::Pending))
     }
 
-    /// Bytes that wait to be sent.
+    /// Bytes that wait: to be sent, or as what may stand in for something. Never more than [`Limits::bytes_max`]; none while
+    /// no fragment is waited for and all that could be sent was.
+    ///
+    /// [`Limits::bytes_max`]: crate::Limits::bytes_max
     #[must_use]
     pub fn held(&self) -> usize {
         self.held
@@ -72,8 +75,8 @@ impl Page {
             let least = fragment.started.saturating_add(self.limits.wait_ms_min);
             let (deadline, ready) = match (maxwait, ready) {
                 (Some(maxwait), _) => (fragment.started.saturating_add(maxwait), None),
-                (None, Some(ready)) if least.max(ready + self.limits.grace_ms) < longest => {
-                    (least.max(ready + self.limits.grace_ms), Some(ready))
+                (None, Some(ready)) if least.max(ready.saturating_add(self.limits.grace_ms)) < longest => {
+                    (least.max(ready.saturating_add(self.limits.grace_ms)), Some(ready))
                 }
                 (None, _) => (longest, None),
             };

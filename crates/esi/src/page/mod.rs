@@ -7,7 +7,7 @@ mod tries;
 use std::collections::VecDeque;
 
 use crate::Limits;
-use crate::parser::{Include, Node};
+use crate::parser::{Include, Node, bytes};
 pub use deadline::Late;
 pub use record::{Failure, Record, Why};
 
@@ -71,7 +71,12 @@ pub struct Page {
     template: Option<u64>,
     /// When the last fragment arrived.
     arrival: u64,
+    /// Bytes of text that wait to be sent, and of what may come in the place of something.
     held: usize,
+    /// Fragments beyond those that a page may have.
+    beyond: usize,
+    /// Text was dropped.
+    is_cut: bool,
 }
 
 impl Page {
@@ -87,13 +92,17 @@ impl Page {
             template: None,
             arrival: 0,
             held: 0,
+            beyond: 0,
+            is_cut: false,
         }
     }
 
     /// Takes in more of the page itself.
     pub fn push(&mut self, nodes: Vec<Node>, now: u64) {
         let parts = self.plan(nodes, None, 0, now);
-        self.parts.extend(parts);
+        let mut all = std::mem::take(&mut self.parts);
+        parts.into_iter().for_each(|part| add(&mut all, part));
+        self.parts = all;
     }
 
     /// The page itself is complete.
@@ -107,15 +116,25 @@ impl Page {
         std::mem::take(&mut self.fetches)
     }
 
+    /// Whether there is something to fetch, or something to know.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        !self.fetches.is_empty() || !self.records.is_empty()
+    }
+
     /// What happened that somebody should know.
     pub fn records(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
     }
 
-    /// A stale copy of a fragment is at hand, for when a new one is late or cannot be had.
+    /// A stale copy of a fragment is at hand, for when a new one is late or cannot be had. Without room for it there is none.
     pub fn offer_stale(&mut self, id: FragmentId, nodes: Vec<Node>) {
-        if let Some(fragment) = self.fragments.get_mut(id.0) {
-            fragment.stale = Some(nodes);
+        if !self.awaits(id) {
+            return;
+        }
+        self.forget_stale(id);
+        if self.take_room(bytes(&nodes)) {
+            self.fragments[id.0].stale = Some(nodes);
         }
     }
 
@@ -132,7 +151,10 @@ impl Page {
         }
         self.arrival = self.arrival.max(now);
         match outcome {
-            Ok(nodes) => self.fill(id, nodes, now),
+            Ok(nodes) => {
+                self.forget_stale(id);
+                self.fill(id, nodes, now);
+            }
             Err(failure) => self.give_up(id, Why::Missing(failure), now),
         }
         self.settle(now);
@@ -144,7 +166,7 @@ impl Page {
         let mut parts = std::mem::take(&mut self.parts);
         self.drain(&mut parts, &mut out);
         self.parts = parts;
-        self.held = self.held.saturating_sub(out.len());
+        self.release(out.len());
         out
     }
 
@@ -160,11 +182,10 @@ impl Page {
         for node in nodes {
             match node {
                 Node::Text(text) => {
-                    if self.held.saturating_add(text.len()) <= self.limits.bytes_max {
-                        self.held += text.len();
-                        parts.push_back(Part::Text(text));
+                    if self.take_room(text.len()) {
+                        add(&mut parts, Part::Text(text));
                     } else {
-                        self.records.push(Record { src: String::new(), why: Why::TooLong });
+                        self.cut();
                     }
                 }
                 Node::Include(include) => {
@@ -172,6 +193,16 @@ impl Page {
                 }
                 Node::Try { attempt, except } => {
                     let attempt = self.plan(attempt, parent, depth, now);
+                    if attempt.iter().all(|part| matches!(part, Part::Text(_))) {
+                        // It cannot fail: what is kept of a page is bounded by its text and its fragments.
+                        attempt.into_iter().for_each(|part| add(&mut parts, part));
+                        continue;
+                    }
+                    let has_room = self.take_room(bytes(&except));
+                    if !has_room {
+                        self.cut();
+                    }
+                    let except = if has_room { except } else { Vec::new() };
                     parts.push_back(Part::Try { attempt, except, parent, depth });
                 }
             }
@@ -179,21 +210,51 @@ impl Page {
         parts
     }
 
+    /// Takes room for bytes that wait, if there is so much.
+    fn take_room(&mut self, bytes: usize) -> bool {
+        let held = self.held.saturating_add(bytes);
+        let fits = held <= self.limits.bytes_max;
+        if fits {
+            self.held = held;
+        }
+        fits
+    }
+
+    fn release(&mut self, bytes: usize) {
+        self.held = self.held.saturating_sub(bytes);
+    }
+
+    fn forget_stale(&mut self, id: FragmentId) {
+        if let Some(nodes) = self.fragments[id.0].stale.take() {
+            self.release(bytes(&nodes));
+        }
+    }
+
+    /// Something has no room; said once.
+    fn cut(&mut self) {
+        if !std::mem::replace(&mut self.is_cut, true) {
+            self.records.push(Record { src: String::new(), why: Why::TooLong });
+        }
+    }
+
     fn start(&mut self, include: Include, parent: Option<FragmentId>, depth: u8, now: u64) -> Option<FragmentId> {
         if depth >= self.limits.depth_max || self.fragments.len() >= self.limits.fragments_max {
-            self.records.push(Record { src: include.src, why: Why::TooMany });
+            self.beyond += 1;
+            // Of a page with endlessly many not all are told of.
+            if self.beyond <= self.limits.fragments_max {
+                self.records.push(Record { src: include.src, why: Why::TooMany });
+            }
             return None;
         }
         let id = FragmentId(self.fragments.len());
         self.fetches.push(Fetch { id, url: include.src.clone(), parent });
-        let (state, stale) = (State::Pending, None);
         self.fragments.push(Fragment {
             include,
             parent,
             depth,
             started: now,
-            state,
-            stale,
+            state: State::Pending,
+            stale: None,
             tried_alt: false,
             late: None,
         });
@@ -210,6 +271,7 @@ impl Page {
     fn give_up(&mut self, id: FragmentId, why: Why, now: u64) {
         let fragment = &mut self.fragments[id.0];
         if let Some(nodes) = fragment.stale.take() {
+            self.release(bytes(&nodes));
             self.record(id, Why::Stale);
             return self.fill(id, nodes, now);
         }
@@ -264,5 +326,13 @@ impl Page {
             parts.pop_front();
         }
         true
+    }
+}
+
+/// Adds a part; neighbouring texts are one.
+fn add(parts: &mut VecDeque<Part>, part: Part) {
+    match (parts.back_mut(), part) {
+        (Some(Part::Text(before)), Part::Text(more)) => before.extend(more),
+        (_, part) => parts.push_back(part),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Page, Part, State};
+use crate::parser::bytes;
 
 enum Readiness {
     Ready,
@@ -36,11 +37,20 @@ impl Page {
                     self.settle_in(attempt, now);
                     match self.readiness(attempt) {
                         Readiness::Waiting => {}
-                        Readiness::Ready => *part = Part::Group(std::mem::take(attempt)),
+                        Readiness::Ready => {
+                            let attempt = std::mem::take(attempt);
+                            self.release(bytes(except));
+                            *part = Part::Group(attempt);
+                        }
                         Readiness::Failed => {
+                            let (attempt, except) = (std::mem::take(attempt), std::mem::take(except));
+                            let (parent, depth) = (*parent, *depth);
                             self.abandon(attempt);
-                            let (except, parent, depth) = (std::mem::take(except), *parent, *depth);
-                            *part = Part::Group(self.plan(except, parent, depth, now));
+                            self.release(bytes(&except));
+                            let mut group = self.plan(except, parent, depth, now);
+                            // Nothing else may ever happen to what of it can be decided at once.
+                            self.settle_in(&mut group, now);
+                            *part = Part::Group(group);
                         }
                     }
                 }
@@ -70,14 +80,22 @@ impl Page {
         if waits { Readiness::Waiting } else { Readiness::Ready }
     }
 
-    /// The fragments of an attempt that failed hold up nothing any more.
-    fn abandon(&mut self, parts: &VecDeque<Part>) {
+    /// What an attempt that failed consists of holds up nothing any more, and is not waited for.
+    fn abandon(&mut self, parts: VecDeque<Part>) {
         for part in parts {
             match part {
-                Part::Text(text) => self.held = self.held.saturating_sub(text.len()),
-                Part::Fragment(id) => self.fragments[id.0].state = State::Empty,
+                Part::Text(text) => self.release(text.len()),
+                Part::Fragment(id) => {
+                    self.forget_stale(id);
+                    if let State::Body(body) = std::mem::replace(&mut self.fragments[id.0].state, State::Empty) {
+                        self.abandon(body);
+                    }
+                }
                 Part::Group(group) => self.abandon(group),
-                Part::Try { attempt, .. } => self.abandon(attempt),
+                Part::Try { attempt, except, .. } => {
+                    self.release(bytes(&except));
+                    self.abandon(attempt);
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Pages, fragments and deadlines.
 
+mod ends;
 mod garbage;
 mod page;
 mod parsing;

@@ -160,3 +160,52 @@ fn number_and_bytes_are_bounded() {
     assert_eq!(urls(&page.fetches()), ["a", "b"]);
     assert_eq!(page.records().into_iter().map(|record| record.why).collect::<Vec<_>>(), [Why::TooMany, Why::TooLong]);
 }
+
+#[test]
+fn what_stands_in_is_decided_at_once_however_deep_it_is() {
+    let inner = "<esi:try><esi:attempt>y<esi:include src=\"b\"/></esi:attempt><esi:except>z</esi:except></esi:try>";
+    let mut page = Page::new(Limits { fragments_max: 2, ..Limits::default() });
+    let attempt = format!("{}{}", include("a"), include("c"));
+    page.push(
+        parse(&format!("<esi:try><esi:attempt>{attempt}</esi:attempt><esi:except>x{inner}</esi:except></esi:try>.")),
+        0,
+    );
+    page.end(0);
+    let fetches = page.fetches();
+    page.arrived(fetches[0].id, Err(Failure::Failed), 1);
+    // For what the exception has of a fragment there is no place left: that is all, and nothing else happens to the page.
+    assert_eq!((page.fetches(), page.next_deadline()), (vec![], None));
+    assert_eq!((out(&mut page), page.is_done()), ("xy.".into(), true));
+}
+
+#[test]
+fn what_was_left_aside_holds_nothing_up_and_takes_no_room() {
+    let mut page = page(&format!(
+        "<esi:try><esi:attempt>{}{}</esi:attempt><esi:except>x</esi:except></esi:try>{}",
+        include("a"),
+        include("b"),
+        include("c")
+    ));
+    let fetches = page.fetches();
+    page.offer_stale(fetches[2].id, text("an older one"));
+    page.arrived(fetches[0].id, Ok(parse(&format!("long {}", include("within")))), 1);
+    page.arrived(fetches[1].id, Err(Failure::Failed), 2);
+    page.arrived(fetches[2].id, Ok(text("c")), 3);
+    assert_eq!((out(&mut page), page.held()), ("xc".into(), 0));
+    assert_eq!(
+        (page.next_deadline(), page.is_done()),
+        (None, true),
+        "what is within a failed attempt is not waited for"
+    );
+}
+
+#[test]
+fn of_a_page_without_end_not_all_is_told() {
+    let mut page = Page::new(Limits { fragments_max: 2, bytes_max: 4, ..Limits::default() });
+    for _ in 0..100 {
+        page.push(parse(&include("a")), 0);
+        page.push(text("12345"), 0);
+    }
+    let whys: Vec<Why> = page.records().into_iter().map(|record| record.why).collect();
+    assert_eq!(whys, [Why::TooLong, Why::TooMany, Why::TooMany]);
+}

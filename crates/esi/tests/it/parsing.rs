@@ -112,3 +112,68 @@ fn choices() {
     }
     assert_eq!(line(&parse("<esi:when test=\"1==1\">a</esi:when>b")), "b");
 }
+
+#[test]
+fn a_variable_is_replaced_wherever_a_page_is_cut_and_whatever_its_encoding() {
+    let page = b"<esi:vars>\xe4 \xc3\xbc $(HTTP_HOST) $(HTTP_HOST $(QUERY_STRING{n}) $</esi:vars>$(";
+    for size in 1..page.len() {
+        let mut parser = Parser::new(&Limits::default());
+        let mut nodes: Vec<Node> = page.chunks(size).flat_map(|piece| parser.feed(piece, &Request)).collect();
+        nodes.extend(parser.finish(&Request));
+        let all = nodes.iter().flat_map(|node| match node {
+            Node::Text(text) => text.clone(),
+            Node::Include(_) | Node::Try { .. } => panic!("{node:?}"),
+        });
+        assert_eq!(all.collect::<Vec<u8>>(), b"\xe4 \xc3\xbc a.example $(HTTP_HOST 10 $$(", "in pieces of {size}");
+    }
+}
+
+#[test]
+fn values_of_variables_are_bounded() {
+    let limits = Limits { bytes_max: 100, ..Limits::default() };
+    let mut parser = Parser::new(&limits);
+    let page = "<esi:vars>$(HTTP_HOST)</esi:vars>.".repeat(20);
+    let first = format!("{}{}", "a.example.".repeat(11), ".".repeat(9));
+    assert_eq!(line(&parser.feed(page.as_bytes(), &Request)), first);
+    assert_eq!(line(&parser.feed(page.as_bytes(), &Request)), first, "it is a bound of each piece");
+    let include = format!("<esi:include src=\"/{}\"/>x", "$(QUERY_STRING{q})".repeat(2));
+    let limits = Limits { tag_bytes_max: 60, ..Limits::default() };
+    assert_eq!(
+        line(&Parser::new(&limits).feed(include.as_bytes(), &Request)),
+        "{/1%20%26%20%3C2%3E1%20%26%20%3C2%3E}x"
+    );
+    let include = format!("<esi:include src=\"/{}\"/>x", "$(QUERY_STRING{q})".repeat(3));
+    assert_eq!(
+        line(&Parser::new(&limits).feed(include.as_bytes(), &Request)),
+        "<esi:include src=\"/{0}{0}{0}\"/>x".replace("{0}", "$(QUERY_STRING{q})")
+    );
+}
+
+#[test]
+fn an_element_without_end_is_bounded_whatever_is_in_it() {
+    let limits = Limits { bytes_max: 1 << 12, ..Limits::default() };
+    for within in ["text", "<esi:include src=\"/a\"/>", "<esi:try></esi:try>", "a<esi:try></esi:try>"] {
+        let mut parser = Parser::new(&limits);
+        let mut nodes = parser.feed(b"<esi:try><esi:attempt>", &Request);
+        for _ in 0..10_000 {
+            nodes.extend(parser.feed(within.as_bytes(), &Request));
+        }
+        nodes.extend(parser.feed(b"</esi:attempt></esi:try>", &Request));
+        let [Node::Try { attempt, .. }] = &nodes[..] else { panic!("{within}") };
+        assert!(attempt.len() <= (1 << 12) / size_of::<Node>(), "{} of {within}", attempt.len());
+        // The next element has all the room again.
+        assert_eq!(line(&parser.feed(b"<esi:vars>next</esi:vars>", &Request)), "next");
+    }
+}
+
+#[test]
+fn tags_that_never_end_are_text() {
+    for (page, expected) in
+        [("<esi:a <esi:include src=\"/x\"/>", "<esi:a {/x}"), ("<esi:include src=\"/x<y\"/>", "{/x<y}")]
+    {
+        assert_eq!(line(&parse(page)), expected, "{page}");
+    }
+    // Each is looked at once: this ends soon.
+    let page = "<esi:a ".repeat(1 << 19);
+    assert_eq!(line(&parse(&page)), page);
+}

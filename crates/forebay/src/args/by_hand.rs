@@ -223,7 +223,7 @@ mod tests {
                   forebay purge --key article-17 --soft\n  forebay purge --all"
 )]
 pub(crate) struct PurgeArgs {
-    /// Addresses, or paths at any host; a `*` at the end stands for whatever follows
+    /// Addresses as clients ask for them, or paths at any host; a `*` at the end stands for whatever follows
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
     /// A name that answers carry in Surrogate-Key or Cache-Tag; may be given often

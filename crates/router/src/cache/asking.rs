@@ -32,7 +32,11 @@ impl Asking {
     pub(super) fn of(exchange: &Exchange, outbound: &Outbound, policy: &Arc<Policy>) -> Asking {
         let head = outbound.head();
         let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        // By what its client asks for: that is what is purged, and what writes and `Location` speak of.
+        let target = match &exchange.address {
+            Some(address) => address,
+            None => head.uri.path_and_query().map_or("/", |target| target.as_str()),
+        };
         Asking {
             policy: Arc::clone(policy),
             method: head.method.clone(),

@@ -33,6 +33,7 @@ use crate::exchange::Exchange;
 use crate::outbound::Outbound;
 use crate::reply::Reply;
 use crate::rescue::Failure;
+use crate::route::Routed;
 use crate::tries::{Destination, Via};
 use crate::worker::Worker;
 
@@ -98,7 +99,8 @@ pub(crate) async fn run(
         if let Some(slot) = &asked.exchange.fragment
             && let Some((found, _)) = cache.stale(&asked.asking, asked.outbound.headers(), &asked.key, now)
         {
-            slot.offer(&found.stored, found.chunks);
+            let nests = asked.exchange.may_nest(found.stored.headers());
+            slot.offer(&found.stored, found.chunks, nests);
         }
         match share::fetched(&mut asked, conditions, why.token()).await {
             share::Outcome::Given(reply) => return Ok(*reply),
@@ -132,7 +134,7 @@ impl Asked<'_> {
         let worker = Rc::clone(&exchange.worker);
         exchange.note(What::CacheMiss(why));
         let headers = asking::copied(outbound.headers());
-        let route = Arc::clone(&destination.routed.facts);
+        let (route, host) = (Arc::clone(&destination.routed.facts), destination.host.clone());
         let takes_part = asking.is_read() && !exchange.has_content && why != BYPASS;
         let began = unix_ms(&worker);
         let result = answer::uncached(exchange, destination, outbound).await;
@@ -152,6 +154,10 @@ impl Asked<'_> {
         let (status, fields) = reply.head_mut();
         let news = Response { status, headers: fields };
         for target in asking.policy.invalidates(&asking.view(&headers), &news).targets {
+            // What another address of the host has may be another route's.
+            let of_target =
+                Routed::find(&worker.snapshot(), &host, path_of(&target)).map(|found| Arc::clone(&found.facts));
+            let route = of_target.as_ref().unwrap_or(&route);
             worker.shared.cache.purge(&asking.key_for(&route.name, &target, &headers));
         }
         if takes_part && asking.method == Method::HEAD {
@@ -169,6 +175,10 @@ impl Asked<'_> {
         say(reply.head_mut().1, None, Some(forwarded), None);
         Ok(reply)
     }
+}
+
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
 }
 
 /// A kept answer.

@@ -37,7 +37,7 @@ fn permanent() -> u16 {
     308
 }
 
-/// How the path is changed on its way to the application.
+/// How the path is changed on its way to the application. A cache keeps, and purges, by the path that clients ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RewriteConfig {

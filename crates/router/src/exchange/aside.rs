@@ -36,6 +36,7 @@ impl Exchange {
             has_content: false,
             taken: Taken::default(),
             secure: false,
+            address: None,
             user: None,
             location: None,
             compress: None,

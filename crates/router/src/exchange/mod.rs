@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use stdx::clock::Mono;
 use stdx::trace::TraceContext;
 
@@ -19,7 +19,7 @@ use crate::capacity::Taken;
 use crate::compress::Wish;
 use crate::conn::Conn;
 use crate::fields::FieldSet;
-use crate::fragments::{Page, Slot};
+use crate::fragments::{self, Page, Slot};
 use crate::idempotency::Hash;
 use crate::own_writes::Need;
 use crate::reply::ReplyFault;
@@ -59,6 +59,8 @@ pub(crate) struct Exchange {
     pub(crate) fragments: Option<Box<Page>>,
     /// It is no client's: a page waits for it as one of its fragments.
     pub(crate) fragment: Option<Rc<Slot>>,
+    /// What its client asks for, where its route keeps answers and asks the application for something else.
+    pub(crate) address: Option<Box<str>>,
     /// Where its client is sent instead.
     pub(crate) location: Option<Box<HeaderValue>>,
     started: Mono,
@@ -93,6 +95,7 @@ impl Exchange {
             user: None,
             fragments: None,
             fragment: None,
+            address: None,
             location: None,
             started,
             deadline: started,
@@ -225,9 +228,10 @@ impl Exchange {
         self.route.as_ref()?.policy.treatment.as_deref()
     }
 
-    /// Whether what its route gives may have fragments.
-    pub(crate) fn may_nest(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.policy.fragments.is_some())
+    /// Whether a reply with these fields may have fragments: its route says so.
+    pub(crate) fn may_nest(&self, headers: &HeaderMap) -> bool {
+        let rule = self.route.as_ref().and_then(|route| route.policy.fragments.as_ref());
+        rule.is_some_and(|rule| fragments::is_page(rule, headers))
     }
 
     /// Content of the reply went out.

@@ -152,6 +152,11 @@ mod tests {
             ("//ads.example/x", "other ads.example/x"),
             ("HTTPS://ADS.example:443?q", "other ads.example/?q"),
             ("http://ads.example", "other ads.example/"),
+            // What a client could ask for as well, and no more.
+            ("/x/%2e%2e/%2e%2e/y", "Shop.example:8080/x/%2e%2e/%2e%2e/y"),
+            ("/http://evil.example/", "Shop.example:8080/http://evil.example/"),
+            ("/@evil.example/", "Shop.example:8080/@evil.example/"),
+            (".//evil.example/x", "Shop.example:8080/a//evil.example/x"),
         ] {
             assert_eq!(resolved(src).as_deref(), Some(meant), "{src}");
         }
@@ -177,6 +182,24 @@ mod tests {
             "/\u{e4}",
             "/.forebay/health",
             "/a/../.forebay/health",
+            "//evil.example/x",
+            "//shop.example:8080@evil.example/",
+            "http://shop.example:8080:80/",
+            "http://shop.example:22/",
+            "http://shop.example.evil/",
+            "http://ads.example.:80/",
+            "http://%73hop.example/",
+            "http://127.0.0.1:8080/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://ads.example\\@evil.example/",
+            "https:evil.example",
+            "///evil.example/",
+            "//",
+            "gopher://ads.example/",
+            "/a/%2e/../../.forebay/health",
+            "/x\r\nhost: evil.example",
         ] {
             assert_eq!(resolved(src), None, "{src}");
         }

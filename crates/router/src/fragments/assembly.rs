@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::address::Address;
 use super::fetch::{self, Errand, millis};
-use super::slot::{Arrival, Body, Desk, Late};
+use super::slot::{Arrival, Body, Desk, Late, Stale};
 use super::{Page, Slot, Vantage};
 use crate::access::{Unfit, What};
 
@@ -180,18 +180,18 @@ impl Assembly {
             }
             let records = self.parts.records();
             self.told.extend(records.into_iter().filter_map(told));
-            let fetches = self.parts.fetches();
-            if fetches.is_empty() {
-                break;
-            }
-            for fetch in fetches {
+            for fetch in self.parts.fetches() {
                 self.ask(&fetch, now);
             }
-        }
-        while self.running < self.page.rule.parallel_max.into()
-            && let Some(at) = self.waiting.pop_front()
-        {
-            self.start(at);
+            while self.running < self.page.rule.parallel_max.into()
+                && let Some(at) = self.waiting.pop_front()
+            {
+                self.start(at, now);
+            }
+            // What was refused may be had elsewhere.
+            if !self.parts.wants() {
+                return;
+            }
         }
     }
 
@@ -232,8 +232,8 @@ impl Assembly {
         if let Some(asked) = self.latest(late.id).map(|at| &self.asked[at]) {
             let since = self.began + Duration::from_millis(late.since);
             asked.slot.late.set(Some(Late { since, by_page: late.by_page }));
-            if let Some(stale) = asked.slot.stale() {
-                let nodes = self.nodes(&stale, true);
+            if let Some(Stale { chunks, nests }) = asked.slot.stale() {
+                let nodes = self.nodes(&chunks, nests);
                 self.parts.offer_stale(late.id, nodes);
             }
         }
@@ -269,13 +269,12 @@ impl Assembly {
         (address != self.page.address).then_some(address)
     }
 
-    fn start(&mut self, at: usize) {
+    fn start(&mut self, at: usize, now: u64) {
         let asked = &mut self.asked[at];
         if !self.parts.awaits(asked.id) {
             return;
         }
         let Some(head) = fetch::head(&asked.address, &self.shared) else {
-            let now = millis(self.vantage.worker.now().since(self.began));
             return self.parts.arrived(asked.id, Err(Failure::Refused), now);
         };
         let errand = Errand {

@@ -98,7 +98,8 @@ pub(super) async fn run(errand: Errand) {
     let (head, mut body) = answer::finish(exchange, head, set, None).await.into_parts();
     let is_good = head.status.is_success() && !head.headers.contains_key(CONTENT_ENCODING);
     let outcome = if is_good {
-        let all = collect(&mut body, bytes_max, &worker.shared.fragments);
+        let nests = body.may_nest(&head.headers);
+        let all = collect(&mut body, nests, bytes_max, &worker.shared.fragments);
         timeout(slot.longest, all).await.unwrap_or(Err(Failure::Failed))
     } else {
         Err(Failure::Failed)
@@ -112,8 +113,8 @@ pub(super) async fn run(errand: Errand) {
     desk.arrive(Arrival { fetch, at, outcome });
 }
 
-async fn collect(body: &mut ReplyBody, bytes_max: u64, room: &Arc<Semaphore>) -> Result<Body, Failure> {
-    let mut all = Body { bytes: Vec::new(), nests: body.may_nest(), permit: None };
+async fn collect(body: &mut ReplyBody, nests: bool, bytes_max: u64, room: &Arc<Semaphore>) -> Result<Body, Failure> {
+    let mut all = Body { bytes: Vec::new(), nests, permit: None };
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(drop).and_then(|frame| frame.into_data().map_err(drop)) else {
             // Trailers say nothing of the content.

@@ -104,12 +104,7 @@ pub(crate) fn ask_plainly(head: &mut Parts) {
 /// What puts a reply together, if it is a page; its head is changed to say so.
 pub(crate) fn begin(exchange: &mut Exchange, head: &mut response::Parts, is_empty: bool) -> Option<Box<Assembly>> {
     let page = exchange.fragments.take()?;
-    let is_marked = head.headers.get_all(SURROGATE_CONTROL).iter().any(is_mark);
-    let is_page = head.status == StatusCode::OK
-        && !head.headers.contains_key(CONTENT_ENCODING)
-        && is_of(&page.rule, &head.headers)
-        && (is_marked || !page.rule.marked_only);
-    if !is_page {
+    if head.status != StatusCode::OK || !is_page(&page.rule, &head.headers) {
         return None;
     }
     assembled(&mut head.headers);
@@ -118,6 +113,12 @@ pub(crate) fn begin(exchange: &mut Exchange, head: &mut response::Parts, is_empt
     }
     let (worker, conn) = (Rc::clone(&exchange.worker), Rc::clone(&exchange.conn));
     Some(Box::new(Assembly::new(*page, Vantage { worker, conn, trace: exchange.traced.context })))
+}
+
+/// Whether a reply with these fields may have fragments.
+pub(crate) fn is_page(rule: &FragmentsConfig, headers: &HeaderMap) -> bool {
+    let is_marked = || headers.get_all(SURROGATE_CONTROL).iter().any(is_mark);
+    !headers.contains_key(CONTENT_ENCODING) && is_of(rule, headers) && (!rule.marked_only || is_marked())
 }
 
 fn is_mark(value: &HeaderValue) -> bool {

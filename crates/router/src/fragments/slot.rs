@@ -19,9 +19,17 @@ pub(crate) struct Slot {
     /// How long it is fetched.
     pub(crate) longest: Duration,
     /// What a cache has of it, good enough for a page that waits no longer.
-    stale: RefCell<Option<Arc<[Bytes]>>>,
+    stale: RefCell<Option<Stale>>,
     /// Its page has gone without it.
     pub(super) late: Cell<Option<Late>>,
+}
+
+/// An older copy of a fragment.
+#[derive(Debug)]
+pub(super) struct Stale {
+    pub(super) chunks: Arc<[Bytes]>,
+    /// It may have fragments itself.
+    pub(super) nests: bool,
 }
 
 /// Since when a fragment has been late.
@@ -60,14 +68,14 @@ impl Slot {
         Rc::new(Slot { longest, stale: RefCell::default(), late: Cell::default() })
     }
 
-    /// A kept copy that may stand in for what is about to be fetched.
-    pub(crate) fn offer(&self, stored: &Stored, chunks: Arc<[Bytes]>) {
+    /// A kept copy that may stand in for what is about to be fetched. `nests`: whether it may have fragments itself.
+    pub(crate) fn offer(&self, stored: &Stored, chunks: Arc<[Bytes]>, nests: bool) {
         if stored.status().is_success() && !stored.headers().contains_key(CONTENT_ENCODING) {
-            self.stale.replace(Some(chunks));
+            self.stale.replace(Some(Stale { chunks, nests }));
         }
     }
 
-    pub(super) fn stale(&self) -> Option<Arc<[Bytes]>> {
+    pub(super) fn stale(&self) -> Option<Stale> {
         self.stale.take()
     }
 }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{Stamp, Switched};
@@ -75,8 +76,8 @@ impl ReplyBody {
     }
 
     /// Whether it may have fragments.
-    pub(crate) fn may_nest(&self) -> bool {
-        self.exchange.may_nest()
+    pub(crate) fn may_nest(&self, headers: &HeaderMap) -> bool {
+        self.exchange.may_nest(headers)
     }
 
     pub(super) fn end(&mut self) {

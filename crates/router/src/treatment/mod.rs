@@ -54,6 +54,11 @@ impl Treatment {
         Some((redirect.status, redirect.location(host, target)?))
     }
 
+    /// Whether the application is asked for something else than its client asks for.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.rewrite.is_some()
+    }
+
     /// The request as the application is to get it.
     pub(crate) fn request(&self, head: &mut Parts) {
         if let Some(rewritten) = self.rewrite.as_ref().and_then(|rewrite| rewrite.target(&head.uri)) {

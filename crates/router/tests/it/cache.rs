@@ -1,20 +1,17 @@
 //! The shared cache of a route, over real sockets.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use control::wire::router::{PurgeReport, PurgeRequest};
+use control::wire::router::{BreakerByHand, PurgeReport, PurgeRequest};
 use router::access::What;
-use router::config::CacheConfig;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use router::config::{BreakerConfig, CacheConfig, LimitConfig, RewriteConfig};
+use router::{RouteSpec, Routing};
 
+use crate::coalescing::Origin;
 use crate::endpoint::{Act, Endpoint, Received};
 use crate::rig::{Proxy, Reply, Rig, eventually, proxy};
 
-fn caching() -> Proxy {
+pub(crate) fn caching() -> Proxy {
     proxy().policy(|policy| policy.cache = Some(CacheConfig::default()))
 }
 
@@ -84,103 +81,6 @@ async fn ours_goes_before_the_common_field() {
     let a = counting("cache-control: no-store\r\ncdn-cache-control: max-age=60").await;
     let rig = caching().endpoint(&a).start();
     assert_eq!(rig.get("/").await.content, rig.get("/").await.content);
-}
-
-#[tokio::test]
-async fn a_thousand_clients_and_one_request() {
-    let (open, gate) = watch::channel(false);
-    let count = Arc::new(AtomicUsize::new(0));
-    let asked = Arc::clone(&count);
-    let (addr, _origin) = origin(gate, move || asked.fetch_add(1, SeqCst)).await;
-    let rig = Arc::new(caching().address(addr).start());
-    // The first reads nothing of what it asked for, the second goes away.
-    let mut slow = rig.client().await;
-    slow.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    let mut gone = rig.client().await;
-    gone.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    let mut clients = JoinSet::new();
-    for _ in 0..1_000 {
-        let rig = Arc::clone(&rig);
-        clients.spawn(async move { rig.get("/").await });
-    }
-    eventually(|| rig.handle.counts().connections == 1_002).await;
-    drop(gone);
-    open.send_replace(true);
-    let mut collapsed = 0;
-    while let Some(reply) = clients.join_next().await {
-        let reply = reply.unwrap();
-        assert_eq!((reply.status, reply.content.len(), reply.cut), (200, BODY_BYTES, false));
-        collapsed += usize::from(reply.one("cache-status").ends_with("; collapsed"));
-    }
-    assert_eq!(count.load(SeqCst), 1);
-    assert!(collapsed > 500, "{collapsed}");
-    assert_eq!(slow.reply().await.content.len(), BODY_BYTES);
-}
-
-const BODY_BYTES: usize = 256 << 10;
-
-/// An origin that answers with much content when its gate is opened.
-async fn origin(
-    gate: watch::Receiver<bool>,
-    asked: impl Fn() -> usize + Send + Sync + 'static,
-) -> (std::net::SocketAddr, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let mut tasks = JoinSet::new();
-    let asked = Arc::new(asked);
-    tasks.spawn(async move {
-        let mut connections = JoinSet::new();
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let (mut gate, asked) = (gate.clone(), Arc::clone(&asked));
-            connections.spawn(async move {
-                let mut buffer = [0; 4096];
-                while stream.read(&mut buffer).await.is_ok_and(|bytes| bytes > 0) {
-                    asked();
-                    gate.wait_for(|open| *open).await.unwrap();
-                    let head =
-                        format!("HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: {BODY_BYTES}\r\n\r\n");
-                    let mut reply = head.into_bytes();
-                    reply.resize(reply.len() + BODY_BYTES, b'x');
-                    if stream.write_all(&reply).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    (addr, tasks)
-}
-
-#[tokio::test]
-async fn a_fetch_survives_the_client_that_caused_it() {
-    let (open, gate) = watch::channel(false);
-    let count = Arc::new(AtomicUsize::new(0));
-    let asked = Arc::clone(&count);
-    let (addr, _origin) = origin(gate, move || asked.fetch_add(1, SeqCst)).await;
-    let rig = caching().address(addr).start();
-    let mut first = rig.client().await;
-    first.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    eventually(|| count.load(SeqCst) == 1).await;
-    drop(first);
-    eventually(|| rig.handle.counts().connections == 0).await;
-    open.send_replace(true);
-    eventually(|| rig.handle.in_flight(addr) == 0).await;
-    let hit = rig.get("/").await;
-    assert_eq!((hit.content.len(), count.load(SeqCst)), (BODY_BYTES, 1));
-    assert!(hit.one("cache-status").contains("; hit"), "{}", hit.head);
-}
-
-#[tokio::test]
-async fn who_waits_waits_no_longer_than_its_deadline() {
-    let (_open, gate) = watch::channel(false);
-    let (addr, _origin) = origin(gate, || 0).await;
-    let rig = caching().policy(|policy| policy.deadline_ms = 100).address(addr).start();
-    let (mut first, mut second) = (rig.client().await, rig.client().await);
-    for client in [&mut first, &mut second] {
-        client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    }
-    assert_eq!((first.reply().await.status, second.reply().await.status), (504, 504));
 }
 
 #[tokio::test]
@@ -370,18 +270,108 @@ async fn what_is_purged_is_fetched_anew() {
 
 #[tokio::test]
 async fn what_was_asked_before_a_purge_is_not_kept_after_it() {
-    let (open, gate) = watch::channel(false);
-    let count = Arc::new(AtomicUsize::new(0));
-    let asked = Arc::clone(&count);
-    let (addr, _origin) = origin(gate, move || asked.fetch_add(1, SeqCst)).await;
-    let rig = caching().address(addr).start();
+    let a = Origin::of(10).await;
+    let rig = caching().address(a.addr).start();
     let mut before = rig.client().await;
     before.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
-    eventually(|| count.load(SeqCst) == 1).await;
+    eventually(|| a.asked() == 1).await;
     let all = PurgeRequest { all: true, ..PurgeRequest::default() };
     assert_eq!(rig.handle.purge(&all), Ok(PurgeReport { answers: 0, under_way: 1 }));
-    open.send_replace(true);
-    assert_eq!(before.reply().await.content.len(), BODY_BYTES);
+    a.allow(10);
+    assert_eq!(before.reply().await.content.len(), 10);
     rig.get("/").await;
-    assert_eq!(count.load(SeqCst), 2);
+    assert_eq!(a.asked(), 2);
+}
+
+#[tokio::test]
+async fn stale_in_place_of_a_route_that_is_given_a_rest() {
+    let failing = AtomicUsize::new(0);
+    let a = Endpoint::new(move |request| match request.line().split(' ').nth(1) {
+        Some("/") => ok("cache-control: max-age=0, stale-if-error=60", "good"),
+        Some("/plain") => ok("cache-control: max-age=0, must-revalidate\r\netag: \"1\"", "must be asked for"),
+        _ => Act::Reply(
+            format!("HTTP/1.1 500 Oh\r\nx-count: {}\r\ncontent-length: 0\r\n\r\n", failing.fetch_add(1, SeqCst)).into(),
+        ),
+    })
+    .await;
+    let breaker = BreakerConfig { failures_in_a_row: 3, pause_ms: 600_000, ..BreakerConfig::default() };
+    let rig = caching().endpoint(&a).policy(|policy| (policy.breaker, policy.retries_max) = (Some(breaker), 0)).start();
+    let stale = async || {
+        let reply = rig.get("/").await;
+        assert_eq!((reply.status, reply.content.as_str()), (200, "good"));
+        assert!(reply.one("cache-status").ends_with("; detail=stale-if-error"), "{}", reply.head);
+    };
+    assert_eq!(rig.get("/").await.content, "good");
+    assert_eq!(rig.get("/plain").await.status, 200);
+    let by_hand = rig.breaker(BreakerByHand::Tripped);
+    stale().await;
+    assert_eq!(rig.get("/plain").await.status, 503, "what may not be given stale is not");
+    rig.handle.clear_by_hand(by_hand, "uid 7".into(), None).unwrap();
+    // By itself it opens too.
+    for _ in 0..3 {
+        assert_eq!(rig.get("/fails").await.status, 500);
+    }
+    let before = a.requests().len();
+    for _ in 0..5 {
+        stale().await;
+    }
+    assert_eq!((rig.get("/fails").await.status, a.requests().len()), (503, before));
+}
+
+#[tokio::test]
+async fn stale_in_place_of_what_is_turned_away() {
+    let a = Endpoint::new(|request| match request.line().split(' ').nth(1) {
+        Some("/") => ok("cache-control: max-age=0, stale-if-error=60", "good"),
+        _ => Act::Hang,
+    })
+    .await;
+    let limit = LimitConfig { in_flight_max: 1, waiting_max: 0, ..LimitConfig::default() };
+    let rig = caching().endpoint(&a).policy(|policy| policy.limit = Some(limit)).start();
+    assert_eq!(rig.get("/").await.content, "good");
+    eventually(|| rig.handle.limits()[0].figures.in_flight == 0).await;
+    let mut holds = rig.client().await;
+    holds.send("GET /holds HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    eventually(|| a.requests().len() == 2).await;
+    for _ in 0..5 {
+        let stale = rig.get("/").await;
+        assert_eq!((stale.status, stale.content.as_str()), (200, "good"));
+        assert!(stale.one("cache-status").ends_with("; detail=stale-if-error"), "{}", stale.head);
+    }
+    assert_eq!((rig.get("/other").await.status, a.requests().len()), (503, 2));
+}
+
+#[tokio::test]
+async fn what_is_kept_goes_by_the_address_that_clients_ask_for() {
+    let count = AtomicUsize::new(0);
+    let a = Endpoint::new(move |request: &Received| {
+        let fields = if request.line().starts_with("POST") { "location: /shop/b" } else { "cache-control: max-age=60" };
+        let path = request.line().split(' ').nth(1).unwrap();
+        ok(fields, &format!("{path} {}", count.fetch_add(1, SeqCst)))
+    })
+    .await;
+    let rig = caching().endpoint(&a).start();
+    let routing = rig.source_routing().borrow().clone();
+    let mut routing = Routing::clone(&routing);
+    let mut shop = RouteSpec { name: "shop".into(), path_prefix: "/shop".into(), ..routing.routes[0].clone() };
+    shop.policy.rewrite = Some(RewriteConfig { prefix: "/v2".into() });
+    routing.routes.insert(0, shop);
+    rig.source.replace(routing);
+    rig.handle.applied().await;
+    for _ in 0..2 {
+        assert_eq!(rig.get("/shop/a?n=1").await.content, "/v2/a?n=1 0");
+        assert_eq!(rig.get("/v2/a?n=1").await.content, "/v2/a?n=1 1", "another address, another route");
+        assert_eq!(rig.get("/shop/b").await.content, "/v2/b 2");
+    }
+    let purge = |url: &str| {
+        let report = rig.handle.purge(&PurgeRequest { urls: vec![url.into()], ..PurgeRequest::default() }).unwrap();
+        report.answers
+    };
+    assert_eq!((purge("http://shop/shop/a?n=1"), purge("/shop/none")), (1, 0));
+    assert_eq!(rig.get("/shop/a?n=1").await.content, "/v2/a?n=1 3");
+    assert_eq!(rig.get("/v2/a?n=1").await.content, "/v2/a?n=1 1");
+    // A write by another route names it, and itself.
+    rig.send("POST /other HTTP/1.1\r\nhost: shop\r\ncontent-length: 1\r\n\r\nx").await;
+    assert_eq!(rig.get("/shop/b").await.content, "/v2/b 5");
+    rig.send("POST /shop/a?n=1 HTTP/1.1\r\nhost: shop\r\ncontent-length: 1\r\n\r\nx").await;
+    assert_eq!(rig.get("/shop/a?n=1").await.content, "/v2/a?n=1 7");
 }

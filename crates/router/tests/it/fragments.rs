@@ -6,6 +6,7 @@ use esi::Why;
 use http::Request;
 use router::access::{AccessRecord, Unfit, What};
 use router::config::{CacheConfig, CompressConfig, FragmentsConfig};
+use router::{RouteSpec, Routing};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
@@ -127,28 +128,28 @@ async fn a_head_has_the_pages_fields_and_fetches_nothing() {
 
 #[tokio::test]
 async fn all_fragments_are_under_way_at_once_and_the_slow_one_is_left_out() {
-    const TEMPLATE: &str = r#"<1<esi:include src="/f/1"/>2<esi:include src="/f/2"/>3<esi:include src="/slow"/>>"#;
-    let (both, gate) = (watch::channel(0), watch::channel(false));
-    // Either of the two answers only when the other one has been asked as well.
-    let (asked, slow) = (both.0, gate.1.clone());
-    let (open_two, two) = watch::channel(false);
+    const TEMPLATE: &str = r#"<1<esi:include src="/f/1"/>2<esi:include src="/f/2"/>3<esi:include src="/slow"/>4<esi:include src="/f/3"/><esi:include src="/f/4"/><esi:include src="/f/5"/>>"#;
+    let (all, gate) = (watch::channel(0), watch::channel(false));
+    // Each of the five answers only when all of them have been asked.
+    let (asked, slow) = (all.0, gate.1.clone());
+    let (open_five, five) = watch::channel(false);
     let a = Endpoint::new(move |request| match path(request) {
         "/" => html(TEMPLATE),
         "/slow" => Act::WhenOpen(slow.clone()),
         _ => {
             asked.send_modify(|count| *count += 1);
-            if *asked.borrow() == 2 {
-                open_two.send_replace(true);
+            if *asked.borrow() == 5 {
+                open_five.send_replace(true);
             }
-            Act::WhenOpen(two.clone())
+            Act::WhenOpen(five.clone())
         }
     })
     .await;
     let rule = FragmentsConfig { grace_ms: 10, ..patient() };
     let rig = assembling(&a).policy(|policy| policy.fragments = Some(rule)).start();
-    assert_eq!(rig.get("/").await.content, "<1open2open3>");
-    assert_eq!(a.requests().len(), 4);
-    let mut records = rig.records(3).await;
+    assert_eq!(rig.get("/").await.content, "<1open2open34openopenopen>");
+    assert_eq!(a.requests().len(), 7);
+    let mut records = rig.records(6).await;
     let dropped = What::FragmentDropped("/slow".into(), Unfit::Slower);
     assert_eq!(dropped.to_string(), "fragment /slow dropped: the rest of its page was ready");
     assert_eq!(whats(of(&records, "/")), [dropped]);
@@ -157,7 +158,9 @@ async fn all_fragments_are_under_way_at_once_and_the_slow_one_is_left_out() {
     records.extend(rig.records(1).await);
     let late = whats(of(&records, "/slow"));
     assert!(matches!(late[..], [What::FragmentLate(Why::Slower(_))]), "{late:?}");
-    assert!(late[0].to_string().ends_with(" ms slower than its page"), "{}", late[0]);
+    let text = late[0].to_string();
+    let ms = text.strip_prefix("fragment dropped: ").and_then(|text| text.strip_suffix(" ms slower than its page"));
+    assert!(ms.is_some_and(|ms| ms.parse::<u64>().is_ok()), "{text}");
 }
 
 #[tokio::test]
@@ -169,6 +172,11 @@ async fn what_stands_in_for_a_fragment_that_fails() {
         (
             r#"<<esi:try><esi:attempt>x<esi:include src="/fails"/></esi:attempt><esi:except>sorry <esi:include src="/c"/></esi:except></esi:try>>"#,
             "<sorry [/c]>",
+        ),
+        // What is decided at once is, though nothing else happens to the page.
+        (
+            r#"<<esi:try><esi:attempt><esi:include src="/fails"/></esi:attempt><esi:except>sorry<esi:try><esi:attempt>, really<esi:include src="/.forebay/"/></esi:attempt><esi:except>, not</esi:except></esi:try></esi:except></esi:try>>"#,
+            "<sorry, not>",
         ),
         (
             r#"<<esi:try><esi:attempt><esi:include src="/a"/></esi:attempt><esi:except>sorry</esi:except></esi:try>>"#,
@@ -236,6 +244,52 @@ async fn a_late_fragment_has_a_stale_copy() {
     assert_eq!(rig.get("/").await.content, "<old>");
     let records = rig.records(2).await;
     assert!(whats(of(&records, "/")).contains(&What::FragmentStale("/ad".into())), "{records:#?}");
+}
+
+#[tokio::test]
+async fn an_older_copy_is_a_page_only_where_its_own_route_has_pages() {
+    const AD: &str = r#"old<esi:include src="/x"/>"#;
+    for (fields, is_page, meant) in [
+        ("content-type: text/html", true, "<old[/x]>"),
+        ("content-type: text/html", false, r#"<old<esi:include src="/x"/>>"#),
+        ("content-type: text/plain", true, r#"<old<esi:include src="/x"/>>"#),
+    ] {
+        let (leave, gone) = watch::channel(false);
+        let a = Endpoint::new(move |request| match path(request) {
+            "/" => html(r#"<<esi:include src="/ad" maxwait="30"/>>"#),
+            "/x" => html("[/x]"),
+            _ if !*gone.borrow() => with(&format!("{fields}\r\ncache-control: max-age=0, stale-if-error=60"), AD),
+            _ => Act::Hang,
+        })
+        .await;
+        let rig = assembling(&a).start();
+        let routing = rig.source_routing().borrow().clone();
+        let mut routing = Routing::clone(&routing);
+        let mut ads = RouteSpec { name: "ads".into(), path_prefix: "/ad".into(), ..routing.routes[0].clone() };
+        (ads.policy.cache, ads.policy.fragments) = (Some(CacheConfig::default()), is_page.then(patient));
+        routing.routes.insert(0, ads);
+        rig.source.replace(routing);
+        rig.handle.applied().await;
+        rig.get("/ad").await;
+        leave.send_replace(true);
+        assert_eq!(rig.get("/").await.content, meant, "{fields}, {is_page}");
+    }
+}
+
+#[tokio::test]
+async fn a_fragment_without_the_mark_is_none_where_pages_must_have_it() {
+    let marked = "content-type: text/html\r\nsurrogate-control: content=\"ESI/1.0\"";
+    let a = Endpoint::new(move |request| match path(request) {
+        "/" => with(marked, r#"<<esi:include src="/by-us"/><esi:include src="/by-anybody"/>>"#),
+        "/by-us" => with(marked, r#"us<esi:include src="/x"/>"#),
+        "/by-anybody" => html(r#"anybody<esi:include src="/secret"/>"#),
+        other => html(&format!("[{other}]")),
+    })
+    .await;
+    let rig = assembling(&a)
+        .policy(|policy| policy.fragments = Some(FragmentsConfig { marked_only: true, ..patient() }))
+        .start();
+    assert_eq!(rig.get("/").await.content, r#"<us[/x]anybody<esi:include src="/secret"/>>"#);
 }
 
 #[tokio::test]

@@ -1,15 +1,20 @@
 //! What pages may not have of fragments.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use control::metrics::Exposition;
 use router::access::{Unfit, What};
 use router::config::FragmentsConfig;
 use router::{RouteSpec, Routing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
-use crate::endpoint::{Endpoint, says};
+use crate::endpoint::{Act, Endpoint, says};
 use crate::fragments::{assembling, fails, html, of, path, patient, whats};
-use crate::rig::Rig;
+use crate::rig::{Rig, eventually, proxy};
 
 fn dropped(src: &str, why: Unfit) -> What {
     What::FragmentDropped(src.into(), why)
@@ -78,8 +83,9 @@ async fn without_room_for_fragments_there_are_none() {
 async fn no_host_is_asked_that_no_route_names() {
     let evil = Endpoint::saying("evil").await;
     let template = format!(
-        r#"<<esi:include src="http://{}/"/><esi:include src="http://169.254.169.254/"/><esi:include src="/.forebay/health"/><esi:include src="http://ads.example/x"/>>"#,
-        evil.addr
+        r#"<<esi:include src="http://{0}/"/><esi:include src="//{0}/"/><esi:include src="https://shop@{0}/"/><esi:include src="http://{0}#@shop/"/><esi:include src="http://shop:{1}/"/><esi:include src="http://169.254.169.254/"/><esi:include src="http://evil.example/"/><esi:include src="/.forebay/health"/><esi:include src="/x/../.forebay/health"/><esi:include src="http://ads.example/x"/>>"#,
+        evil.addr,
+        evil.addr.port()
     );
     let a = Endpoint::new(move |request| match (request.one("host"), path(request)) {
         ("shop", "/") => html(&template),
@@ -98,9 +104,78 @@ async fn no_host_is_asked_that_no_route_names() {
     assert!(ad.all("cookie").is_empty() && ad.all("authorization").is_empty(), "{}", ad.head);
     assert_eq!(requests.len(), 2);
     let refused = whats(of(&rig.records(2).await, "/"));
-    assert!(refused.len() == 3 && refused.iter().all(|what| matches!(what, What::FragmentDropped(_, Unfit::Refused))));
+    assert!(refused.len() == 9 && refused.iter().all(|what| matches!(what, What::FragmentDropped(_, Unfit::Refused))));
     let mut page = Exposition::default();
     rig.handle.metrics(&mut page);
     let counted = page.into_text();
-    assert!(counted.lines().any(|line| line.contains("fragment_dropped") && line.ends_with(" 3")), "{counted}");
+    assert!(counted.lines().any(|line| line.contains("fragment_dropped") && line.ends_with(" 9")), "{counted}");
+}
+
+/// An application with a page of 64 MiB around one fragment that never comes; how much of the page it has got rid of.
+async fn endless_page() -> (SocketAddr, Arc<AtomicUsize>, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (sent, mut tasks) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    let count = Arc::clone(&sent);
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let sent = Arc::clone(&count);
+            connections.spawn(async move {
+                let mut head = [0; 4096];
+                let read = stream.read(&mut head).await.unwrap();
+                if head[..read].starts_with(b"GET /slow") {
+                    std::future::pending::<()>().await;
+                }
+                let start = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<esi:include src='/slow' maxwait='300'/>";
+                stream.write_all(start).await.unwrap();
+                let piece = b"<esi:vars>x</esi:vars>text ".repeat(1 << 10);
+                while sent.load(SeqCst) < 64 << 20 && stream.write_all(&piece).await.is_ok() {
+                    sent.fetch_add(piece.len(), SeqCst);
+                }
+            });
+        }
+    });
+    (addr, sent, tasks)
+}
+
+#[tokio::test]
+async fn no_more_of_a_page_is_read_than_waits_for_a_fragment_and_for_a_client() {
+    let (addr, sent, _tasks) = endless_page().await;
+    let rule = FragmentsConfig { bytes_max: 1 << 20, ..patient() };
+    let rig = proxy()
+        .address(addr)
+        .config(|config| config.write_timeout_ms = 300)
+        .policy(|policy| policy.fragments = Some(rule))
+        .start();
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    // It reads nothing; the router has had enough of that.
+    eventually(|| rig.handle.counts().connections == 0).await;
+    assert!(sent.load(SeqCst) < 24 << 20, "{} bytes of the page were read", sent.load(SeqCst));
+}
+
+#[tokio::test]
+async fn fragments_that_wait_for_a_slow_one_take_the_room_of_others_and_give_it_back() {
+    let long = "y".repeat(600 << 10);
+    let a = Endpoint::new(move |request| match path(request) {
+        "/waits" => html(r#"<<esi:include src="/long"/><esi:include src="/never" maxwait="600000"/>>"#),
+        "/" => html(r#"<<esi:include src="/long"/>>"#),
+        "/never" => Act::Hang,
+        _ => html(&long),
+    })
+    .await;
+    let rig = assembling(&a).config(|config| config.fragments_bytes_max = 1 << 20).start();
+    assert_eq!(rig.get("/").await.content.len(), 2 + (600 << 10));
+    rig.records(2).await;
+    let mut waits = rig.client().await;
+    waits.send("GET /waits HTTP/1.1\r\nhost: shop\r\n\r\n").await;
+    assert_eq!(&*rig.record().await.target, "/long");
+    assert_eq!(rig.get("/").await.content, "<>", "there is no room for a second one");
+    let records = rig.records(2).await;
+    assert_eq!(whats(of(&records, "/")), [dropped("/long", Unfit::Failed)]);
+    drop(waits);
+    rig.records(2).await;
+    assert_eq!(rig.get("/").await.content.len(), 2 + (600 << 10));
 }

@@ -279,7 +279,11 @@ impl Reply {
 impl Client {
     /// A connection to whoever listens there.
     pub(crate) async fn to(addr: SocketAddr) -> Client {
-        Client { stream: TcpStream::connect(addr).await.unwrap(), buffer: Vec::new() }
+        Client::on(TcpStream::connect(addr).await.unwrap())
+    }
+
+    pub(crate) fn on(stream: TcpStream) -> Client {
+        Client { stream, buffer: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
