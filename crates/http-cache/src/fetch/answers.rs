@@ -23,7 +23,7 @@ pub struct FetchLimits {
     pub body_bytes_max: u64,
     /// Bytes that all fetches together keep: what arrives beyond is passed on and not stored.
     pub bytes_max: u64,
-    /// For so long requests for what could not be shared go alone.
+    /// For so long requests for what could not be shared go alone, and sixty times as long those for what was too long.
     pub alone_ms: u64,
     /// So many such resources are remembered.
     pub alone_max: usize,

@@ -9,6 +9,7 @@
 //! [`FetchTable::head`], [`FetchTable::push`] and [`FetchTable::finish`] or [`FetchTable::fail`] from the fetch;
 //! [`FetchTable::read`] and [`FetchTable::leave`] per waiter; [`FetchTable::expire`] by the clock.
 
+mod alone;
 mod answers;
 mod disown;
 mod flow;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use crate::key::Key;
 use crate::stored::Stored;
 use crate::time::UnixMs;
+use alone::{Alone, Cause};
 pub use answers::{FetchId, FetchLimits, Join, Leave, Pushed, Shared, WaiterId, Woken};
 use flow::Flow;
 pub use flow::Read;
@@ -50,7 +52,7 @@ pub struct FetchTable<W> {
     by_key: HashMap<Key, Vec<FetchId>>,
     waiters: HashMap<WaiterId, FetchId>,
     deadlines: BTreeSet<(UnixMs, WaiterId)>,
-    alone: HashMap<Key, UnixMs>,
+    alone: Alone,
     numbers: u64,
     /// Of all flows.
     bytes: u64,
@@ -66,7 +68,7 @@ impl<W> FetchTable<W> {
             by_key: HashMap::new(),
             waiters: HashMap::new(),
             deadlines: BTreeSet::new(),
-            alone: HashMap::new(),
+            alone: Alone::default(),
             numbers: 0,
             bytes: 0,
         }
@@ -90,9 +92,9 @@ impl<W> FetchTable<W> {
         self.bytes
     }
 
-    /// Lets requests for `key` share a fetch again although the last answer could not be shared.
+    /// Lets requests for `key` share a fetch again although the last answer could not be shared; not when it was too long.
     pub fn pardon(&mut self, key: &str) {
-        self.alone.remove(key);
+        self.alone.pardon(key);
     }
 
     /// A request that the cache could not answer wants the response for `key`. `fits` says whether a response whose body is
@@ -105,7 +107,7 @@ impl<W> FetchTable<W> {
         now: UnixMs,
         fits: impl Fn(&Stored, &W) -> bool,
     ) -> Join {
-        if self.alone.get(key).is_some_and(|until| *until > now) {
+        if self.alone.holds(key, now) {
             return Join::Alone;
         }
         let here = self.by_key.get(key).map_or(&[][..], Vec::as_slice);
@@ -171,7 +173,7 @@ impl<W> FetchTable<W> {
             Shared::No => {
                 let key = fetch.key.clone();
                 self.hide(id);
-                self.remember_alone(key, now);
+                self.alone.remember(key, Cause::Private, &self.limits, now);
                 woken.abort = woken.ready.is_empty();
                 self.drop_if_done(id, woken.abort);
             }
@@ -184,7 +186,8 @@ impl<W> FetchTable<W> {
         let Some(fetch) = self.fetches.get_mut(&id) else { return Pushed::default() };
         let Some(flow) = fetch.flow.as_mut() else { return Pushed::default() };
         let before = flow.bytes();
-        if self.bytes.saturating_add(bytes.len() as u64) > self.limits.bytes_max {
+        let has_room = self.bytes.saturating_add(bytes.len() as u64) <= self.limits.bytes_max;
+        if !has_room {
             flow.shrink();
         }
         let pause = flow.push(bytes);
@@ -195,7 +198,9 @@ impl<W> FetchTable<W> {
             fetch.stored = None;
             let key = fetch.key.clone();
             self.hide(id);
-            self.remember_alone(key, now);
+            // Where there is no room for it now, there may be the next time.
+            let cause = if has_room { Cause::TooLong } else { Cause::Private };
+            self.alone.remember(key, cause, &self.limits, now);
         }
         let abort = self.fetches.get(&id).is_some_and(|fetch| fetch.stored.is_none()) && wake.is_empty();
         self.drop_if_done(id, abort);
@@ -291,7 +296,7 @@ impl<W> FetchTable<W> {
             self.leave(waiter);
             late.push(waiter);
         }
-        self.alone.retain(|_, until| *until > now);
+        self.alone.expire(now);
         late
     }
 
@@ -325,15 +330,6 @@ impl<W> FetchTable<W> {
             if ids.is_empty() {
                 self.by_key.remove(&key);
             }
-        }
-    }
-
-    fn remember_alone(&mut self, key: Key, now: UnixMs) {
-        if self.alone.len() >= self.limits.alone_max {
-            self.alone.retain(|_, until| *until > now);
-        }
-        if self.alone.len() < self.limits.alone_max {
-            self.alone.insert(key, UnixMs(now.0.saturating_add(self.limits.alone_ms)));
         }
     }
 

@@ -186,6 +186,8 @@ fn of_a_body_too_long_to_keep_the_fastest_sets_the_pace() {
     assert!(!push(&mut table, fetch, "12345"), "the slow one is cut off and its bytes go");
     assert_eq!((table.read(slow), table.read(fast)), (Read::CutOff, chunk("12345")));
     assert_eq!(join(&mut table, "1"), Join::Alone);
+    table.pardon(&key());
+    assert_eq!(join(&mut table, "1"), Join::Alone, "the next answer may be as long");
     assert!(!push(&mut table, fetch, "12345"));
     assert!(push(&mut table, fetch, "67890"), "even the fastest is behind");
     assert!(!table.may_resume(fetch));

@@ -178,7 +178,13 @@ async fn of_what_is_too_long_to_keep_the_fastest_sets_the_pace() {
     let cut_off = slow.reply().await;
     assert!(cut_off.cut && cut_off.content.len() < BYTES, "{} bytes", cut_off.content.len());
     assert_eq!(a.asked(), 1);
-    assert!(rig.get("/").await.one("cache-status").contains("fwd=uri-miss"), "it is not kept");
+    // From now on nobody is in another's way.
+    let mut slow = lazy(&rig).await;
+    eventually(|| a.asked() == 2).await;
+    let alone = rig.get("/").await;
+    assert_eq!((alone.one("cache-status"), alone.content.len(), alone.cut), ("forebay; fwd=uri-miss", BYTES, false));
+    let first = slow.reply().await;
+    assert_eq!((first.content.len(), first.cut, a.asked()), (BYTES, false, 3));
 }
 
 #[tokio::test]
