@@ -32,15 +32,15 @@ use crate::worker::Worker;
 
 /// One request, from its head to the head of its reply; the reply's content follows in [`reply`]. `content` when there is
 /// some.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     worker: &Rc<Worker>,
     conn: &Rc<Conn>,
     head: Parts,
     set: FieldSet,
     content: Option<Content>,
-) -> Response<ReplyBody> {
-    let exchange = Exchange::begin(worker, conn, &head, set);
-    finish(exchange, head, set, content).await
+) -> impl Future<Output = Response<ReplyBody>> + use<> {
+    // It begins now. A future around the other would carry a second copy of all this.
+    finish(Exchange::begin(worker, conn, &head, set), head, set, content)
 }
 
 /// The rest of the way.
@@ -179,7 +179,7 @@ pub(crate) async fn dispatch(
     outbound: Outbound,
 ) -> Result<Reply, Failure> {
     if let Some(policy) = destination.routed.policy.cache.clone() {
-        return Box::pin(cache::run(exchange, destination, outbound, &policy)).await;
+        return cache::run(exchange, destination, outbound, &policy).await;
     }
     uncached(exchange, destination, outbound).await
 }

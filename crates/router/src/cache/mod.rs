@@ -54,7 +54,8 @@ struct Asked<'a> {
     key: Key,
 }
 
-/// Answers a request from the route's cache, or fetches its answer.
+/// Answers a request from the route's cache, or fetches its answer. What only fetches need is in memory of its own, so that a
+/// hit does not carry it about.
 ///
 /// # Errors
 /// Why the router has to answer itself.
@@ -75,7 +76,7 @@ pub(crate) async fn run(
     let mut asked = Asked { exchange, destination, outbound, asking, key };
     if bypass {
         let why = if is_read { BYPASS } else { "method" };
-        return asked.alone(why).await;
+        return Box::pin(asked.alone(why)).await;
     }
     for _ in 0..ROUNDS_MAX {
         let now = unix_ms(&worker);
@@ -89,12 +90,14 @@ pub(crate) async fn run(
                 return Ok(kept(asked.exchange, &asked.asking.method, &found, &hit, None));
             }
             (Decision::OnlyIfCached, _) => return Err(Failure::OnlyIfCached),
-            (Decision::Bypass(why), _) => return asked.alone(why.token()).await,
-            (Decision::Miss(why), _) if !why.is_shared() => return asked.alone(why.token()).await,
+            (Decision::Bypass(why), _) => return Box::pin(asked.alone(why.token())).await,
+            (Decision::Miss(why), _) if !why.is_shared() => return Box::pin(asked.alone(why.token())).await,
             (Decision::Miss(why), _) => (Conditions::default(), why),
             (Decision::Revalidate(conditions, why), _) => (conditions, why),
             // Both were looked for under one lock.
-            (Decision::Fresh(_) | Decision::StaleWhileRevalidate(..), None) => return asked.alone(BYPASS).await,
+            (Decision::Fresh(_) | Decision::StaleWhileRevalidate(..), None) => {
+                return Box::pin(asked.alone(BYPASS)).await;
+            }
         };
         if let Some(slot) = &asked.exchange.fragment
             && let Some((found, _)) = cache.stale(&asked.asking, asked.outbound.headers(), &asked.key, now)
@@ -102,14 +105,14 @@ pub(crate) async fn run(
             let nests = asked.exchange.may_nest(found.stored.headers());
             slot.offer(&found.stored, found.chunks, nests);
         }
-        match share::fetched(&mut asked, conditions, why.token()).await {
+        match Box::pin(share::fetched(&mut asked, conditions, why.token())).await {
             share::Outcome::Given(reply) => return Ok(*reply),
             share::Outcome::Failed(failure) => return asked.stale_or(failure),
             share::Outcome::Again => {}
-            share::Outcome::Alone => return asked.alone(why.token()).await,
+            share::Outcome::Alone => return Box::pin(asked.alone(why.token())).await,
         }
     }
-    asked.alone(BYPASS).await
+    Box::pin(asked.alone(BYPASS)).await
 }
 
 impl Asked<'_> {

@@ -95,10 +95,11 @@ async fn requests(worker: &Rc<Worker>, conn: &Rc<Conn>, connection: Connection<G
                 };
                 let active = Active::new(conn, &open);
                 let worker = Rc::clone(worker);
-                spawn_local(async move {
+                // Boxed: a task moves what it is made of several times, and this is of twelve kilobytes.
+                spawn_local(Box::pin(async move {
                     stream::serve(&worker, &active.conn, request, respond).await;
                     drop((active, seat));
-                });
+                }));
             }
             Next::Closed => return Ok(()),
             Next::Over => return session.end().await,
