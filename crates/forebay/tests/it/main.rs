@@ -6,6 +6,7 @@ mod backlog;
 mod bad_input;
 mod beanstalkd;
 mod by_hand;
+mod cached;
 mod crash;
 mod dependencies;
 mod first_steps;
