@@ -7,6 +7,7 @@ mod bad_input;
 mod beanstalkd;
 mod browser;
 mod by_hand;
+mod cached;
 mod crash;
 mod dependencies;
 mod first_steps;
