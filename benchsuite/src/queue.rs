@@ -15,6 +15,7 @@ mod rabbitmq;
 mod rounds;
 mod subject;
 mod syncs;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -111,6 +112,7 @@ fn scenarios<'a>(subjects: &'a [Subject], effort: &'a Effort, folder: &'a Path) 
     for work in [Work::Drain(1), Work::Drain(16), Work::Mixed(PAIRS)] {
         all.push((work.name(), Box::new(move || rounds::measure(subjects, Class::Durable, work, effort, folder))));
     }
+    all.push(("tubes-10k".into(), Box::new(|| wide::measure(subjects, effort, folder))));
     all.push(("delayed-1M".into(), Box::new(|| many::delayed(subjects, effort, folder))));
     all.push(("recovery-1M".into(), Box::new(|| many::recovery(subjects, effort, folder))));
     all.push(("churn".into(), Box::new(|| churn::measure(subjects, effort, folder))));

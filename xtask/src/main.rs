@@ -1,8 +1,9 @@
-//! What is done to the repository by command: `cargo xtask test`, `tidy`, `simulate`, `bench`, `conformance`.
+//! What is done to the repository by command: `cargo xtask test`, `tidy`, `simulate`, `powercut`, `bench`, `conformance`.
 
 mod bench;
 mod conformance;
 mod packages;
+mod powercut;
 mod rust;
 mod simulate;
 mod test;
@@ -33,6 +34,8 @@ enum Verb {
     },
     /// The queue and its log on a disk that loses power, fails and fills up. Seeds are printed.
     Simulate(simulate::Args),
+    /// The queue in a virtual machine whose power is cut under load.
+    Powercut(powercut::Args),
     /// What a node costs, and the router and the queue beside their peers.
     Bench(bench::Args),
     /// A public conformance suite against ours.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Tidy { tighten } => tidy::run(tighten),
         Verb::Simulate(args) => simulate::run(&args),
+        Verb::Powercut(args) => powercut::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Conformance(args) => conformance::run(&args),
     };

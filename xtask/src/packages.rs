@@ -65,7 +65,7 @@ fn is_root() -> bool {
 }
 
 /// The lists of a fresh machine are empty. A failed refresh is no reason to stop: the install will say what is missing.
-fn refresh_lists_once() {
+pub(crate) fn refresh_lists_once() {
     static DONE: OnceLock<bool> = OnceLock::new();
     DONE.get_or_init(|| apt_get(&["update", "--quiet"]));
 }

@@ -106,6 +106,11 @@ impl Subject {
 
     /// Starts it on a free port with its data in `data`.
     pub(super) fn start(&self, class: Class, data: &Path) -> Result<Running> {
+        self.start_with(class, data, None)
+    }
+
+    /// The same, where a durable Forebay reads its limits from a `node.toml`.
+    pub(super) fn start_with(&self, class: Class, data: &Path, config: Option<&Path>) -> Result<Running> {
         if *self == Subject::RabbitMq {
             return rabbitmq::start(data);
         }
@@ -115,6 +120,9 @@ impl Subject {
         match (self, class) {
             (Subject::Forebay(_), Class::Durable) => {
                 command.args(["queue", "serve", "--listen", &addr.to_string(), "--data"]).arg(data);
+                if let Some(config) = config {
+                    command.arg("--config").arg(config);
+                }
             }
             (Subject::Redis, _) => {
                 let fsync = if class == Class::Durable { "always" } else { "everysec" };

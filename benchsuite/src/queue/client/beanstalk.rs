@@ -32,8 +32,33 @@ impl Beanstalk {
         Ok(())
     }
 
+    /// Puts a job into a tube.
+    pub(in crate::queue) async fn put_into(&mut self, tube: &str, body: &[u8]) -> Result<()> {
+        let used = format!("use {tube}\r\n");
+        self.wire.send(&[used.as_bytes(), &puts(&[body], 0)].concat()).await?;
+        for expected in ["USING ", "INSERTED "] {
+            let answer = self.wire.line().await?;
+            ensure!(answer.starts_with(expected), "refused: {answer}");
+        }
+        Ok(())
+    }
+
+    pub(in crate::queue) async fn watch(&mut self, tubes: impl Iterator<Item = String>) -> Result<()> {
+        for tube in tubes {
+            self.wire.send(format!("watch {tube}\r\n").as_bytes()).await?;
+            let answer = self.wire.line().await?;
+            ensure!(answer.starts_with("WATCHING "), "refused: {answer}");
+        }
+        Ok(())
+    }
+
     pub(super) async fn finish_one(&mut self) -> Result<bool> {
-        self.wire.send(b"reserve-with-timeout 1\r\n").await?;
+        self.finish_within(1).await
+    }
+
+    /// Takes a job that there is within so many seconds, and says that it is done.
+    pub(in crate::queue) async fn finish_within(&mut self, seconds: u32) -> Result<bool> {
+        self.wire.send(format!("reserve-with-timeout {seconds}\r\n").as_bytes()).await?;
         let answer = self.wire.line().await?;
         if answer == "TIMED_OUT" {
             return Ok(false);

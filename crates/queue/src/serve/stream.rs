@@ -148,12 +148,29 @@ impl Stream {
         }
     }
 
+    /// Reads what has come. Where that was less than there was room for, the socket is empty, and need not be asked again to
+    /// say so: what comes next is told by the event loop.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.try_read(buffer),
-            Stream::Unix(stream) => stream.try_read(buffer),
-            Stream::Tls(stream) => stream.try_read(buffer),
+        let read = match self {
+            Stream::Tcp(stream) => stream.try_read(buffer)?,
+            Stream::Unix(stream) => stream.try_read(buffer)?,
+            Stream::Tls(stream) => return stream.try_read(buffer),
+        };
+        if 0 < read && read < buffer.len() {
+            self.is_empty();
         }
+        Ok(read)
+    }
+
+    /// Tells the event loop what a read would, without one.
+    fn is_empty(&self) {
+        let would_block = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let told = match self {
+            Stream::Tcp(stream) => stream.try_io(Interest::READABLE, would_block),
+            Stream::Unix(stream) => stream.try_io(Interest::READABLE, would_block),
+            Stream::Tls(_) => return,
+        };
+        debug_assert!(told.is_err(), "nothing was read");
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -30,7 +30,10 @@ pub(super) fn verify(global: &Global, args: VerifyArgs) -> Done {
         return Ok(());
     }
     let error = ApiError::new(Kind::Failed, "queue_log_damaged", "acknowledged records are missing or damaged");
-    Err(error.at(folder.display().to_string()).details(verified.damage).into())
+    let error = error.at(folder.display().to_string()).details(verified.damage);
+    Err(error
+        .hint("`forebay queue repair` takes the damage out, once the queue is stopped; --dry-run says what is lost")
+        .into())
 }
 
 pub(super) fn restore(global: &Global, args: &RestoreArgs) -> Done {
