@@ -31,11 +31,11 @@ impl Cache {
     pub(in crate::cache) async fn promote(&self, asking: &Asking, headers: &HeaderMap, key: &Key) -> bool {
         let Some(tier) = self.disk() else { return false };
         let view = asking.view(headers);
-        let in_memory = |cache: &Cache| {
-            cache.lock().store.get(key).iter().any(|entry| asking.policy.selects(&view, entry.stored()))
-        };
+        if self.lock().store.get(key).iter().any(|entry| asking.policy.selects(&view, entry.stored())) {
+            return false;
+        }
         let asked = tier.ask(key, |outline| asking.policy.selects_outline(&view, outline));
-        let Some((seq, mut told)) = asked.filter(|_| !in_memory(self)) else { return false };
+        let Some((seq, mut told)) = asked else { return false };
         let Ok(told) = tokio::time::timeout(READ_TIME, told.wait_for(Option::is_some)).await else {
             tier.slow();
             return false;

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use stdx::io::{Io, OpenMode};
@@ -139,7 +140,12 @@ impl<I: Io> Scribe<I> {
         let (name, head) = match head {
             Ok(found) => found,
             Err(Unread::Foreign) => return self.unlink(name),
-            Err(Unread::Io(error)) => return Err(error),
+            Err(Unread::Io(error)) => {
+                // One bad place is no reason to do without the rest: a disk that fails does not remove anything either.
+                self.tier.figures.errors.fetch_add(1, Relaxed);
+                tracing::debug!(%error, name, "a file on the disk of the cache cannot be read; it is removed");
+                return self.unlink(name);
+            }
         };
         let (now, key) = (self.tier.now(), head.key);
         let stored = head.stored.no_younger_than(head.written, now);

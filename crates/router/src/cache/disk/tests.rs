@@ -247,6 +247,19 @@ fn what_is_none_of_ours_goes() {
     assert_eq!(rig.read("a").as_deref(), Some(&b"content"[..]));
 }
 
+#[test]
+fn one_file_that_cannot_be_read_does_not_cost_the_others() {
+    let mut rig = Rig::new(1 << 20);
+    rig.evict("a", FRESH, b"a");
+    rig.evict("b", FRESH, b"b");
+    rig.disk.fail(Call::Read, 1);
+    let mut rig = Rig::on(rig.disk, rig.clock, 1 << 20);
+    assert_eq!([rig.has("a"), rig.has("b")].into_iter().filter(|has| *has).count(), 1);
+    assert_eq!(rig.files().len(), 1);
+    rig.evict("c", FRESH, b"c");
+    assert!(rig.has("c"));
+}
+
 fn whole(content: &[u8]) -> Vec<u8> {
     let one = evicted("the key", FRESH, content, UnixMs(1_700_000_000_000));
     let mut file = format::front(&format::head_of(&one.key, &one.stored), &one.body, UnixMs(5));
