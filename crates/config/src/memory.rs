@@ -84,10 +84,11 @@ fn row(what: String, count: u64, each: u64) -> Row {
     Row { what, bytes: count.saturating_mul(each) }
 }
 
-fn of_router(router: &router::config::Config) -> [Row; 10] {
+fn of_router(router: &router::config::Config) -> [Row; 12] {
     let head = u64::from(router.header_bytes_max) + u64::from(router.target_bytes_max);
     let connections = u64::from(router.connections_max);
     let http2 = &router.http2;
+    let on_disk = u64::from(router.cache_disk_bytes_max > 0);
     [
         row("router.connections_max x (header_bytes_max + target_bytes_max)".into(), connections, head),
         row(format!("router.answers_max x {ANSWER_BYTES}"), router.answers_max.into(), ANSWER_BYTES),
@@ -115,6 +116,8 @@ fn of_router(router: &router::config::Config) -> [Row; 10] {
         row("router.kept_memory_bytes_max".into(), 1, router.kept_memory_bytes_max),
         row("router.cache_bytes_max".into(), 1, router.cache_bytes_max),
         row("router.cache_arriving_bytes_max".into(), 1, router.cache_arriving_bytes_max),
+        row("router.cache_disk_index_bytes_max".into(), on_disk, router.cache_disk_index_bytes_max),
+        row("router.cache_disk_moving_bytes_max".into(), on_disk, router.cache_disk_moving_bytes_max),
     ]
 }
 

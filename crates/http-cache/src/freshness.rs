@@ -16,9 +16,9 @@ pub(crate) struct Freshness {
     /// Whether the response named a lifetime itself.
     pub(crate) explicit: bool,
     /// `corrected_initial_age`
-    initial_age_s: u32,
+    pub(crate) initial_age_s: u32,
     /// When the response was received.
-    at: UnixMs,
+    pub(crate) at: UnixMs,
 }
 
 /// When the exchange with the origin began, and when its response's header section was there.

@@ -35,6 +35,8 @@ pub(crate) struct Rules {
     pub(crate) stale_if_named: bool,
     pub(crate) stale_while_revalidate_s: Option<u32>,
     pub(crate) stale_if_error_s: Option<u32>,
+    /// The longest time that it may be used stale, by its own words and by the options that it was stored under.
+    pub(crate) stale_s: u32,
 }
 
 impl Stored {

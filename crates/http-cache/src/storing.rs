@@ -125,19 +125,8 @@ impl Policy {
         let validator = stored.modified.is_some() || etag::of(&stored.headers).is_some();
         // Understood or not, a status without named freshness may only be stored where RFC 9110 says so.
         let storable = freshness.explicit || freshness::is_heuristically_cacheable(stored.status);
-        let useful = freshness.lifetime_s > 0 || storable && (validator || self.of_use_stale(stored));
+        let useful = freshness.lifetime_s > 0 || storable && (validator || stored.rules.stale_s > 0);
         if useful { Ok(()) } else { Err(WhyNot::Useless) }
-    }
-
-    /// Whether a response that was never fresh may answer all the same: while it is fetched anew, or when that fails.
-    fn of_use_stale(&self, stored: &Stored) -> bool {
-        let (rules, options) = (&stored.rules, self.options());
-        let unnamed = |seconds| if rules.stale_if_named { 0 } else { seconds };
-        let windows = [
-            rules.stale_while_revalidate_s.unwrap_or(unnamed(options.stale_while_revalidate_s)),
-            rules.stale_if_error_s.unwrap_or(unnamed(options.stale_if_error_s)),
-        ];
-        !rules.always_ask && !rules.never_stale && windows.iter().any(|seconds| *seconds > 0)
     }
 }
 
@@ -189,9 +178,20 @@ pub(crate) fn make(
             stale_if_named: directives.s_maxage.is_some(),
             stale_while_revalidate_s: directives.stale_while_revalidate,
             stale_if_error_s: directives.stale_if_error,
+            stale_s: stale_s(directives, options),
         },
         body_bytes: 0,
     }
+}
+
+/// For how long a stale response may answer: while it is fetched anew, or when that fails.
+fn stale_s(directives: &Directives, options: &Options) -> u32 {
+    if directives.no_cache || directives.must_revalidate || directives.proxy_revalidate {
+        return 0;
+    }
+    let unnamed = |seconds| if directives.s_maxage.is_some() { 0 } else { seconds };
+    let anew = directives.stale_while_revalidate.unwrap_or(unnamed(options.stale_while_revalidate_s));
+    anew.max(directives.stale_if_error.unwrap_or(unnamed(options.stale_if_error_s)))
 }
 
 /// The final statuses whose meaning for caches this crate knows.

@@ -6,6 +6,7 @@ use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, VARY};
 use http::{HeaderMap, HeaderName};
 
 use crate::fields::members;
+use crate::packed::{Unpacking, pack_bytes};
 
 /// The fields that `Vary` names, with what the request had in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,32 @@ impl Selection {
             asked.as_deref() == stored.as_deref()
                 || by_quality && name == ACCEPT_LANGUAGE && likes_best(asked.as_deref(), headers)
         })
+    }
+
+    /// Whether the response varies by nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        out.extend((self.0.len() as u32).to_le_bytes());
+        for (name, value) in &self.0 {
+            pack_bytes(out, name.as_str().as_bytes());
+            out.push(u8::from(value.is_some()));
+            if let Some(value) = value {
+                pack_bytes(out, value);
+            }
+        }
+    }
+
+    pub(crate) fn unpack(from: &mut Unpacking<'_>) -> Option<Selection> {
+        let mut selection = Vec::new();
+        for _ in 0..from.u32()? {
+            let name = HeaderName::from_bytes(from.bytes()?).ok()?;
+            let value = if from.flag()? { Some(from.bytes()?.into()) } else { None };
+            selection.push((name, value));
+        }
+        Some(Selection(selection))
     }
 
     /// What it weighs in memory, names not counted: those are shared or static.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::access::{AccessRing, AccessSink};
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::edge::{Edge, Speaks};
 use crate::health_source::{HealthSource, NoHealth};
@@ -142,7 +143,8 @@ pub fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         answers.open()?;
     }
     let signer = Signer::open(data.as_deref()).map_err(StartError::Key)?;
-    let stores = Stores { room: Room::new(&config, data.as_deref()), answers, signer };
+    let cache = Cache::open(&config, data.as_deref(), &clock)?;
+    let stores = Stores { room: Room::new(&config, data.as_deref()), answers, signer, cache };
     let shared =
         Shared::new(config, trusted, workers, routing, By { overrides, health, stores, edge, closed }, clock.mono());
     let shared = Arc::new(shared);

@@ -98,6 +98,7 @@ pub(crate) struct Stores {
     pub(crate) room: Room,
     pub(crate) answers: Answers,
     pub(crate) signer: Signer,
+    pub(crate) cache: Cache,
 }
 
 /// What one worker tells the others; written by it alone.
@@ -140,7 +141,7 @@ impl Shared {
             room: Arc::new(stores.room),
             answers: stores.answers,
             signer: stores.signer,
-            cache: Cache::new(&config),
+            cache: stores.cache,
             held: AtomicU32::new(0),
             endpoints,
             states,

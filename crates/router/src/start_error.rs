@@ -33,6 +33,9 @@ pub enum StartError {
     /// There is no folder for certificates from an authority.
     #[error("tls.acme has no folder for the account and the certificates")]
     AcmeNowhere,
+    /// There is no folder for what the cache keeps on disk.
+    #[error("cache_disk_bytes_max is set, and there is no data folder to keep answers in")]
+    CacheNowhere,
     /// First answers of an earlier run cannot be read.
     #[error(transparent)]
     Answers(#[from] JournalError),
@@ -53,6 +56,7 @@ impl StartError {
             StartError::Tls(error) => error.code(),
             StartError::Acme(_) => "router_acme_failed",
             StartError::AcmeNowhere => "router_acme_nowhere",
+            StartError::CacheNowhere => "router_cache_nowhere",
             StartError::Answers(_) => "router_answers_failed",
             StartError::Key(_) => "router_key_failed",
             StartError::Worker(_) => "router_worker_failed",

@@ -118,6 +118,10 @@ pub(crate) fn router(error: router::StartError, origin: &Origin) -> ApiError {
             let error = ApiError::new(Kind::Failed, error.code(), error.to_string()).at("router.tls.acme.folder");
             error.hint("name one with `folder`, or a data folder with --data")
         }
+        router::StartError::CacheNowhere => {
+            let error = ApiError::new(Kind::Failed, error.code(), error.to_string()).at("router.cache_disk_bytes_max");
+            error.hint("name a data folder with --data, or leave the key out")
+        }
         other => ApiError::new(Kind::Failed, other.code(), other.to_string()).at("[router]"),
     }
 }

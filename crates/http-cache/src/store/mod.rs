@@ -66,6 +66,17 @@ pub enum Inserted {
     TooLarge,
 }
 
+/// What had to go for others.
+#[derive(Debug)]
+pub struct Evicted<B> {
+    /// The resource.
+    pub key: Key,
+    /// The header section and its freshness.
+    pub stored: Arc<Stored>,
+    /// The content.
+    pub body: B,
+}
+
 /// Stored responses in memory, never more than the limit.
 pub struct Store<B> {
     bytes_max: u64,
@@ -74,6 +85,8 @@ pub struct Store<B> {
     entries: HashMap<Key, Vec<Entry<B>>>,
     tagged: HashMap<Arc<str>, BTreeSet<EntryId>>,
     sieve: Sieve,
+    /// What had to go since this was last asked, where somebody asks.
+    evicted: Option<Vec<Evicted<B>>>,
 }
 
 impl<B> Store<B> {
@@ -87,7 +100,18 @@ impl<B> Store<B> {
             entries: HashMap::new(),
             tagged: HashMap::new(),
             sieve: Sieve::default(),
+            evicted: None,
         }
+    }
+
+    /// From now on [`Store::take_evicted`] is asked after whatever stores or refreshes.
+    pub fn collect_evicted(&mut self) {
+        self.evicted = Some(Vec::new());
+    }
+
+    /// What had to go for others since the last time.
+    pub fn take_evicted(&mut self) -> Vec<Evicted<B>> {
+        self.evicted.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Bytes in use.
@@ -178,9 +202,13 @@ impl<B> Store<B> {
 
     /// Removes one entry; whether it was there.
     pub fn remove(&mut self, id: EntryId) -> bool {
-        let Some(key) = self.sieve.key(id).cloned() else { return false };
-        let Some(variants) = self.entries.get_mut(&key) else { return false };
-        let Some(at) = variants.iter().position(|entry| entry.id == id) else { return false };
+        self.take(id).is_some()
+    }
+
+    fn take(&mut self, id: EntryId) -> Option<(Key, Entry<B>)> {
+        let key = self.sieve.key(id)?.clone();
+        let variants = self.entries.get_mut(&key)?;
+        let at = variants.iter().position(|entry| entry.id == id)?;
         let entry = variants.remove(at);
         if variants.is_empty() {
             self.entries.remove(&key);
@@ -188,7 +216,7 @@ impl<B> Store<B> {
         untag(&mut self.tagged, &entry.tags, id);
         self.bytes -= entry.bytes;
         self.sieve.remove(id);
-        true
+        Some((key, entry))
     }
 
     /// Removes all variants of a resource; how many.
@@ -231,8 +259,9 @@ impl<B> Store<B> {
         while self.bytes > self.bytes_max {
             // A refreshed entry that outgrew the whole store goes itself.
             let victim = self.sieve.victim(spared).unwrap_or(spared);
-            if !self.remove(victim) {
-                break;
+            let Some((key, entry)) = self.take(victim) else { break };
+            if let Some(evicted) = &mut self.evicted {
+                evicted.push(Evicted { key, stored: entry.stored, body: entry.body });
             }
             evicted += 1;
         }

@@ -1,6 +1,7 @@
 //! The store and the table of fetches behind their lock, and the way from a fetch to those who wait for it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -10,13 +11,16 @@ use http_cache::{
     Decision, FetchId, FetchLimits, FetchTable, HeadUpdate, Hit, Join, Key, Leave, Pushed, Read, Refreshed, Response,
     Shared as Whose, Store, Stored, UnixMs, WaiterId,
 };
+use stdx::clock::SharedClock;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::asking::{Asking, Waiting};
+use super::disk::{DiskFigures, OnDisk, Tier};
 use crate::config::Config;
 use crate::rescue::Failure;
 use crate::shared::Shared;
+use crate::start_error::StartError;
 
 /// For so long requests for what could not be shared go alone.
 const ALONE_MS: u64 = 10_000;
@@ -26,7 +30,10 @@ const ALONE_MAX: usize = 16_384;
 type Chunks = Arc<[Bytes]>;
 
 /// What all routes with a cache share.
-pub(crate) struct Cache(Mutex<Inner>);
+pub(crate) struct Cache {
+    inner: Mutex<Inner>,
+    on_disk: Option<OnDisk>,
+}
 
 pub(super) struct Inner {
     pub(super) store: Store<Chunks>,
@@ -37,6 +44,7 @@ pub(super) struct Inner {
     wakers: HashMap<WaiterId, Waker>,
     /// What ends a fetch that nobody needs.
     ends: HashMap<FetchId, AbortHandle>,
+    pub(super) disk: Option<Arc<Tier>>,
 }
 
 /// What a waiting request is told.
@@ -72,7 +80,16 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(config: &Config) -> Cache {
+    /// What does not stay in memory goes to a folder of `data`, where that is asked for.
+    ///
+    /// # Errors
+    /// When there is no folder, or no thread for it.
+    pub(crate) fn open(config: &Config, data: Option<&Path>, clock: &SharedClock) -> Result<Cache, StartError> {
+        let on_disk = match (config.cache_disk_bytes_max, data) {
+            (0, _) => None,
+            (_, None) => return Err(StartError::CacheNowhere),
+            (_, Some(data)) => Some(OnDisk::start(config, data, clock)?),
+        };
         let limits = FetchLimits {
             fetches_max: config.cache_fetches_max as usize,
             waiters_max: config.cache_waiters_max as usize,
@@ -81,17 +98,27 @@ impl Cache {
             alone_ms: ALONE_MS,
             alone_max: ALONE_MAX,
         };
-        Cache(Mutex::new(Inner {
-            store: Store::new(config.cache_bytes_max, config.cache_object_bytes_max),
-            table: FetchTable::new(limits),
-            turns: HashMap::new(),
-            wakers: HashMap::new(),
-            ends: HashMap::new(),
-        }))
+        let mut store = Store::new(config.cache_bytes_max, config.cache_object_bytes_max);
+        let disk = on_disk.as_ref().map(|on_disk| Arc::clone(&on_disk.0));
+        if disk.is_some() {
+            store.collect_evicted();
+        }
+        let table = FetchTable::new(limits);
+        let (turns, wakers, ends) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Ok(Cache { inner: Mutex::new(Inner { store, table, turns, wakers, ends, disk }), on_disk })
+    }
+
+    pub(super) fn disk(&self) -> Option<&Tier> {
+        self.on_disk.as_ref().map(|on_disk| &*on_disk.0)
+    }
+
+    /// What its disk has and has done.
+    pub(crate) fn disk_figures(&self) -> DiskFigures {
+        self.on_disk.as_ref().map(OnDisk::figures).unwrap_or_default()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides about a request; the response that it decides for comes with the decision.
@@ -123,6 +150,9 @@ impl Cache {
         let mut inner = self.lock();
         inner.store.purge(key);
         inner.table.disown(|one, _| *one == **key);
+        if let Some(disk) = &inner.disk {
+            disk.forget(key);
+        }
     }
 
     /// Takes in the answer to a HEAD.
@@ -235,7 +265,10 @@ impl Cache {
         if let (Some((key, mut stored)), Some(chunks)) = (keep, chunks) {
             let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
             stored.set_body_bytes(bytes);
-            inner.store.insert(key, Arc::new(stored), chunks.into(), bytes);
+            let stored = Arc::new(stored);
+            inner.outdated(key, &stored);
+            inner.store.insert(key, stored, chunks.into(), bytes);
+            inner.hand_over();
         }
         let wakers = inner.wakers(&wake);
         drop(inner);
@@ -264,11 +297,31 @@ impl Inner {
 
     /// Gives a variant another head; `None`: it goes.
     fn change(&mut self, key: &Key, variant: usize, stored: Option<Arc<Stored>>) {
-        let Some(id) = self.store.get(key).get(variant).map(http_cache::Entry::id) else { return };
+        let Some(entry) = self.store.get(key).get(variant) else { return };
+        let id = entry.id();
+        self.outdated(key, entry.stored());
         match stored {
-            Some(stored) => self.store.refresh(id, stored),
+            Some(stored) => {
+                self.outdated(key, &stored);
+                self.store.refresh(id, stored)
+            }
             None => self.store.remove(id),
         };
+        self.hand_over();
+    }
+
+    /// What the disk has of a response is not the newest any more.
+    fn outdated(&self, key: &Key, stored: &Stored) {
+        if let Some(disk) = &self.disk {
+            disk.outdated(key, stored);
+        }
+    }
+
+    /// Gives the disk what had to leave.
+    pub(super) fn hand_over(&mut self) {
+        if let Some(disk) = &self.disk {
+            self.store.take_evicted().into_iter().for_each(|evicted| disk.offer(evicted));
+        }
     }
 
     fn tell(&mut self, waiter: WaiterId, turn: Turn) {

@@ -6,6 +6,7 @@
 
 mod asking;
 mod content;
+mod disk;
 mod driven;
 mod fetch;
 mod purge;
@@ -78,16 +79,24 @@ pub(crate) async fn run(
         let why = if is_read { BYPASS } else { "method" };
         return Box::pin(asked.alone(why)).await;
     }
+    let (mut asks_disk, mut detail) = (cache.disk().is_some(), None);
     for _ in 0..ROUNDS_MAX {
         let now = unix_ms(&worker);
-        let (decision, found) = cache.look(&asked.asking, asked.outbound.headers(), &asked.key, now);
+        let (mut decision, mut found) = cache.look(&asked.asking, asked.outbound.headers(), &asked.key, now);
+        if asks_disk && disk::may_help(&decision) {
+            asks_disk = false;
+            if Box::pin(cache.promote(&asked.asking, asked.outbound.headers(), &asked.key)).await {
+                detail = Some("DISK");
+                (decision, found) = cache.look(&asked.asking, asked.outbound.headers(), &asked.key, unix_ms(&worker));
+            }
+        }
         let (conditions, why) = match (decision, found) {
             (Decision::Fresh(hit), Some(found)) => {
-                return Ok(kept(asked.exchange, &asked.asking.method, &found, &hit, None));
+                return Ok(kept(asked.exchange, &asked.asking.method, &found, &hit, detail));
             }
             (Decision::StaleWhileRevalidate(hit, conditions), Some(found)) => {
                 share::revalidate(&mut asked, conditions);
-                return Ok(kept(asked.exchange, &asked.asking.method, &found, &hit, None));
+                return Ok(kept(asked.exchange, &asked.asking.method, &found, &hit, detail));
             }
             (Decision::OnlyIfCached, _) => return Err(Failure::OnlyIfCached),
             (Decision::Bypass(why), _) => return Box::pin(asked.alone(why.token())).await,

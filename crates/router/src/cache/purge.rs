@@ -1,14 +1,20 @@
 //! What is purged by hand: addresses, surrogate keys, everything.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use control::wire::router::{PurgeReport, PurgeRequest};
 use http::uri::Authority;
-use http_cache::{Stored, UnixMs, primary_key, tags};
+use http_cache::{Outline, Stored, UnixMs, primary_key, tags};
 
-use super::driven::Cache;
+use super::disk::Means;
+use super::driven::{Cache, Inner};
 use crate::handle::Handle;
 
 /// Addresses and keys of one request.
 const NAMED_MAX: usize = 1_000;
+/// How long a purge waits for the disk.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// Why nothing was purged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +28,9 @@ pub enum PurgeError {
     /// This one is no address.
     #[error("`{0}` is neither http(s)://HOST/PATH nor a path")]
     Malformed(String),
+    /// From now on nobody is answered with it, but it may come back when this process ends.
+    #[error("what was purged is not known to be gone from disk")]
+    NotSettled,
 }
 
 /// Which addresses are meant, as keys of the store have them.
@@ -76,10 +85,13 @@ impl Cache {
         keys: &[String],
         under_way: impl Fn(&str, Option<&Stored>) -> bool,
         stale: Option<UnixMs>,
+        on_disk: &Means,
     ) -> PurgeReport {
         let mut inner = self.lock();
-        let store = &mut inner.store;
-        let mut answers = 0;
+        let Inner { store, disk, .. } = &mut *inner;
+        let only_there =
+            |key: &str, outline: &Outline| !store.get(key).iter().any(|entry| outline.is_of(entry.stored()));
+        let mut answers = disk.as_ref().map_or(0, |disk| disk.purge(on_disk, only_there));
         for key in store.keys(by_address) {
             answers += match stale {
                 None => store.purge(&key),
@@ -113,7 +125,16 @@ impl Handle {
         }
         let pattern = |url: &String| Pattern::parse(url).ok_or_else(|| PurgeError::Malformed(url.clone()));
         let patterns = urls.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
-        let by_address = |key: &str| *all || patterns.iter().any(|pattern| pattern.means(key));
+        let all = *all;
+        let (patterns, named) = (Arc::new(patterns), Arc::new(keys.clone()));
+        let on_disk = {
+            let patterns = Arc::clone(&patterns);
+            let by_address = move |key: &str| all || patterns.iter().any(|pattern| pattern.means(key));
+            Arc::new(move |key: &str, tags: &[Box<str>]| {
+                by_address(key) || tags.iter().any(|tag| named.iter().any(|key| **key == **tag))
+            }) as Means
+        };
+        let by_address = |key: &str| all || patterns.iter().any(|pattern| pattern.means(key));
         // What is on its way may turn out to carry any key.
         let under_way = |key: &str, stored: Option<&Stored>| {
             let carries =
@@ -122,7 +143,7 @@ impl Handle {
         };
         let cache: &Cache = &self.shared.cache;
         let now = super::wall_ms(&self.clock);
-        let report = cache.purge_by_hand(by_address, keys, under_way, soft.then_some(now));
+        let report = cache.purge_by_hand(by_address, keys, under_way, soft.then_some(now), &on_disk);
         tracing::info!(
             answers = report.answers,
             under_way = report.under_way,
@@ -133,6 +154,17 @@ impl Handle {
             "purged by hand"
         );
         Ok(report)
+    }
+
+    /// Waits until what was purged is gone from disk, too, so that no crash brings it back.
+    ///
+    /// # Errors
+    /// When the disk does not say so in time.
+    pub async fn purge_settled(&self) -> Result<(), PurgeError> {
+        match self.shared.cache.disk() {
+            Some(disk) if !disk.settled(SETTLE_TIME).await => Err(PurgeError::NotSettled),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -145,6 +145,13 @@ pub struct Config {
     pub cache_waiters_max: u32,
     /// Bytes of answers on their way into the cache, all together; beyond it they are passed on and not kept.
     pub cache_arriving_bytes_max: u64,
+    /// Bytes of answers that the cache keeps on disk when memory has no room for them, in the folder `cache` of the router's
+    /// data folder; beyond it the oldest go. 0: none.
+    pub cache_disk_bytes_max: u64,
+    /// Bytes of memory to know what is on that disk; beyond it the oldest go.
+    pub cache_disk_index_bytes_max: u64,
+    /// Bytes of answers on their way to that disk or back; beyond it they are not kept there, and not read from it.
+    pub cache_disk_moving_bytes_max: u64,
     /// Passwords of users that are compared with their hashes at once, each on a thread of its own.
     #[schemars(range(min = 1, max = 64))]
     pub password_checks_max: u16,
@@ -210,6 +217,9 @@ impl Default for Config {
             cache_fetches_max: 1_024,
             cache_waiters_max: 4_096,
             cache_arriving_bytes_max: 16 << 20,
+            cache_disk_bytes_max: 0,
+            cache_disk_index_bytes_max: 16 << 20,
+            cache_disk_moving_bytes_max: 16 << 20,
             password_checks_max: 2,
             password_waits_max: 64,
             compressions_max: 64,

@@ -13,6 +13,23 @@ use crate::handle::Handle;
 const SERIES_MAX: usize = 500;
 
 impl Handle {
+    /// What the cache has on disk.
+    pub(super) fn of_cache(&self, page: &mut Exposition) {
+        let disk = self.shared.cache.disk_figures();
+        let mut one = |name, kind, help, value: u64| page.one(name, kind, help, value);
+        one("forebay_router_cache_disk_bytes", Kind::Gauge, "Bytes of answers on the cache's disk.", disk.bytes);
+        let help = "Answers on the cache's disk.";
+        one("forebay_router_cache_disk_entries", Kind::Gauge, help, disk.entries as u64);
+        let help = "Requests that the cache's disk had the answer for.";
+        one("forebay_router_cache_disk_hits_total", Kind::Counter, help, disk.hits);
+        let help = "Answers that left memory and found no room on the way to the cache's disk.";
+        one("forebay_router_cache_disk_refused_total", Kind::Counter, help, disk.refused);
+        let help = "Failures of the cache's disk, and files on it that were not whole.";
+        one("forebay_router_cache_disk_errors_total", Kind::Counter, help, disk.errors);
+        let help = "Requests that asked the application because the cache's disk took too long.";
+        one("forebay_router_cache_disk_slow_total", Kind::Counter, help, disk.slow);
+    }
+
     /// The limits of upstreams: of all endpoints together.
     pub(super) fn of_upstream_limits(&self, page: &mut Exposition) {
         let limits = self.upstream_limits();

@@ -28,6 +28,7 @@ impl Handle {
         of_breakers(page, &routes);
         of_limiters(page, &routes);
         of_endpoints(page, &endpoints);
+        self.of_cache(page);
         self.levels(page);
         self.of_upstreams(page);
         self.of_upstream_limits(page);

@@ -5,6 +5,7 @@ mod basics;
 mod breakers;
 mod by_hand;
 mod cache;
+mod cache_disk;
 mod coalescing;
 mod codec;
 mod compress;
