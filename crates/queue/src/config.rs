@@ -56,6 +56,13 @@ pub struct Config {
     /// Bytes of log after which a checkpoint of the index is written, so that a start reads no more than that of the log.
     #[schemars(range(min = 4_096))]
     pub checkpoint_log_bytes: u64,
+    /// Memory for all that clients make the queue remember: jobs, keys, bodies, answers, connections; beyond it `put` is
+    /// refused.
+    #[schemars(range(min = 16_777_216))]
+    pub memory_bytes_max: u64,
+    /// Delayed jobs that are due later than this are known to memory by bucket, not one by one, once a checkpoint has them.
+    #[schemars(range(min = 1_000, max = 31_536_000_000_i64))]
+    pub horizon_ms: u64,
     /// Memory for what is known of all jobs beside their bodies, some 60 bytes each, and their keys and attempts; beyond it `put` is refused.
     #[schemars(range(min = 1_048_576))]
     pub index_bytes_max: u64,
@@ -100,6 +107,8 @@ impl Default for Config {
             keys_max: 100_000,
             segment_bytes_max: 64 << 20,
             checkpoint_log_bytes: 64 << 20,
+            memory_bytes_max: 1 << 30,
+            horizon_ms: 3_600_000,
             index_bytes_max: 768 << 20,
             volatile_bytes_max: 256 << 20,
             body_cache_bytes_max: 16 << 20,

@@ -48,6 +48,9 @@ fn of_plane(page: &mut Exposition, status: &QueueStatus) {
         ("forebay_queue_tubes", "Tubes that there are.", status.tubes),
         ("forebay_queue_draining", "1 while jobs are refused because of drain mode.", status.draining.into()),
         ("forebay_queue_disk_low", "1 while jobs are refused because of the disk.", status.disk_low.into()),
+        ("forebay_queue_far_jobs", "Delayed jobs that memory knows of by bucket only.", status.far_jobs),
+        ("forebay_queue_memory_bytes", "Memory that jobs and connections take.", status.memory_bytes),
+        ("forebay_queue_memory_max_bytes", "What of it they may take.", status.memory_bytes_max),
     ];
     for (name, help, value) in gauges {
         page.one(name, Kind::Gauge, help, value);

@@ -198,6 +198,15 @@ pub struct QueueStatus {
     pub draining: bool,
     /// Jobs are refused because the disk has too little room.
     pub disk_low: bool,
+    /// Delayed jobs that are due so late that memory knows of them by bucket only.
+    #[serde(default)]
+    pub far_jobs: u64,
+    /// Memory that jobs, keys, bodies, answers and connections take.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// What of it they may; beyond it jobs are refused.
+    #[serde(default)]
+    pub memory_bytes_max: u64,
     /// Batches written and synced since the start.
     pub syncs: u64,
     /// Syncs per second, of the last minute or so.

@@ -103,6 +103,10 @@ fn look(folder: &Path) -> Result<Look, BackupError> {
         }
     })
     .map_err(|e| failed(e.to_string()))?;
+    let all = replay.far.bring_all(&mut replay.engine);
+    if let Some(cause) = replay.lost.or(all.err()) {
+        return Err(failed(format!("a checkpoint of the index: {cause}")));
+    }
     let oldest = report.damage.iter().map(|damage| damage.segment).min();
     let last = report.damage.iter().map(last_segment).max();
     let mut engine = replay.engine;
@@ -135,7 +139,7 @@ fn told_of(engine: &Engine, whole: &HashSet<Position>) -> Repaired {
 }
 
 /// What the newest readable checkpoint knows; without one, nothing.
-fn newest_checkpoint(folder: &Path) -> (Replay, wal::Lsn) {
+fn newest_checkpoint(folder: &Path) -> (Replay<Disk>, wal::Lsn) {
     let index = checkpoint::folder(folder);
     let engine = || Engine::new(Limits::from(&Config::default()));
     let all = checkpoint::list(&Disk, &index).unwrap_or_default();

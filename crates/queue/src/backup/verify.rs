@@ -44,7 +44,7 @@ pub fn verify(folder: &Path) -> Result<Verified, BackupError> {
 /// Reads a log's folder.
 pub(super) fn log<D: Io>(io: &D, folder: &Path) -> Result<Verified, BackupError> {
     let failed = |why: String| BackupError::Log { folder: folder.to_path_buf(), why };
-    let mut replay = Replay::new(Engine::new(Limits::from(&Config::default())));
+    let mut replay = Replay::<D>::new(Engine::new(Limits::from(&Config::default())));
     let config = wal::Config::new(folder.to_path_buf());
     let report = wal::inspect(io, &config, &mut |found| replay.visit(found)).map_err(|e| failed(e.to_string()))?;
     let mut damage: Vec<String> = report.damage.iter().map(ToString::to_string).collect();

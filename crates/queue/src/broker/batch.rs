@@ -118,6 +118,7 @@ impl<D: Io> Broker<D> {
     }
 
     fn deletable(&mut self, client: ClientId, id: JobId, lease: Option<u32>) -> Option<Job> {
+        self.bring(id);
         let job = self.engine.job_in(self.space_of(client), id)?;
         let may = match (lease, job.state) {
             (Some(lease), state) => self.hold_under(client, state, id, lease),

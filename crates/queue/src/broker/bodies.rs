@@ -71,6 +71,11 @@ impl Bodies {
         self.volatile_bytes
     }
 
+    /// What all of them cost.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes + self.volatile_bytes
+    }
+
     pub(crate) fn get(&self, id: JobId) -> Option<Bytes> {
         self.kept.get(&id).map(|kept| &kept.body).or_else(|| self.volatile.get(&id)).cloned()
     }

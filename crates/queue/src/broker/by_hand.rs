@@ -7,6 +7,7 @@ use stdx::io::Io;
 use stdx::trace::TraceContext;
 
 use super::Broker;
+use super::memory::STEP_BYTES;
 use crate::engine::{ClientId, Job, JobState, Now, Presence, Refused, StateName};
 use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace};
@@ -23,6 +24,8 @@ pub(crate) enum WhyNot {
     Disk,
     /// No more keys can be remembered.
     Keys,
+    /// `memory_bytes_max` or `index_bytes_max`.
+    Memory,
 }
 
 impl<D: Io> Broker<D> {
@@ -46,8 +49,10 @@ impl<D: Io> Broker<D> {
     pub(crate) fn why_not(&self, client: ClientId, bytes: u64) -> WhyNot {
         match self.engine.has_room(self.engine.client(client).used, bytes, self.engine.now) {
             _ if self.intake.lacks_space() => WhyNot::Disk,
+            _ if self.lacks_memory_for(bytes + STEP_BYTES) => WhyNot::Memory,
             Err(Refused::Tube) => WhyNot::Tube,
-            Err(Refused::Queue | Refused::Tubes | Refused::Memory) => WhyNot::Queue,
+            Err(Refused::Queue | Refused::Tubes) => WhyNot::Queue,
+            Err(Refused::Memory) => WhyNot::Memory,
             Ok(()) if !self.engine.has_room_for_keys() => WhyNot::Keys,
             // It fits now, or the log has too much to write just then: as good as a disk that is full for a moment.
             Ok(()) => WhyNot::Disk,
@@ -55,7 +60,8 @@ impl<D: Io> Broker<D> {
     }
 
     /// Whether a job of the connection's namespace exists, and whether somebody holds it.
-    pub(crate) fn state_of(&self, client: ClientId, id: JobId) -> Option<JobState> {
+    pub(crate) fn state_of(&mut self, client: ClientId, id: JobId) -> Option<JobState> {
+        self.bring(id);
         self.engine.job_in(self.space_of(client), id).map(|job| job.state)
     }
 
@@ -80,6 +86,7 @@ impl<D: Io> Broker<D> {
     /// Puts a job aside that nobody holds; answered as `bury`.
     pub(crate) fn bury_by_hand(&mut self, client: ClientId, id: JobId, now: Now) {
         self.engine.now = now;
+        self.bring(id);
         let space = self.space_of(client);
         let may = |job: &Job| matches!(job.state, JobState::Ready | JobState::Delayed { .. });
         let Some(job) = self.engine.job_in(space, id).filter(may) else {
@@ -98,13 +105,14 @@ impl<D: Io> Broker<D> {
     }
 
     /// One job of the connection's namespace.
-    pub(crate) fn job_row(&self, client: ClientId, id: JobId, now: Now) -> Option<JobRow> {
+    pub(crate) fn job_row(&mut self, client: ClientId, id: JobId, now: Now) -> Option<JobRow> {
+        self.bring(id);
         self.engine.job_in(self.space_of(client), id).map(|job| self.row_of(&job, now))
     }
 
     /// The first `n` jobs of a tube that are in one state, or in any; `None` when there is no such tube.
     pub(crate) fn job_rows(
-        &self,
+        &mut self,
         client: ClientId,
         tube: &str,
         state: Option<StateName>,
@@ -112,6 +120,9 @@ impl<D: Io> Broker<D> {
         now: Now,
     ) -> Option<Vec<JobRow>> {
         let tube = self.engine.find_tube(self.space_of(client), tube)?;
+        if state.is_none_or(|state| state == StateName::Delayed) {
+            self.bring_first(tube, n);
+        }
         let mut ids = Vec::new();
         for one in StateName::ALL.into_iter().filter(|one| state.is_none_or(|state| state == *one)) {
             ids.extend(self.engine.list(tube, one, n - ids.len()));
@@ -184,6 +195,9 @@ impl<D: Io> Broker<D> {
             connections,
             draining: self.intake.draining,
             disk_low: self.intake.lacks_space(),
+            far_jobs: self.engine.far_len(),
+            memory_bytes: self.memory_bytes(),
+            memory_bytes_max: self.config.memory_bytes_max,
             syncs: self.pulse.syncs,
             syncs_per_s: self.pulse.sync_rate.per_second(now.mono),
             sync_ms: self.pulse.sync_time.row(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use stdx::io::Io;
 
 use super::Broker;
-use crate::log::checkpoint::Checkpoint;
+use crate::log::checkpoint::{Checkpoint, Written};
 
 /// Where checkpoints stand.
 pub(super) struct Checkpoints {
@@ -17,6 +17,9 @@ pub(super) struct Checkpoints {
     last_bytes: u64,
     state: State,
 }
+
+/// Far jobs that memory remembers to be so no more before a checkpoint is worth it for that alone.
+const STALE_MAX: usize = 1 << 16;
 
 enum State {
     Idle,
@@ -34,11 +37,11 @@ pub(crate) struct Due<D: Io> {
 }
 
 impl<D: Io> Due<D> {
-    /// Writes it and removes those before the last one. Returns its bytes.
+    /// Writes it and removes those before the last one.
     ///
     /// # Errors
     /// What the disk says. The log is not touched: the queue goes on and tries again later.
-    pub(crate) fn write(&self) -> io::Result<u64> {
+    pub(crate) fn write(&self) -> io::Result<Written<D>> {
         self.checkpoint.write(&self.io, &self.folder)
     }
 }
@@ -58,10 +61,15 @@ impl<D: Io> Broker<D> {
         let enough = i128::from(self.config.checkpoint_log_bytes.max(self.checkpoints.last_bytes));
         // It is a shortcut: where space is short, the log needs it more.
         let has_space = !self.intake.lacks_space();
-        if has_space && matches!(self.checkpoints.state, State::Idle) && written - self.checkpoints.since >= enough {
+        let is_idle = matches!(self.checkpoints.state, State::Idle) && !self.far.is_sending();
+        // What memory keeps of far jobs that came back or went is given up with the next one.
+        let is_stale = self.far.stale() > STALE_MAX && self.far.stale() as u64 > self.engine.far_len() / 4;
+        if has_space && is_idle && (written - self.checkpoints.since >= enough || is_stale) {
+            let next_id = self.ids_below();
+            let far_ms = self.engine.now.wall.millis().saturating_add(self.config.horizon_ms);
             let segments = self.journal.segments().iter();
-            let taken =
-                Checkpoint::take(&self.engine, self.ids_below(), segments, (self.reader.log(), self.journal.last()));
+            let log = (self.reader.log(), self.journal.last());
+            let taken = Checkpoint::take((&mut self.engine, &mut self.far, far_ms), next_id, segments, log);
             self.checkpoints.since = written;
             self.checkpoints.state = State::Taken(Box::new(taken));
         }
@@ -86,11 +94,17 @@ impl<D: Io> Broker<D> {
     }
 
     /// What became of it. A failure is told and does no harm: the next start reads more of the log.
-    pub(crate) fn checkpoint_written(&mut self, result: io::Result<u64>) {
+    pub(crate) fn checkpoint_written(&mut self, result: io::Result<Written<D>>) {
         self.checkpoints.state = State::Idle;
         match result {
-            Ok(bytes) => self.checkpoints.last_bytes = bytes,
-            Err(cause) => tracing::warn!(%cause, "a checkpoint of the queue's index could not be written"),
+            Ok(Written { bytes, far, leaving }) => {
+                self.checkpoints.last_bytes = bytes;
+                self.far.take_over(&mut self.engine, far, leaving);
+            }
+            Err(cause) => {
+                self.far.keep_on(&mut self.engine);
+                tracing::warn!(%cause, "a checkpoint of the queue's index could not be written");
+            }
         }
     }
 }

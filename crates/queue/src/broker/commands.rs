@@ -29,6 +29,7 @@ impl<D: Io> Broker<D> {
     pub(crate) fn execute(&mut self, client: ClientId, command: &Command<'_>, now: Now) -> Flow {
         self.engine.now = now;
         self.count(client, command);
+        self.bring_for(client, command);
         if self.failed.is_some() {
             let flow = if *command == Command::Quit { Flow::Close } else { Flow::Go };
             if flow == Flow::Go {

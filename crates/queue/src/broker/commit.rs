@@ -94,7 +94,9 @@ impl<D: Io> Broker<D> {
             }
             let id = ClientId(ix as u32);
             let conn = &mut self.conns[ix];
+            self.output_bytes -= conn.outbox.len();
             conn.outbox.fail();
+            self.output_bytes += conn.outbox.len();
             conn.is_awaiting = false;
             if !std::mem::replace(&mut conn.is_dirty, true) {
                 self.dirty.push(id);

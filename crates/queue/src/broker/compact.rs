@@ -139,13 +139,28 @@ impl<D: Io> Broker<D> {
     /// Copies jobs of `segment` forward; returns where the next step starts, `None` when there is nothing left.
     fn move_some(&mut self, segment: u64, from: Option<u32>) -> Result<Option<u32>, Stop> {
         let mut residents = Vec::new();
-        let engine = &self.engine;
+        let (engine, far) = (&mut self.engine, &mut self.far);
+        let mut lost = None;
         let scanned = self.reader.scan_some(segment, from, STEP_BYTES, &mut |found: wal::Found<'_>| {
-            let id = record::job_id(found.kind, found.payload);
-            if let Some(id) = id.filter(|id| engine.job(*id).is_some_and(|job| job.at == found.position)) {
+            let Some(id) = record::job_id(found.kind, found.payload) else { return };
+            let at = match engine.job(id) {
+                Some(job) => Some(job.at),
+                None => match far.look(engine, id) {
+                    Ok(far) => far.map(|(job, _)| job.at),
+                    Err(cause) => {
+                        lost.get_or_insert(cause);
+                        None
+                    }
+                },
+            };
+            if at == Some(found.position) {
                 residents.push((id, found.payload.to_vec()));
             }
         });
+        self.must_have(lost.map_or(Ok(()), Err));
+        if self.failed.is_some() {
+            return Err(Stop::Later);
+        }
         let scanned = match scanned {
             // A file that is missing: what lived in it is lost.
             Err(ReadError::NoSegment { .. }) if self.compaction.through.is_some() => {
@@ -171,6 +186,7 @@ impl<D: Io> Broker<D> {
     }
 
     fn append_moved(&mut self, id: JobId, payload: &[u8]) -> Result<(), Stop> {
+        self.bring(id);
         let Some(job) = self.engine.job(id) else { return Ok(()) };
         let (old, body_len) = (job.at, job.body_len as usize);
         let damaged = || Stop::Unreadable(ReadError::Damaged { at: old });

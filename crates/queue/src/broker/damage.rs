@@ -71,6 +71,7 @@ impl<D: Io> Broker<D> {
     /// others lose their bodies.
     pub(super) fn sort_out(&mut self, segment: u64) -> Result<Vec<(JobId, Vec<u8>)>, Trouble> {
         let mut readable = Vec::new();
+        self.bring_jobs_in(segment);
         for job in self.engine.jobs_in(segment) {
             let mut payload = Vec::new();
             match self.reader.read(job.at, &mut payload) {

@@ -151,18 +151,30 @@ impl<D: Io> Broker<D> {
 
     /// `kick`: buried jobs of the used tube, delayed ones only when none is buried.
     pub(super) fn kick(&mut self, client: ClientId, jobs_max: u32, now: Now) {
-        let tube = self.engine.tube(self.engine.client(client).used);
-        let orders = if tube.buried.is_empty() { &tube.delayed } else { &tube.buried };
-        let ids: Vec<JobId> = orders.iter().take(jobs_max as usize).map(|&(_, id)| id).collect();
-        let mut kicked = 0;
-        for ids in ids.chunks(KICK_IDS_MAX) {
-            if let Err(cause) = self.kick_all(ids, now) {
+        let ix = self.engine.client(client).used;
+        let is_buried = !self.engine.tube(ix).buried.is_empty();
+        let (jobs_max, mut kicked) = (jobs_max as usize, 0);
+        while kicked < jobs_max {
+            let at_once = KICK_IDS_MAX.min(jobs_max - kicked);
+            if !is_buried {
+                self.bring_first(ix, at_once);
+            }
+            let tube = self.engine.tube(ix);
+            let orders = if is_buried { &tube.buried } else { &tube.delayed };
+            let ids: Vec<JobId> = orders.iter().take(at_once).map(|&(_, id)| id).collect();
+            if ids.is_empty() || self.failed.is_some() {
+                break;
+            }
+            if let Err(cause) = self.kick_all(&ids, now) {
                 if kicked == 0 {
                     return self.not_appended(client, &cause);
                 }
                 break;
             }
             kicked += ids.len();
+            if self.engine.far_len() > 0 && self.lacks_memory_for(0) {
+                break;
+            }
         }
         self.tell_state(client, Reply::Kicked(u32::try_from(kicked).unwrap_or(u32::MAX)));
     }
@@ -224,6 +236,7 @@ impl<D: Io> Broker<D> {
                     self.lease_over(job, after, now);
                     self.attempt_over(job, by, AttemptEnd::TimedOut, after == After::Buried, now);
                 }
+                Event::Far { tube } => self.near.push_back(tube),
             }
         }
     }

@@ -4,6 +4,7 @@
 //! depends on it leaves before the record is on disk. So every answer carries the LSN it waits for ([`outbox`]), and
 //! [`Broker::committed`] lets go of what has become durable.
 
+mod answers;
 mod batch;
 mod bodies;
 mod by_hand;
@@ -16,9 +17,11 @@ mod damage;
 mod dead;
 mod disk;
 mod events;
+mod far;
 mod fate;
 mod holders;
 mod jobs;
+mod memory;
 mod open;
 mod outbox;
 mod parked;
@@ -37,7 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stdx::io::Io;
-use wal::{Lsn, Reader};
+use wal::Reader;
 
 use bodies::Bodies;
 pub(crate) use by_hand::{Terms, WhyNot};
@@ -58,6 +61,7 @@ use stats::Ops;
 use crate::config::Config;
 use crate::engine::{ClientId, Engine, Limits, Now, Presence, PutTerms, SpaceIx, scoped_key};
 use crate::event::TokenSource;
+use crate::log::checkpoint::Far;
 use crate::log::journal::Journal;
 use crate::names::Namespace;
 use crate::proto::put_with::PutWith;
@@ -145,11 +149,17 @@ pub(crate) struct Broker<D: Io> {
     /// The turn of the last change to a job that is in memory only.
     volatile_turn: u64,
     checkpoints: Checkpoints,
+    far: Far<D>,
+    near: far::Near,
     io: D,
     identity: Identity,
     ops: Vec<Ops>,
     body_scratch: Vec<u8>,
     parked: ParkedPuts,
+    /// Bytes of all answers that wait.
+    output_bytes: usize,
+    /// Bytes set aside for bodies that are arriving.
+    input_bytes: usize,
     holders: Holders,
     pub(crate) pulse: Pulse,
     /// The log's folder, for whoever copies it; while somebody does, no segment goes.
@@ -209,6 +219,7 @@ impl<D: Io> Broker<D> {
     pub(crate) fn disconnect(&mut self, id: ClientId, now: Now) {
         self.engine.now = now;
         let conn = std::mem::take(&mut self.conns[id.0 as usize]);
+        self.output_bytes -= conn.outbox.len();
         if conn.is_dirty {
             self.dirty.retain(|&other| other != id);
         }
@@ -240,7 +251,12 @@ impl<D: Io> Broker<D> {
         self.journal.want_due(now.mono);
         let more = self.failed.is_none() && self.engine.tick(now, STEPS_MAX);
         self.after_engine(now);
-        more
+        if self.near.is_empty() {
+            return more;
+        }
+        // What is due of them is so at the next call.
+        self.bring_near();
+        self.failed.is_none()
     }
 
     /// How long nothing will happen by itself.
@@ -257,41 +273,9 @@ impl<D: Io> Broker<D> {
         self.engine.client(id).wait.is_some() || (!self.parked.is_empty() && self.parked.has(id))
     }
 
-    /// Connections that may send output now; each is named once.
-    pub(crate) fn take_dirty(&mut self) -> Vec<ClientId> {
-        let dirty = std::mem::take(&mut self.dirty);
-        for &id in &dirty {
-            self.conns[id.0 as usize].is_dirty = false;
-        }
-        dirty
-    }
-
-    /// Gives back the list for reuse.
-    pub(crate) fn recycle_dirty(&mut self, mut list: Vec<ClientId>) {
-        if self.dirty.is_empty() {
-            list.clear();
-            self.dirty = list;
-        }
-    }
-
     /// Connections whose wait ended since the last call.
     pub(crate) fn take_resumed(&mut self) -> Vec<ClientId> {
         std::mem::take(&mut self.resumed)
-    }
-
-    /// What the connection may be sent now.
-    pub(crate) fn output(&self, id: ClientId) -> &[u8] {
-        self.conns[id.0 as usize].outbox.ready()
-    }
-
-    /// So many bytes of the output were sent.
-    pub(crate) fn sent(&mut self, id: ClientId, bytes: usize) {
-        self.conns[id.0 as usize].outbox.sent(bytes);
-    }
-
-    /// Bytes of answers that the connection has not taken yet, durable or not.
-    pub(crate) fn output_len(&self, id: ClientId) -> usize {
-        self.conns[id.0 as usize].outbox.len()
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -314,22 +298,7 @@ impl<D: Io> Broker<D> {
 
     /// Takes over the limits of a configuration that was read again.
     pub(crate) fn set_limits(&mut self, config: &Config) {
+        self.config.memory_bytes_max = config.memory_bytes_max;
         self.engine.set_limits(Limits::from(config));
-    }
-
-    /// Writes an answer that may leave once `lsn` is durable.
-    fn answer(&mut self, id: ClientId, reply: Reply<'_>, lsn: Lsn) {
-        let durable = self.journal.durable();
-        let conn = &mut self.conns[id.0 as usize];
-        let waits = conn.outbox.push(&reply, lsn, durable);
-        if waits {
-            self.journal.want(lsn);
-            self.pulse.waits(self.engine.now.mono);
-            if !std::mem::replace(&mut conn.is_awaiting, true) {
-                self.awaiting.push(id);
-            }
-        } else if !std::mem::replace(&mut conn.is_dirty, true) {
-            self.dirty.push(id);
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! From a folder to a running broker.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -98,12 +99,13 @@ impl<D: Io> Broker<D> {
             _ => BEHIND_BYTES_MAX,
         };
         let (replay, opened) = recover(&io, &config, &log, &index)?;
-        let mut engine = replay.engine;
+        let (mut engine, mut far) = (replay.engine, replay.far);
         // Each lost record may have given out an id.
         let lost: u64 =
             opened.report.damage.iter().flat_map(|damage| &damage.lost).map(|r| r.last.0 - r.first.0 + 1).sum();
         engine.never_again(JobId(engine.next_id().0 + lost - 1));
         engine.settle();
+        far.settle(&mut engine, config.horizon_ms / 2);
         let broker = Broker {
             bodies: Bodies::new(config.body_cache_bytes_max),
             config,
@@ -125,11 +127,15 @@ impl<D: Io> Broker<D> {
             ids_ahead: IdsAhead::default(),
             volatile_turn: 0,
             checkpoints: Checkpoints::new(index, replay.bytes),
+            far,
+            near: VecDeque::new(),
             io,
             identity: Identity::of_this_process(),
             ops: Vec::new(),
             body_scratch: Vec::new(),
             parked: ParkedPuts::default(),
+            output_bytes: 0,
+            input_bytes: 0,
             holders: Holders::default(),
             pulse: Pulse::default(),
             log_folder: folder.join(LOG),
@@ -168,12 +174,7 @@ fn bytes_of<D: Io>(io: &D, folder: &Path) -> u64 {
 }
 
 /// Tries the checkpoints from the newest on; each that is no good is told and removed.
-fn recover<D: Io>(
-    io: &D,
-    config: &Config,
-    log: &wal::Config,
-    index: &Path,
-) -> Result<(Replay, wal::Opened<D>), BrokerError> {
+fn recover<D: Io>(io: &D, config: &Config, log: &wal::Config, index: &Path) -> Result<Recovered<D>, BrokerError> {
     let at_index = |cause| BrokerError::Index { folder: index.to_path_buf(), cause };
     let checkpoints = checkpoint::list(io, index).map_err(at_index)?;
     for (tried, &lsn) in checkpoints.iter().enumerate() {
@@ -197,13 +198,16 @@ fn recover<D: Io>(
     Ok(all.expect("without a checkpoint there is nothing that could not fit"))
 }
 
+/// A state and the log that it is of.
+type Recovered<D> = (Replay<D>, wal::Opened<D>);
+
 /// Reads the log on from where the replay stands; `None` when the two do not fit.
 fn replay_log<D: Io>(
     io: &D,
     log: &wal::Config,
-    mut replay: Replay,
+    mut replay: Replay<D>,
     resume: Option<Resume>,
-) -> Result<Option<(Replay, wal::Opened<D>)>, BrokerError> {
+) -> Result<Option<Recovered<D>>, BrokerError> {
     let mut told = 0;
     let mut progress = |progress: Progress| {
         if progress.bytes - told >= PROGRESS_BYTES {
@@ -222,6 +226,10 @@ fn replay_log<D: Io>(
     };
     if let Some((lsn, kind)) = replay.failed {
         return Err(BrokerError::Record { folder: log.folder.clone(), lsn, kind });
+    }
+    if let Some(cause) = &replay.lost {
+        tracing::error!(%cause, "a checkpoint of the queue's index is of no use");
+        return Ok(None);
     }
     let oldest = opened.reader.segments().first().map_or(0, |segment| segment.number);
     let fits = replay.forget_below(oldest);

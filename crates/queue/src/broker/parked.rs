@@ -39,6 +39,11 @@ impl ParkedPuts {
         self.puts.is_empty()
     }
 
+    /// Bytes of their bodies.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn take(&mut self, at: usize) -> Option<Parked> {
         let parked = self.puts.remove(at)?;
         self.bytes -= parked.body.len();

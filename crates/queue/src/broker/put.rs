@@ -5,6 +5,7 @@ use stdx::io::Io;
 use wal::{AppendError, Lsn, Position};
 
 use super::commands::due_ms;
+use super::memory::STEP_BYTES;
 use super::{Aside, Broker};
 use crate::config::WhenFull;
 use crate::durability::Durability;
@@ -139,7 +140,8 @@ impl<D: Io> Broker<D> {
         } else {
             self.intake.lacks_space()
         };
-        if lacks_space || (has_keys && !self.engine.has_room_for_keys()) {
+        let lacks_memory = self.lacks_memory_for(body.len() as u64 + STEP_BYTES);
+        if lacks_space || lacks_memory || (has_keys && !self.engine.has_room_for_keys()) {
             return Err(Reply::OutOfMemory);
         }
         Ok(())

@@ -19,8 +19,19 @@ impl<D: Io> Broker<D> {
         self.journal.records_moved
     }
 
+    /// Bytes that were appended to the log, copies included.
+    pub(crate) fn appended(&self) -> u64 {
+        self.journal.bytes_written
+    }
+
+    /// How many jobs are far.
+    pub(crate) fn far_len(&self) -> u64 {
+        self.engine.far_len()
+    }
+
     /// One job.
     pub(crate) fn look(&mut self, id: JobId) -> Option<Look> {
+        self.bring(id);
         let body = self.engine.job(id).is_some().then(|| self.body(id).expect("every body can be read"))?;
         let job = self.engine.job(id)?;
         Some(Look {
@@ -34,7 +45,8 @@ impl<D: Io> Broker<D> {
 
     /// All that a start has to find again, line by line. What is counted of jobs in memory is no part of it: a checkpoint
     /// knows it, the log does not.
-    pub(crate) fn dump(&self, now: Now) -> Vec<String> {
+    pub(crate) fn dump(&mut self, now: Now) -> Vec<String> {
+        self.bring_all();
         let engine = &self.engine;
         let mut lines = Vec::new();
         for job in engine.share_jobs().iter().flat_map(|chunk| chunk.jobs(self.journal.last())).map(|(job, _)| job.id) {

@@ -24,6 +24,12 @@ pub(crate) fn queue_full() -> ApiError {
         .retry_after(5)
 }
 
+pub(crate) fn memory_full() -> ApiError {
+    ApiError::new(Kind::Unavailable, "queue_memory_full", "the queue has all the memory that it may have")
+        .hint("let workers catch up, or raise queue.memory_bytes_max or queue.index_bytes_max")
+        .retry_after(5)
+}
+
 pub(crate) fn disk_full() -> ApiError {
     ApiError::new(Kind::Unavailable, "queue_disk_full", "the queue's disk has no room for more jobs")
         .hint("free some space; jobs can be reserved and finished meanwhile")

@@ -20,7 +20,7 @@ pub use crate::engine::{PauseNote, StateName};
 use crate::metrics::Histograms;
 use crate::names::{JobId, Namespace, TubeName};
 pub(crate) use error::{
-    disk_full, job_reserved, job_too_big, keys_full, lease_lost, no_such_job, no_such_tube, queue_full,
+    disk_full, job_reserved, job_too_big, keys_full, lease_lost, memory_full, no_such_job, no_such_tube, queue_full,
     too_many_bodies, too_many_tubes, tube_full, unavailable, unexpected,
 };
 

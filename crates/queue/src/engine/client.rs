@@ -80,6 +80,7 @@ impl Engine {
         let tube = self.tube_or_new(space, TubeName::DEFAULT);
         self.tube_mut(tube).using += 1;
         self.tube_mut(tube).watching += 1;
+        self.watches += 1;
         let entry = self.space_mut(space);
         if presence == Presence::Connection {
             entry.connections += 1;
@@ -114,11 +115,17 @@ impl Engine {
         let mut watched = client.watched;
         while !watched.is_empty() {
             let tube = watched.swap_remove(0);
+            self.watches -= 1;
             self.tube_mut(tube).watching -= 1;
             self.forget_if_empty(tube);
         }
         self.tube_mut(client.used).using -= 1;
         self.forget_if_empty(client.used);
+    }
+
+    /// How many there are.
+    pub(crate) fn clients_len(&self) -> u64 {
+        self.clients.len() as u64
     }
 
     /// `use`: where the client's next jobs go.
@@ -136,7 +143,8 @@ impl Engine {
     /// `watch`: how many tubes the client watches now.
     pub(crate) fn watch(&mut self, id: ClientId, name: &str) -> Result<usize, Refused> {
         let space = self.client(id).space;
-        let watches_max = self.limits.client_tubes_max as usize;
+        let is_full = self.watches >= self.limits.watches_max;
+        let watches_max = if is_full { 0 } else { self.limits.client_tubes_max as usize };
         if self.client(id).watched.len() >= watches_max && self.find_tube(space, name).is_none() {
             return Err(Refused::Tubes);
         }
@@ -145,6 +153,7 @@ impl Engine {
             if self.client(id).watched.len() >= watches_max {
                 return Err(Refused::Tubes);
             }
+            self.watches += 1;
             self.tube_mut(tube).watching += 1;
             self.client_mut(id).watched.push(tube);
         }
@@ -162,6 +171,7 @@ impl Engine {
                 return None;
             }
             // The last takes its place, as in beanstalkd, whose order `list-tubes-watched` shows.
+            self.watches -= 1;
             self.client_mut(id).watched.swap_remove(at);
             self.tube_mut(tube).watching -= 1;
             self.forget_if_empty(tube);

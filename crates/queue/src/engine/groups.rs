@@ -13,6 +13,13 @@ use crate::names::JobId;
 #[derive(Default)]
 pub(super) struct Groups(HashMap<(TubeIx, Arc<str>), BTreeSet<JobId>>);
 
+impl Groups {
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Engine {
     /// Whether a job with an ordering key has to wait for another one.
     pub(crate) fn is_held_back(&self, id: JobId, tube: TubeIx) -> bool {

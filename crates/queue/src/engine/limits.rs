@@ -6,6 +6,12 @@ use super::{Engine, Now, SpaceIx, TubeIx};
 use crate::config::{Config, TubeConfig};
 use crate::names::JobId;
 
+/// The part of the memory that watched tubes may take.
+const WATCHES_PART: u64 = 4;
+
+/// A tube in the list of a client, and the client in that of the tube while it waits.
+const WATCH_BYTES: u64 = 32;
+
 /// The engine's limits, from the plane's configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limits {
@@ -15,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) tubes_max: u32,
     pub(crate) client_tubes_max: u32,
     pub(crate) keys_max: u32,
+    /// Tubes that all connections together may watch.
+    pub(crate) watches_max: u64,
     /// For tubes that nobody configured.
     pub(crate) tube: TubeConfig,
 }
@@ -28,6 +36,7 @@ impl From<&Config> for Limits {
             tubes_max: config.tubes_max,
             client_tubes_max: config.connection_tubes_max,
             keys_max: config.keys_max,
+            watches_max: config.memory_bytes_max / WATCHES_PART / WATCH_BYTES,
             tube: config.tube.clone(),
         }
     }
@@ -71,7 +80,18 @@ impl Engine {
     pub(crate) fn index_bytes(&self) -> u64 {
         /// The longer of the two kinds of keys, and what a run has of its own and of gaps.
         const PLACE_BYTES: u64 = 18;
-        self.jobs.bytes() + self.jobs_len() * PLACE_BYTES
+        self.jobs.bytes() + (self.jobs_len() - self.far_len()) * PLACE_BYTES
+    }
+
+    /// Memory for what is no job's alone: keys, groups, leases, the dead, watched tubes.
+    pub(crate) fn beside_bytes(&self) -> u64 {
+        const KEY_BYTES: u64 = 512;
+        const GROUP_BYTES: u64 = 256;
+        const LEASE_BYTES: u64 = 64;
+        const DEAD_BYTES: u64 = 16;
+        let keys = self.keys.len() as u64 * KEY_BYTES + self.groups.len() as u64 * GROUP_BYTES;
+        let jobs = self.leases.len() as u64 * LEASE_BYTES + self.dead.len() as u64 * DEAD_BYTES;
+        keys + jobs + self.watches * WATCH_BYTES
     }
 
     /// Whether a job that is there already could be in this tube.

@@ -8,6 +8,7 @@ mod by_hand;
 mod client;
 mod death;
 mod facts;
+mod far;
 mod flow;
 mod groups;
 mod hand_out;
@@ -74,6 +75,8 @@ pub(crate) enum Event {
     WaitOver { client: ClientId, why: WaitEnd },
     /// A lease ran out.
     LeaseOver { job: JobId, by: ClientId, after: After },
+    /// The next far jobs of a tube are wanted.
+    Far { tube: TubeIx },
 }
 
 /// What became of a job whose lease ran out.
@@ -95,6 +98,8 @@ pub(crate) struct Engine {
     spaces: Vec<Space>,
     space_index: HashMap<Namespace, SpaceIx>,
     clients: Slab<Client>,
+    /// Tubes that all clients together watch.
+    watches: u64,
     /// Every reserved job by the end of its lease.
     leases: BTreeSet<(Mono, JobId)>,
     /// Every waiting client that does not wait for ever.
@@ -108,6 +113,8 @@ pub(crate) struct Engine {
     keys: Keys,
     groups: Groups,
     dead: BTreeSet<JobId>,
+    /// Jobs that are counted and not here.
+    far: u64,
     events: VecDeque<Event>,
     /// The time of the wake that is being served: leases that begin by themselves count from it.
     pub(crate) now: Now,
@@ -129,6 +136,7 @@ impl Engine {
             spaces: Vec::new(),
             space_index: HashMap::new(),
             clients: Slab::new(),
+            watches: 0,
             leases: BTreeSet::new(),
             wait_alarms: BTreeSet::new(),
             tube_alarms: BTreeSet::new(),
@@ -137,6 +145,7 @@ impl Engine {
             keys: Keys::default(),
             groups: Groups::default(),
             dead: BTreeSet::new(),
+            far: 0,
             events: VecDeque::new(),
             now: Now::default(),
             clock_ahead_ms: 0,
@@ -203,7 +212,7 @@ impl Engine {
 
     /// How many jobs there are in all tubes.
     pub(crate) fn jobs_len(&self) -> u64 {
-        self.jobs.len() as u64
+        self.jobs.len() as u64 + self.far
     }
 
     /// The id that the next job gets.

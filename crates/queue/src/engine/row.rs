@@ -122,6 +122,10 @@ impl Row {
         self.flags & STATE == RESERVED
     }
 
+    pub(super) fn is_delayed_from(&self, ms: u64) -> bool {
+        self.flags & STATE == DELAYED && from_long(self.when) >= ms
+    }
+
     pub(super) fn has_facts(&self) -> bool {
         self.flags & HAS_FACTS != 0
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use wal::Lsn;
 
 use super::facts::FactsMut;
+use super::far::Watch;
 use super::job::{Facts, Job};
 use super::row::{DELTA_MAX, Row};
 use super::terms::{Terms, TermsTable};
@@ -51,6 +52,7 @@ pub(crate) struct Jobs {
     terms: usize,
     /// The newest record that a row tells of; rows keep the low half of theirs.
     newest: Lsn,
+    watch: Watch,
 }
 
 impl Jobs {
@@ -83,6 +85,7 @@ impl Jobs {
         let at = self.chunks[ix].find(id)?;
         let chunk = Arc::make_mut(&mut self.chunks[ix]);
         let row = &mut chunk.rows[at];
+        self.watch.note(row, id);
         if !row.has_facts() {
             row.set_facts(true);
             self.facts += 1;
@@ -96,6 +99,7 @@ impl Jobs {
         let newest = self.newest;
         let chunk = Arc::make_mut(&mut self.chunks[ix]);
         let mut row = chunk.rows[at];
+        self.watch.note(&row, id);
         let mut job = chunk.unpack(&row, newest);
         change(&mut job);
         assert_eq!(job.id, id, "a job keeps its id");
@@ -153,6 +157,13 @@ impl Jobs {
 
     pub(crate) fn remove(&mut self, id: JobId) -> Option<(Job, Facts)> {
         let ix = self.chunk_of(id)?;
+        self.watch.note(&self.chunks[ix].rows[self.chunks[ix].find(id)?], id);
+        self.leave(id)
+    }
+
+    /// As [`Jobs::remove`], and nothing was changed by it.
+    pub(crate) fn leave(&mut self, id: JobId) -> Option<(Job, Facts)> {
+        let ix = self.chunk_of(id)?;
         let at = self.chunks[ix].find(id)?;
         let newest = self.newest;
         let chunk = Arc::make_mut(&mut self.chunks[ix]);
@@ -171,6 +182,10 @@ impl Jobs {
     /// The chunks as they are now, for whoever writes them down while they change.
     pub(crate) fn share(&self) -> Vec<Arc<Chunk>> {
         self.chunks.iter().map(Arc::clone).collect()
+    }
+
+    pub(super) fn watch_mut(&mut self) -> &mut Watch {
+        &mut self.watch
     }
 
     /// The newest job.

@@ -108,7 +108,11 @@ impl Engine {
             return false;
         }
         let tube = self.tube_mut(ix);
-        if tube.pause.as_ref().is_some_and(|pause| pause.until_ms <= ms) {
+        if tube.far_alarm_ms.is_some_and(|at| at <= ms) {
+            tube.far_alarm_ms = None;
+            self.set_tube_alarm(ix);
+            self.events.push_back(Event::Far { tube: ix });
+        } else if tube.pause.as_ref().is_some_and(|pause| pause.until_ms <= ms) {
             tube.pause = None;
             self.set_tube_alarm(ix);
             self.offer(ix);

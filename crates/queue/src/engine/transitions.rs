@@ -249,7 +249,7 @@ impl Engine {
         }
     }
 
-    fn both_figures(&mut self, tube: TubeIx, change: impl Fn(&mut Figures)) {
+    pub(super) fn both_figures(&mut self, tube: TubeIx, change: impl Fn(&mut Figures)) {
         let tube = self.tube_mut(tube);
         change(&mut tube.figures);
         let space = tube.space;

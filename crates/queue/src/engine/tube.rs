@@ -124,6 +124,8 @@ pub(crate) struct Tube {
     pub(crate) flow: Flow,
     pub(crate) using: u32,
     pub(crate) watching: u32,
+    /// When its next far jobs are wanted.
+    pub(crate) far_alarm_ms: Option<u64>,
     /// The entry of this tube in the engine's alarms.
     pub(crate) alarm_ms: Option<u64>,
 }
@@ -147,6 +149,7 @@ impl Tube {
             flow: Flow::default(),
             using: 0,
             watching: 0,
+            far_alarm_ms: None,
             alarm_ms: None,
         }
     }
@@ -164,7 +167,7 @@ impl Tube {
     pub(crate) fn next_alarm_ms(&self) -> Option<u64> {
         let due = self.delayed.first().map(|&(due, _)| due);
         let unpause = self.pause.as_ref().map(|pause| pause.until_ms);
-        due.into_iter().chain(unpause).min()
+        due.into_iter().chain(unpause).chain(self.far_alarm_ms).min()
     }
 
     /// The ready job with the lowest id. Ids are in order within one priority, so one look per priority finds it.

@@ -1,12 +1,13 @@
 //! Replaying what becomes of jobs that are not simply finished, and keys.
 
+use stdx::io::Io;
 use wal::Lsn;
 
 use super::record::{Fate, Malformed};
 use super::replay::Replay;
 use crate::engine::{After, AttemptEnd, Window};
 
-impl Replay {
+impl<D: Io> Replay<D> {
     /// A job may be unknown: its own record may have been in a damaged stretch of the log.
     pub(super) fn fate(&mut self, lsn: Lsn, fate: Fate<'_>) -> Result<(), Malformed> {
         match fate {

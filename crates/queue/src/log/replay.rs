@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use stdx::io::Io;
 use wal::{Found, Lsn, Position};
 
+use super::checkpoint::{Far, Unusable};
 use super::journal::SegmentUse;
-use super::record::{JobRecord, Malformed, Record, TickRecord, TubeRef, space_from_text};
+use super::record::{Fate, JobRecord, Malformed, Record, TickRecord, TubeRef, space_from_text};
 use crate::engine::{After, Counts, Engine, Job, JobState, Pause, PauseNote, SpaceIx, TubeIx};
 use crate::names::JobId;
 
 /// Reads a log into an engine, record by record in LSN order.
-pub(crate) struct Replay {
+pub(crate) struct Replay<D: Io> {
     pub(crate) engine: Engine,
+    /// The jobs that the engine knows of and does not have.
+    pub(crate) far: Far<D>,
+    /// Why one of them could not be had.
+    pub(crate) lost: Option<Unusable>,
     pub(crate) segments: BTreeMap<u64, SegmentUse>,
     /// Bytes of the records that were read.
     pub(crate) bytes: u64,
@@ -19,9 +25,9 @@ pub(crate) struct Replay {
     pub(crate) failed: Option<(Lsn, u8)>,
 }
 
-impl Replay {
-    pub(crate) fn new(engine: Engine) -> Replay {
-        Replay { engine, segments: BTreeMap::new(), bytes: 0, failed: None }
+impl<D: Io> Replay<D> {
+    pub(crate) fn new(engine: Engine) -> Replay<D> {
+        Replay { engine, far: Far::new(None), lost: None, segments: BTreeMap::new(), bytes: 0, failed: None }
     }
 
     /// Takes the next record.
@@ -34,7 +40,33 @@ impl Replay {
         }
     }
 
+    /// Has the jobs that a record tells of in memory.
+    fn bring_jobs_of(&mut self, record: &Record<'_>) {
+        let id = match record {
+            Record::Moved(job) => job.id,
+            Record::Deleted { id }
+            | Record::Released { id, .. }
+            | Record::Buried { id, .. }
+            | Record::Reserved { id, .. }
+            | Record::LeaseOver { id, .. }
+            | Record::Fate(Fate::Attempt { id, .. } | Fate::Died { id, .. } | Fate::Replayed { id, .. }) => *id,
+            Record::Kicked { ids } => return ids.to_vec().into_iter().for_each(|id| self.bring(id)),
+            // Of a new job, or of none.
+            _ => return,
+        };
+        self.bring(id);
+    }
+
+    fn bring(&mut self, id: JobId) {
+        if let Err(cause) = self.far.bring(&mut self.engine, id) {
+            self.lost.get_or_insert(cause);
+        }
+    }
+
     fn apply(&mut self, found: &Found<'_>, record: Record<'_>) -> Result<(), Malformed> {
+        if self.engine.far_len() > 0 {
+            self.bring_jobs_of(&record);
+        }
         match record {
             Record::Put(job) => {
                 let tube = self.insert(found, &job)?;

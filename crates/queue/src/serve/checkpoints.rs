@@ -19,5 +19,10 @@ pub(super) async fn run<D: Io>(shell: Rc<Shell<D>>) {
         let Some(due) = due else { continue };
         let written = tokio::task::spawn_blocking(move || due.write()).await;
         shell.broker.borrow_mut().checkpoint_written(written.unwrap_or_else(|e| Err(io::Error::other(e))));
+        while shell.broker.borrow_mut().send_far() {
+            tokio::task::yield_now().await;
+        }
+        // The alarm of a tube may ring earlier now.
+        shell.timer.notify_one();
     }
 }

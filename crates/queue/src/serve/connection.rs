@@ -158,4 +158,8 @@ impl<D: Io> Budget for Shell<D> {
     fn give_back(&self, bytes: usize) {
         self.receiving.set(self.receiving.get() - bytes);
     }
+
+    fn taken(&self) -> usize {
+        self.receiving.get()
+    }
 }

@@ -74,6 +74,8 @@ pub(crate) trait Budget {
     fn take(&self, bytes: usize) -> bool;
     /// Puts `bytes` back.
     fn give_back(&self, bytes: usize);
+    /// What is taken.
+    fn taken(&self) -> usize;
 }
 
 /// What is to be done with the input after a line.
@@ -115,6 +117,7 @@ impl Session {
                 Step::Body(body) => {
                     if let Some(pending) = self.pending.take() {
                         budget.give_back(pending.bytes());
+                        broker.set_input_bytes(budget.taken());
                         with_body(broker, self.client, pending, body, now);
                     }
                     After::Nothing

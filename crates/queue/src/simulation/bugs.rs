@@ -13,15 +13,21 @@ pub(super) enum Bug {
     KeysNotInCheckpoint,
     /// After a start ids are given on from the newest job that there is.
     IdsOfGoneJobsForgotten,
+    /// Far jobs that came back or changed while a checkpoint was written are believed to be as it says.
+    ChangedJobsGoFar,
+    /// A checkpoint does not tell of far jobs that one before it had.
+    FarJobsLeftOut,
 }
 
 impl Bug {
-    pub(super) const ALL: [Bug; 5] = [
+    pub(super) const ALL: [Bug; 7] = [
         Bug::AcknowledgedBeforeCommit,
         Bug::CheckpointAheadOfLog,
         Bug::TornTailAccepted,
         Bug::KeysNotInCheckpoint,
         Bug::IdsOfGoneJobsForgotten,
+        Bug::ChangedJobsGoFar,
+        Bug::FarJobsLeftOut,
     ];
 }
 

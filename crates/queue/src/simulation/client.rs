@@ -45,7 +45,7 @@ impl SimClient {
             return self.next_answer();
         }
         let head = String::from_utf8(self.heard[..end].to_vec()).unwrap();
-        let body = head.strip_prefix("RESERVED ").map(|rest| {
+        let body = head.strip_prefix("RESERVED ").or(head.strip_prefix("FOUND ")).map(|rest| {
             let len: usize = rest.split(' ').nth(1).unwrap().parse().unwrap();
             String::from_utf8(self.heard[end + 2..end + 2 + len].to_vec()).unwrap()
         });

@@ -16,10 +16,10 @@ use crate::proto::command::{Command, Put};
 
 const SEGMENT: u64 = 64 << 10;
 
-struct Life {
-    disk: FakeDisk,
+pub(super) struct Life {
+    pub(super) disk: FakeDisk,
     clock: FakeClock,
-    opened: Opened<FakeDisk>,
+    pub(super) opened: Opened<FakeDisk>,
     client: ClientId,
 }
 
@@ -29,13 +29,17 @@ impl Life {
     }
 
     fn with_segments(disk: FakeDisk, segment_bytes_max: u64) -> Life {
+        Life::with(disk, segment_bytes_max, Config::default())
+    }
+
+    pub(super) fn with(disk: FakeDisk, segment_bytes_max: u64, others: Config) -> Life {
         let config = Config {
             segment_bytes_max,
             job_bytes_max: 4000,
             checkpoint_log_bytes: segment_bytes_max,
             body_cache_bytes_max: 0,
             disk_reserve_bytes: 0,
-            ..Config::default()
+            ..others
         };
         let opened = Broker::open(disk.clone(), config, Path::new("/queue"), Arc::new(NoTokens), Arc::new(NoSink));
         let mut opened = opened.unwrap_or_else(|e| panic!("cannot open: {e}"));
@@ -43,18 +47,18 @@ impl Life {
         Life { disk, clock: FakeClock::new(), opened, client }
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now { mono: self.clock.mono(), wall: self.clock.wall() }
     }
 
-    fn put(&mut self, delay_s: u32, body: &[u8]) -> String {
+    pub(super) fn put(&mut self, delay_s: u32, body: &[u8]) -> String {
         let put = Put { pri: 0, delay_s, ttr_s: 60, bytes: body.len() as u32, has_trailer: false };
         let now = self.now();
         self.opened.broker.put(self.client, put, body, now);
         self.hear()
     }
 
-    fn say(&mut self, command: &Command<'_>) -> String {
+    pub(super) fn say(&mut self, command: &Command<'_>) -> String {
         let now = self.now();
         self.opened.broker.execute(self.client, command, now);
         self.hear()
@@ -68,7 +72,7 @@ impl Life {
     }
 
     /// Commits until there is an answer.
-    fn hear(&mut self) -> String {
+    pub(super) fn hear(&mut self) -> String {
         let Opened { broker, committer, .. } = &mut self.opened;
         while let Some(batch) = broker.next_batch_now() {
             broker.committed(committer.commit(batch).unwrap());
@@ -76,13 +80,14 @@ impl Life {
         }
         if let Some(due) = broker.due_checkpoint() {
             broker.checkpoint_written(due.write());
+            while broker.send_far() {}
         }
         let heard = String::from_utf8_lossy(broker.output(self.client)).into_owned();
         broker.sent(self.client, heard.len());
         heard
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         self.clock.advance(time);
         let now = self.now();
         while self.opened.broker.tick(now) {}
@@ -118,7 +123,7 @@ fn one_old_job_and_endless_churn_take_no_more_than_twice_what_lives() {
     assert!(life.say(&Command::Peek { id: JobId(1) }).ends_with("the old one\r\n"));
 }
 
-fn inserted(answer: &str) -> JobId {
+pub(super) fn inserted(answer: &str) -> JobId {
     JobId(answer.trim().strip_prefix("INSERTED ").unwrap().parse().unwrap())
 }
 
@@ -171,7 +176,7 @@ fn churn_of_which_one_in_a_hundred_stays_takes_no_more_than_twice_what_lives_and
     assert!(life.say(&Command::StatsTube { tube: "default" }).contains("current-jobs-ready: 400\n"));
 }
 
-fn reserved(answer: &str) -> Option<JobId> {
+pub(super) fn reserved(answer: &str) -> Option<JobId> {
     answer.strip_prefix("RESERVED ")?.split(' ').next()?.parse().ok().map(JobId)
 }
 

@@ -76,7 +76,7 @@ pub(super) struct Sent {
     epoch: u32,
 }
 
-/// What was sent and has no answer yet.
+/// What was sent and has no answer yet. A job that is peeked at and must be there is surely there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Put { body: String, pri: u32, delayed: bool, class: Class, tube: &'static str, asks: Asks },
@@ -86,10 +86,17 @@ pub(super) enum Asked {
     Bury { body: String, pri: u32 },
     Fail { body: String },
     Kick,
+    KickJob { body: String },
     Touch { body: String },
+    Peek { body: String, must: bool },
 }
 
 impl Known {
+    /// It was put, and nobody wanted it to go.
+    pub(super) fn must_be_there(&self) -> bool {
+        self.is_promised && !self.delete_sent && !self.is_deleted
+    }
+
     fn change(&mut self) {
         self.changes += 1;
         self.expected = None;
@@ -149,13 +156,15 @@ impl Memory {
                 self.job(body).delete_sent = true;
                 Some(body)
             }
-            Asked::Release { body, .. } | Asked::Bury { body, .. } | Asked::Fail { body } => Some(body),
+            Asked::Release { body, .. } | Asked::Bury { body, .. } | Asked::Fail { body } | Asked::KickJob { body } => {
+                Some(body)
+            }
             // It may change any job that is not held.
             Asked::Kick => {
                 self.jobs.values_mut().for_each(Known::change);
                 None
             }
-            Asked::Reserve | Asked::Touch { .. } => None,
+            Asked::Reserve | Asked::Touch { .. } | Asked::Peek { .. } => None,
         };
         let may_end = matches!(asked, Asked::Release { .. } | Asked::Fail { .. });
         let changes = body.map_or(0, |body| {
@@ -205,6 +214,11 @@ impl Memory {
                 self.job(body).settle(*changes, *pri, if *delayed { "delayed" } else { "ready" });
             }
             (Asked::Bury { body, pri }, ["BURIED"]) => self.job(body).settle(*changes, *pri, "buried"),
+            (Asked::KickJob { body }, ["KICKED"]) => self.job(body).settle(*changes, None, "ready"),
+            (Asked::Peek { body, .. }, ["FOUND", id, _]) => {
+                assert_eq!(found, Some(body.as_str()), "job {id} has another body");
+            }
+            (Asked::Peek { must: false, .. }, ["NOT_FOUND"]) => {}
             (Asked::Fail { body }, ["FAILED"]) => self.job(body).settle(*changes, None, "ready"),
             (Asked::Release { body, pri, .. }, ["BURIED"]) => self.job(body).died(*changes, Some(*pri)),
             (Asked::Fail { body }, ["BURIED"]) => self.job(body).died(*changes, None),
@@ -220,6 +234,7 @@ impl Memory {
                 | Asked::Release { .. }
                 | Asked::Bury { .. }
                 | Asked::Fail { .. }
+                | Asked::KickJob { .. }
                 | Asked::Touch { .. },
                 ["NOT_FOUND"],
             ) => {}

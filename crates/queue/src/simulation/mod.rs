@@ -5,6 +5,7 @@
 
 mod bugs;
 mod client;
+mod far;
 mod keys;
 mod long;
 pub(crate) mod memory;
@@ -42,6 +43,7 @@ fn run(faults: Faults, base: u64) {
         match catch_unwind(|| World::new(seed, faults).run()) {
             Ok(done) => {
                 all.moved += done.moved;
+                all.sent_far += done.sent_far;
                 all.filled += done.filled;
             }
             Err(panic) => panic!("failed with FOREBAY_SEED={seed}: {}", payload_text(&*panic)),
@@ -49,6 +51,7 @@ fn run(faults: Faults, base: u64) {
     }
     writeln!(std::io::stderr(), "{faults:?}: seeds {base} to {}, {all:?}", base + seeds - 1).unwrap();
     assert!(all.moved > 0 || seeds < 50, "the runs are to go through compaction, too");
+    assert!(all.sent_far > 0 || seeds < 50, "and jobs are to leave memory");
     assert!(all.filled > 0 || seeds < 50 || faults != Faults::FullDisk, "and to the last byte of a disk");
 }
 

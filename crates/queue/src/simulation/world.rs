@@ -1,5 +1,6 @@
 //! Disk, broker, committer and clients, one step after the other.
 
+mod choose;
 mod crash;
 mod faults;
 
@@ -16,8 +17,7 @@ use wal::{Batch, CommitError, Committed, Committer, Reserve};
 
 use super::bugs::Bug;
 use super::client::{DEAD, SimClient, TRIES, TUBES};
-use super::keys::Asks;
-use super::memory::{Asked, Class, Memory};
+use super::memory::{Class, Memory};
 use crate::broker::{Broker, Opened};
 use crate::config::{Config, TubeConfig};
 use crate::dead::DeadFilter;
@@ -57,6 +57,7 @@ pub(super) struct World<D: Io> {
     /// Jobs come faster than they go, or the other way round.
     fills: bool,
     moved: u64,
+    sent_far: u64,
     /// How often the disk was filled to its last byte.
     filled: u64,
     /// The power may be off already, so that bodies cannot be read.
@@ -68,6 +69,8 @@ pub(super) struct World<D: Io> {
 pub(super) struct Done {
     /// Jobs that compaction has moved.
     pub(super) moved: u64,
+    /// Jobs that have left memory.
+    pub(super) sent_far: u64,
     /// Times that the disk was filled to its last byte, and deletes went on.
     pub(super) filled: u64,
 }
@@ -89,6 +92,10 @@ impl Budget for Boundless {
     }
 
     fn give_back(&self, _bytes: usize) {}
+
+    fn taken(&self) -> usize {
+        0
+    }
 }
 
 impl World<FakeDisk> {
@@ -116,6 +123,7 @@ impl<D: Io> World<D> {
             puts: 0,
             fills: true,
             moved: 0,
+            sent_far: 0,
             filled: 0,
             may_be_dark: false,
         }
@@ -132,11 +140,11 @@ impl<D: Io> World<D> {
             match self.rng.u32(..100) {
                 0..=59 => self.speak(),
                 60..=92 => self.commit(),
-                93..=95 => self.pass_time(),
+                93..=94 => self.pass_time(),
                 96 if self.rng.bool() => self.reconnect(),
                 96 if self.rng.u32(..4) == 0 => self.replay_the_dead(),
                 97 => self.plan_a_fault(),
-                99 => self.checkpoint(),
+                95 | 99 => self.checkpoint(),
                 98 if self.faults == Faults::PowerCuts && self.rng.u32(..4) == 0 => self.crash(),
                 98 if self.faults == Faults::FullDisk && self.rng.u32(..4) == 0 => self.fill_to_the_last_byte(),
                 98 if self.faults == Faults::FullDisk => self.keep_house(),
@@ -148,7 +156,7 @@ impl<D: Io> World<D> {
             }
         }
         self.crash();
-        Done { moved: self.moved, filled: self.filled }
+        Done { moved: self.moved, sent_far: self.sent_far, filled: self.filled }
     }
 
     fn now(&self) -> Now {
@@ -168,47 +176,6 @@ impl<D: Io> World<D> {
         client.sent = Some(sent);
         client.session.input.push(line.as_bytes());
         client.session.advance(&mut self.queue.broker, &Boundless, now);
-    }
-
-    fn choose(&mut self, who: usize) -> Option<(Asked, String)> {
-        let pri = self.rng.u32(..5);
-        let delayed = self.rng.u32(..8) == 0;
-        let delay = if delayed { 50 } else { 0 };
-        let held = self.memory.jobs.iter().find(|(_, job)| job.holder == Some(who));
-        let held = held.map(|(body, job)| (body.clone(), job.id.unwrap_or_default()));
-        let puts = if self.fills { 5 } else { 1 };
-        Some(match (self.rng.u32(..12), held) {
-            (n, _) if n < puts => {
-                self.puts += 1;
-                let body = format!("job-{}-{}", self.puts, "x".repeat(self.rng.usize(..400)));
-                let (tube, class) = TUBES[who % TUBES.len()];
-                let asks = self.choose_asks(tube);
-                let words = asks.words();
-                let verb = if words.is_empty() { "put" } else { "put-with" };
-                let line = format!("{verb} {pri} {delay} {TTR_S} {}{words}\r\n{body}\r\n", body.len());
-                (Asked::Put { body, pri, delayed, class, tube, asks }, line)
-            }
-            (5, _) => (Asked::Kick, format!("kick {}\r\n", self.rng.u32(1..4))),
-            (_, None) => (Asked::Reserve, format!("reserve-with-timeout {}\r\n", self.rng.u32(..2) * 5)),
-            (6, Some((body, id))) if delayed || pri == 0 => {
-                (Asked::Release { body, pri, delayed }, format!("release {id} {pri} {delay}\r\n"))
-            }
-            (6, Some((body, id))) => (Asked::Bury { body, pri }, format!("bury {id} {pri}\r\n")),
-            (7, Some((body, id))) => (Asked::Touch { body }, format!("touch {id}\r\n")),
-            (8, Some((body, id))) if pri < 3 => (Asked::Fail { body }, format!("fail {id} no luck\r\n")),
-            (_, Some((body, id))) => (Asked::Delete { body }, format!("delete {id}\r\n")),
-        })
-    }
-
-    /// Keys change over time, so that those of which nobody knows what became of them do not stay for ever.
-    fn choose_asks(&mut self, tube: &str) -> Asks {
-        let key = self.puts / 40 * 4 + self.rng.u64(..3);
-        match self.rng.u32(..8) {
-            0 => Asks { key: Some((key, [1, 60, 50_000][self.rng.usize(..3)])), ..Asks::default() },
-            1 if tube != TRIES => Asks { unique: Some(key), ..Asks::default() },
-            2 if tube != TRIES => Asks { order: Some(key), ..Asks::default() },
-            _ => Asks::default(),
-        }
     }
 
     /// Somebody brings the dead back.
@@ -253,12 +220,17 @@ impl<D: Io> World<D> {
         }
     }
 
-    /// A checkpoint that is due is written.
+    /// A checkpoint that is due is written, or what came of the last one goes on.
     fn checkpoint(&mut self) {
+        if self.rng.bool() && self.queue.broker.send_far() {
+            return;
+        }
         if let Some(mut due) = self.queue.broker.due_checkpoint() {
             match self.bug {
                 Some(Bug::CheckpointAheadOfLog) => due.checkpoint.lsn.0 += 2,
                 Some(Bug::KeysNotInCheckpoint) => due.checkpoint.keys.clear(),
+                Some(Bug::FarJobsLeftOut) => due.checkpoint.leave_out_far_jobs(),
+                Some(Bug::ChangedJobsGoFar) => self.queue.broker.forget_what_came_back(),
                 _ => {}
             }
             self.queue.broker.checkpoint_written(due.write());
@@ -313,6 +285,8 @@ impl<D: Io> Queue<D> {
             job_bytes_max: 600,
             disk_reserve_bytes: 64 << 10,
             checkpoint_log_bytes: 12 << 10,
+            // Delayed jobs are due in 50 seconds.
+            horizon_ms: 20_000,
             ..Config::default()
         };
         let opened = Broker::open(io.clone(), config, Path::new(FOLDER), Arc::new(NoTokens), Arc::new(NoSink));

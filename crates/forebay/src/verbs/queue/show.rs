@@ -77,6 +77,8 @@ fn print_status(status: &QueueStatus) -> Done {
     let latency = |row: &LatencyRow| format!("p50 {} ms, p99 {} ms, of {}", row.p50, row.p99, row.count);
     let lines = [
         ("jobs", format!("{} in {} tubes, {} bytes", status.jobs, status.tubes, status.bytes)),
+        ("far", format!("{} of them known to memory by bucket only", status.far_jobs)),
+        ("memory", format!("{} of {} bytes", status.memory_bytes, status.memory_bytes_max)),
         ("connections", status.connections.to_string()),
         ("syncs", format!("{}, {}/s", status.syncs, ls::rate(status.syncs_per_s))),
         ("sync", latency(&status.sync_ms)),
@@ -87,6 +89,8 @@ fn print_status(status: &QueueStatus) -> Done {
                 "no: draining"
             } else if status.disk_low {
                 "no: disk full"
+            } else if status.memory_bytes >= status.memory_bytes_max {
+                "no: memory full"
             } else {
                 "yes"
             }

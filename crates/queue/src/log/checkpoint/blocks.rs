@@ -24,6 +24,13 @@ const HEAD: usize = 9;
 /// Bytes written before they are synced, so that the log's own syncs never wait for much of it.
 const SYNC_BYTES: u64 = 2 << 20;
 
+/// Where a block begins, and the checksum of all that is before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    offset: u64,
+    chain: u32,
+}
+
 /// A file of blocks being written.
 pub(super) struct Out<'a, D: Io> {
     io: &'a D,
@@ -57,6 +64,18 @@ impl<'a, D: Io> Out<'a, D> {
             self.kind = kind;
         }
         Ok(&mut self.buffer)
+    }
+
+    /// Begins a block of this kind; its entries go into [`Out::block`].
+    pub(super) fn begin(&mut self, kind: Kind) -> io::Result<Place> {
+        self.close()?;
+        self.kind = kind;
+        Ok(Place { offset: self.offset, chain: self.chain })
+    }
+
+    /// The block that was begun.
+    pub(super) fn block(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
     }
 
     fn close(&mut self) -> io::Result<()> {
@@ -107,35 +126,67 @@ impl<'a, D: Io> In<'a, D> {
         Ok(In { io, file, offset: 0, len, chain: 0, block: Vec::new() })
     }
 
-    /// The next block's kind and payload.
-    pub(super) fn next(&mut self) -> Result<(u8, &[u8]), Unusable> {
-        let mut head = [0; HEAD];
-        self.read(&mut head)?;
-        let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        if len > BLOCK_BYTES_MAX || len as u64 > self.len - self.offset {
-            return Err(Unusable::Damaged);
-        }
-        let mut block = std::mem::take(&mut self.block);
-        block.clear();
-        block.extend_from_slice(&head);
-        block.resize(HEAD + len, 0);
-        self.read(&mut block[HEAD..])?;
-        self.chain = checksum(self.chain, &block);
-        self.block = block;
-        if self.chain.to_le_bytes() != self.block[5..HEAD] {
-            return Err(Unusable::Damaged);
-        }
-        Ok((self.block[4], &self.block[HEAD..]))
+    /// As [`In::open`], from a block in the middle on.
+    pub(super) fn open_at(io: &'a D, path: &Path, place: Place) -> io::Result<In<'a, D>> {
+        Ok(In { offset: place.offset, chain: place.chain, ..In::open(io, path)? })
     }
 
-    fn read(&mut self, into: &mut [u8]) -> Result<(), Unusable> {
-        self.io.read_exact_at(&self.file, into, self.offset).map_err(|e| match e.kind() {
-            io::ErrorKind::UnexpectedEof => Unusable::Damaged,
-            _ => Unusable::Disk(e),
-        })?;
-        self.offset += into.len() as u64;
-        Ok(())
+    /// Where the next block begins.
+    pub(super) fn place(&self) -> Place {
+        Place { offset: self.offset, chain: self.chain }
     }
+
+    /// The next block's kind and payload.
+    pub(super) fn next(&mut self) -> Result<(u8, &[u8]), Unusable> {
+        let place = self.place();
+        read_block(self.io, &self.file, (place, self.len), &mut self.block)?;
+        self.offset += self.block.len() as u64;
+        self.chain = checksum(self.chain, &self.block);
+        Ok((self.block[4], &self.block[HEAD..]))
+    }
+}
+
+/// Reads one block of a file of that length, whole and as it was written; its kind is at 4, its payload behind [`HEAD`].
+fn read_block<D: Io>(io: &D, file: &D::File, (place, len): (Place, u64), block: &mut Vec<u8>) -> Result<(), Unusable> {
+    let mut head = [0; HEAD];
+    read(io, file, &mut head, place.offset)?;
+    let payload = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    if payload > BLOCK_BYTES_MAX || payload as u64 > len - place.offset - HEAD as u64 {
+        return Err(Unusable::Damaged);
+    }
+    block.clear();
+    block.extend_from_slice(&head);
+    block.resize(HEAD + payload, 0);
+    read(io, file, &mut block[HEAD..], place.offset + HEAD as u64)?;
+    if checksum(place.chain, block).to_le_bytes() != block[5..HEAD] { Err(Unusable::Damaged) } else { Ok(()) }
+}
+
+/// A file of blocks of which now and then one is wanted.
+pub(super) struct Blocks<D: Io> {
+    io: D,
+    file: D::File,
+    len: u64,
+}
+
+impl<D: Io> Blocks<D> {
+    pub(super) fn open(io: &D, path: &Path) -> io::Result<Blocks<D>> {
+        let file = io.open(path, OpenMode::Read)?;
+        let len = io.len(&file)?;
+        Ok(Blocks { io: io.clone(), file, len })
+    }
+
+    /// The payload of the block there, which is of this kind.
+    pub(super) fn read<'b>(&self, place: Place, kind: Kind, block: &'b mut Vec<u8>) -> Result<&'b [u8], Unusable> {
+        read_block(&self.io, &self.file, (place, self.len), block)?;
+        if block[4] == kind as u8 { Ok(&block[HEAD..]) } else { Err(Unusable::Damaged) }
+    }
+}
+
+fn read<D: Io>(io: &D, file: &D::File, into: &mut [u8], offset: u64) -> Result<(), Unusable> {
+    io.read_exact_at(file, into, offset).map_err(|e| match e.kind() {
+        io::ErrorKind::UnexpectedEof => Unusable::Damaged,
+        _ => Unusable::Disk(e),
+    })
 }
 
 fn checksum(chain: u32, block: &[u8]) -> u32 {

@@ -3,7 +3,9 @@
 //! checkpoint reads all of it. The format is in `docs/formats/queue.md`.
 
 mod blocks;
+mod far;
 mod read;
+mod row;
 mod write;
 
 use std::io;
@@ -12,8 +14,11 @@ use std::path::{Path, PathBuf};
 use stdx::io::Io;
 use wal::Lsn;
 
+use super::record::put_u32;
+
+pub(crate) use far::Far;
 pub(crate) use read::read;
-pub(crate) use write::Checkpoint;
+pub(crate) use write::{Checkpoint, Written};
 
 /// How many are kept: the newest, and the one before in case that is damaged.
 const KEPT: usize = 2;
@@ -35,6 +40,8 @@ enum Kind {
     End = 7,
     Keys = 8,
     Ticks = 9,
+    FarJobs = 10,
+    FarKeys = 11,
 }
 
 /// The end of a key that is its job's until that is done.
@@ -57,11 +64,21 @@ pub(crate) enum Unusable {
     Newer(u32),
 }
 
-const VERSION: u32 = 1;
+/// The first ones had no far jobs.
+const VERSIONS: std::ops::RangeInclusive<u32> = 1..=2;
 const MAGIC: [u8; 8] = *b"FBAYIDX\n";
 
 fn path_of(folder: &Path, lsn: Lsn) -> PathBuf {
     folder.join(format!("{:020}.index", lsn.0))
+}
+
+/// An entry with its length in front.
+fn put_list(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    put_u32(out, 0);
+    fill(out);
+    let len = (out.len() - at - 4) as u32;
+    out[at..at + 4].copy_from_slice(&len.to_le_bytes());
 }
 
 fn parse(name: &str) -> Option<Lsn> {

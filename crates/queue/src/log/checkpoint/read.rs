@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use stdx::io::Io;
-use wal::{Lsn, Position, Resume};
+use wal::{Lsn, Resume};
 
-use super::blocks::In;
-use super::{Kind, MAGIC, PAUSED, UNTIL_DONE, Unusable, VERSION, path_of};
-use crate::engine::{Engine, Job, JobState, Pause, PauseNote, SpaceIx, TubeIx, Window};
+use super::blocks::{In, Place};
+use super::far::{Far, FarFile, FarIndex, KeyBlock, RowBlock};
+use super::{Kind, MAGIC, PAUSED, UNTIL_DONE, Unusable, VERSIONS, path_of, row};
+use crate::engine::{Engine, Pause, PauseNote, SpaceIx, TubeIx, Window};
 use crate::log::record::{Attrs, Input, Malformed, decode_note, decode_totals, space_from_text};
-use crate::log::replay::{Replay, fits_a_row};
+use crate::log::replay::Replay;
 
 impl From<Malformed> for Unusable {
     fn from(_: Malformed) -> Unusable {
@@ -21,17 +22,24 @@ impl From<Malformed> for Unusable {
 ///
 /// # Errors
 /// [`Unusable`]: take an older one, or none.
-pub(crate) fn read<D: Io>(io: &D, folder: &Path, lsn: Lsn, engine: Engine) -> Result<(Replay, Resume), Unusable> {
+pub(crate) fn read<D: Io>(io: &D, folder: &Path, lsn: Lsn, engine: Engine) -> Result<(Replay<D>, Resume), Unusable> {
     let mut file = In::open(io, &path_of(folder, lsn))?;
-    let mut state = State { replay: Replay::new(engine), tubes: Vec::new(), jobs: 0, lsn };
+    let far = FarIndex { lsn, ..FarIndex::default() };
+    let mut state = State { replay: Replay::new(engine), tubes: Vec::new(), jobs: 0, lsn, far, keys: 0 };
     let (kind, payload) = file.next()?;
     if kind != Kind::Head as u8 {
         return Err(Unusable::Damaged);
     }
     let resume = state.head(&mut Input(payload))?;
     loop {
+        let place = file.place();
         let (kind, payload) = file.next()?;
         let mut input = Input(payload);
+        if kind == Kind::FarJobs as u8 {
+            state.far_block(place, &input)?;
+        } else if kind == Kind::FarKeys as u8 {
+            state.far_keys(place, &mut input)?;
+        }
         while !input.0.is_empty() {
             match kind {
                 kind if kind == Kind::Spaces as u8 => state.space(&mut input)?,
@@ -41,28 +49,34 @@ pub(crate) fn read<D: Io>(io: &D, folder: &Path, lsn: Lsn, engine: Engine) -> Re
                 kind if kind == Kind::Ticks as u8 => state.tick(&mut input)?,
                 kind if kind == Kind::Jobs as u8 => state.job(&mut input)?,
                 kind if kind == Kind::Facts as u8 => state.facts(&mut input)?,
-                kind if kind == Kind::End as u8 && input.u64()? == state.jobs => return Ok((state.replay, resume)),
+                kind if kind == Kind::FarJobs as u8 => state.far_job(&mut input)?,
+                kind if kind == Kind::End as u8 && input.u64()? == state.jobs => {
+                    return Ok((state.with_far(io, folder)?, resume));
+                }
                 _ => return Err(Unusable::Damaged),
             }
         }
     }
 }
 
-struct State {
-    replay: Replay,
+struct State<D: Io> {
+    replay: Replay<D>,
     /// The engine's tubes by their number in the file.
     tubes: Vec<TubeIx>,
     jobs: u64,
     lsn: Lsn,
+    far: FarIndex,
+    /// Keys of far jobs.
+    keys: u64,
 }
 
-impl State {
+impl<D: Io> State<D> {
     fn head(&mut self, input: &mut Input<'_>) -> Result<Resume, Unusable> {
         if input.take(MAGIC.len())? != MAGIC {
             return Err(Unusable::Damaged);
         }
         match input.u32()? {
-            VERSION => {}
+            version if VERSIONS.contains(&version) => {}
             other => return Err(Unusable::Newer(other)),
         }
         let log = input.take(16)?.try_into().map_err(|_| Unusable::Damaged)?;
@@ -127,25 +141,56 @@ impl State {
     }
 
     fn job(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
-        let (id, created_ms, segment, when) = (input.id()?, input.u64()?, input.u64()?, input.u64()?);
-        let (offset, len, body_len) = (input.u32()?, input.u32()?, input.u32()?);
-        let (pri, ttr_s, delay_s, tube) = (input.u32()?, input.u32()?, input.u32()?, input.u32()?);
-        let state = match input.take(1)?[0] {
-            0 => JobState::Ready,
-            1 => JobState::Delayed { until_ms: when },
-            2 => JobState::Buried { turn: when },
-            _ => return Err(Malformed),
-        };
-        let tube = *self.tubes.get(tube as usize).ok_or(Malformed)?;
-        let at = Position { segment, offset, len };
-        if !fits_a_row(at, body_len) || self.replay.engine.job(id).is_some() {
+        let job = row::decode(input, &self.tubes)?;
+        if self.replay.engine.job(job.id).is_some() {
             return Err(Malformed);
         }
-        let job = Job { id, created_ms, lsn: Lsn(0), at, body_len, pri, ttr_s, delay_s, tube, state };
-        self.replay.lives(at);
+        self.replay.lives(job.at);
         self.replay.engine.insert(job, None);
         self.jobs += 1;
         Ok(())
+    }
+
+    fn far_block(&mut self, place: Place, input: &Input<'_>) -> Result<(), Malformed> {
+        let first = Input(input.0).id()?;
+        self.far.rows.push(RowBlock { first, place });
+        Ok(())
+    }
+
+    /// It stays where it is, and counts.
+    fn far_job(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let job = row::decode(input, &self.tubes)?;
+        list(input)?;
+        if job.id <= self.far.last {
+            return Err(Malformed);
+        }
+        self.replay.lives(job.at);
+        self.replay.engine.count_far(&job);
+        self.far.last = job.id;
+        self.far.jobs += 1;
+        self.jobs += 1;
+        Ok(())
+    }
+
+    fn far_keys(&mut self, place: Place, input: &mut Input<'_>) -> Result<(), Malformed> {
+        let tube = *self.tubes.get(input.u32()? as usize).ok_or(Malformed)?;
+        let mut first = None;
+        while !input.0.is_empty() {
+            let key = (input.u64()?, input.id()?);
+            first.get_or_insert(key);
+            self.keys += 1;
+        }
+        self.far.keys.push(KeyBlock { tube, first: first.ok_or(Malformed)?, place });
+        Ok(())
+    }
+
+    fn with_far(mut self, io: &D, folder: &Path) -> Result<Replay<D>, Unusable> {
+        if self.keys != self.far.jobs {
+            return Err(Unusable::Damaged);
+        }
+        self.far.tubes = self.tubes;
+        self.replay.far = Far::new(FarFile::open(io, folder, self.far)?);
+        Ok(self.replay)
     }
 
     fn facts(&mut self, input: &mut Input<'_>) -> Result<(), Malformed> {

@@ -95,6 +95,7 @@ async fn end_put<D: Io>(visit: &Visit<D>, tube: &TubeName, bytes: u64) -> Outcom
                 WhyNot::Queue => door::queue_full(),
                 WhyNot::Disk => door::disk_full(),
                 WhyNot::Keys => door::keys_full(),
+                WhyNot::Memory => door::memory_full(),
             })
         }
         other => Err(unexpected(&other)),

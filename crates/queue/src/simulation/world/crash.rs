@@ -14,6 +14,7 @@ impl<D: Io> World<D> {
     /// The power is cut, the queue starts again, and what was promised is looked for.
     pub(super) fn crash(&mut self) {
         self.moved += self.queue.broker.moved();
+        self.sent_far += self.queue.broker.sent_far();
         if !self.may_be_dark && self.rng.u32(..4) == 0 {
             // Only the process dies: what it wrote is in the cache, synced or not.
             self.disk.heal();
