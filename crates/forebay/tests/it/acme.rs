@@ -1,5 +1,7 @@
 //! Certificates from an authority: Debian's `pebble`, which really looks at the hosts.
 
+use std::io::copy;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +26,7 @@ impl Rig {
     fn new(manner: Manner, tls: &str, acme: &str) -> Option<Rig> {
         let home = Home::new();
         let [http, https] = [free(), free()];
-        let pebble = Pebble::start(&home, &Manner { looks_at: [http, https], ..manner })?;
+        let pebble = Pebble::start(&home, &Manner { looks_at: [patient(http), https], ..manner })?;
         Authority::new(&home, "client").issue(&home, "client");
         home.write(
             "router.toml",
@@ -75,6 +77,25 @@ impl Rig {
         self.alone = self.alone.again(&["--data", data.to_str().unwrap()]);
         self
     }
+}
+
+/// A port that leads to `port` and waits where nobody listens there: an authority that looks while the router is away would
+/// rightly call the order invalid.
+fn patient(port: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let router = eventually("the router listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+                let (mut there, mut client_reads) = (router.try_clone().unwrap(), client.try_clone().unwrap());
+                let mut asked = client;
+                std::thread::spawn(move || copy(&mut asked, &mut there).and_then(|_| there.shutdown(Shutdown::Write)));
+                copy(&mut &router, &mut client_reads).and_then(|_| client_reads.shutdown(Shutdown::Write))
+            });
+        }
+    });
+    ours
 }
 
 /// What curl gets of `https://HOST/`, by the authority's root; it shows a certificate of its own.
