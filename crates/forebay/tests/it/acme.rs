@@ -1,7 +1,7 @@
 //! Certificates from an authority: Debian's `pebble`, which really looks at the hosts.
 
-use std::io::copy;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -79,23 +79,37 @@ impl Rig {
     }
 }
 
-/// A port that leads to `port` and waits where nobody listens there: an authority that looks while the router is away would
+/// A port that asks `port` until that answers 200: an authority that looks while the router is away, or has just begun, would
 /// rightly call the order invalid.
 fn patient(port: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let router = eventually("the router listens", || TcpStream::connect(("127.0.0.1", port)).ok());
-                let (mut there, mut client_reads) = (router.try_clone().unwrap(), client.try_clone().unwrap());
-                let mut asked = client;
-                std::thread::spawn(move || copy(&mut asked, &mut there).and_then(|_| there.shutdown(Shutdown::Write)));
-                copy(&mut &router, &mut client_reads).and_then(|_| client_reads.shutdown(Shutdown::Write))
-            });
+            std::thread::spawn(move || look(client, port));
         }
     });
     ours
+}
+
+/// Takes one look to the router; it closes what it has looked at.
+fn look(mut client: TcpStream, port: u16) {
+    let mut asked = Vec::new();
+    for byte in BufReader::new(&client).bytes() {
+        asked.push(byte.unwrap());
+        if asked.ends_with(b"\r\n\r\n") {
+            break;
+        }
+    }
+    assert!(asked.to_ascii_lowercase().windows(17).any(|line| line == b"connection: close"), "{asked:?}");
+    let answer = eventually("the router answers the challenge", || {
+        let mut router = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        router.write_all(&asked).ok()?;
+        let mut answer = Vec::new();
+        router.read_to_end(&mut answer).ok()?;
+        answer.starts_with(b"HTTP/1.1 200").then_some(answer)
+    });
+    client.write_all(&answer).unwrap();
 }
 
 /// What curl gets of `https://HOST/`, by the authority's root; it shows a certificate of its own.
