@@ -39,11 +39,15 @@ impl Stream {
     }
 
     /// Whether nothing has come since the last read: neither the connection's end nor bytes that nobody asked for. Without
-    /// TLS that costs no system call.
+    /// TLS that costs no system call, unless the last read took just as much as it had room for: whether more has come is
+    /// not known then.
     pub fn is_quiet(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         match self {
-            Stream::Plain(stream) => stream.poll_read_ready(&mut cx).is_pending(),
+            Stream::Plain(stream) => {
+                stream.poll_read_ready(&mut cx).is_pending()
+                    || stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
             Stream::Tls(stream) => {
                 // What has come may be the session's own: a ticket, a new key.
                 Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_pending()
@@ -120,5 +124,34 @@ impl AsyncWrite for Stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_is_quiet_when_all_that_came_was_read_to_its_last_byte() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut other = listener.accept().await.unwrap().0;
+        let mut stream = Stream::Plain(stream);
+        assert!(stream.is_quiet());
+        other.write_all(b"12345").await.unwrap();
+        // The room is full before the socket is known to be empty.
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+        assert!(stream.is_quiet() && stream.is_quiet());
+        other.write_all(b"6").await.unwrap();
+        let Stream::Plain(plain) = &stream else { unreachable!() };
+        plain.readable().await.unwrap();
+        assert!(!stream.is_quiet());
+        drop(other);
+        let Stream::Plain(plain) = &stream else { unreachable!() };
+        plain.readable().await.unwrap();
+        assert!(!stream.is_quiet());
     }
 }

@@ -22,6 +22,9 @@ use crate::reply::ReplyBody;
 use crate::sweep::Sweep;
 use crate::worker::Worker;
 
+/// The most that goes into one frame: with its head it fills a record of TLS (RFC 8446, 5.1), and does not begin another.
+const PIECE_BYTES: usize = (16 << 10) - 9;
+
 /// Why a reply does not come to its end.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -155,7 +158,7 @@ async fn send_data(conn: &Conn, sending: &mut SendStream<Bytes>, mut data: Bytes
         sending.reserve_capacity(data.len());
         let room = poll_fn(|cx| poll_room(conn, sending, cx)).await?;
         conn.wrote();
-        let piece = data.split_to(room.min(data.len()));
+        let piece = data.split_to(room.min(data.len()).min(PIECE_BYTES));
         sending.send_data(piece, last && data.is_empty())?;
         if data.is_empty() {
             return Ok(());

@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::endpoint::{Act, Endpoint};
+use crate::endpoint::{Act, Endpoint, says};
 use crate::rig::{Rig, eventually, proxy};
 use crate::tls::{Authority, connect};
 
@@ -70,6 +70,20 @@ async fn many_requests_on_one_connection() {
     assert_eq!(requests.len(), 50);
     assert!(requests.iter().all(|one| one.one("host") == "a.example" && one.one("x-forwarded-proto") == "https"));
     assert_eq!(rig.records(50).await[0].status, 200);
+}
+
+#[tokio::test]
+async fn a_long_reply_leaves_its_connection_for_the_next() {
+    let a = Endpoint::new(|_| says(&"x".repeat(100_000))).await;
+    let rig = proxy().endpoint(&a).start();
+    let mut client = plain_client(rig.addr).await;
+    for _ in 0..10 {
+        client = client.ready().await.unwrap();
+        let request = Request::get("http://shop/").body(()).unwrap();
+        let reply = client.send_request(request, true).unwrap().0.await.unwrap();
+        assert_eq!(read(reply).await.unwrap().0.len(), 100_000);
+    }
+    assert_eq!(a.connections(), 1);
 }
 
 #[tokio::test]
