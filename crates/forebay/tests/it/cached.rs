@@ -74,7 +74,7 @@ fn purge_goes_by_address_as_clients_have_it_and_by_key() {
     purge(&["http://shop/a", "/none"]).ok().says(&["1 answers are gone; of 0 on their way nothing will be kept"]);
     assert_eq!((body("/a").as_str(), body("/b").as_str(), body("/shop/a").as_str()), ("/a 3", "/b 1", "/v2/a 2"));
     let report: Value = serde_json::from_str(&purge(&["/shop/*", "--json"]).ok().stdout).unwrap();
-    assert_eq!(report, json!({ "answers": 1, "under_way": 0 }));
+    assert_eq!(report, json!({ "schema": 1, "answers": 1, "under_way": 0 }));
     assert_eq!((body("/shop/a").as_str(), body("/b").as_str()), ("/v2/a 4", "/b 1"));
     purge(&["--key", "b"]).ok().says(&["1 answers are gone"]);
     assert_eq!((body("/b").as_str(), body("/a").as_str()), ("/b 5", "/a 3"));
